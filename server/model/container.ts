@@ -1,0 +1,121 @@
+/**
+ * What a container and its runs are, as plain values: the shape that the store keeps, the operations
+ * change and the API shows. No behaviour lives here but questions about a value.
+ */
+
+/** A bind mount asked for with `-v SRC:DST[:ro]`. */
+export interface BindMount {
+  /** Absolute host path; made (as a directory) at start when missing. */
+  readonly source: string;
+  /** Absolute path inside the container, resolved below the rootfs only. */
+  readonly destination: string;
+  /** Recursive read-only where true. */
+  readonly readOnly: boolean;
+}
+
+/** Limits of a container; an absent field is "no limit". */
+export interface Resources {
+  /** Hard memory limit in bytes, at least 6 MiB; swap is limited to the same amount again. */
+  readonly memoryLimitBytes?: bigint;
+  /** Relative weight, 2 to 262144; 1024 is the default of the kernel. */
+  readonly cpuShares?: number;
+  /** CPU time in billionths of a CPU: 1.5 CPUs are 1_500_000_000n. */
+  readonly nanoCpus?: bigint;
+  /** CPU list such as `0-2,4`, checked against the host. */
+  readonly cpusetCpus?: string;
+  /** Most processes and threads at once; absent is unlimited. */
+  readonly pidsMax?: bigint;
+}
+
+/** Where the root filesystem comes from. */
+export type RootfsSource =
+  | { readonly kind: 'image'; readonly imageId: string; readonly reference: string }
+  | { readonly kind: 'directory'; readonly path: string };
+
+export type NetworkMode = 'none' | 'host';
+
+/** All that decides how a container runs: image defaults and the user's options, merged at create. */
+export interface ContainerConfig {
+  readonly rootfs: RootfsSource;
+  /** argv of the process: entrypoint and command, at least one element. */
+  readonly args: readonly string[];
+  /** `KEY=VALUE`, each key once, PATH always present. */
+  readonly env: readonly string[];
+  /** Absolute; made in the container when missing. */
+  readonly workingDir: string;
+  /** `''` (root), `uid`, `name`, `uid:gid` …, resolved inside the image at start. */
+  readonly user: string;
+  readonly hostname: string;
+  /** Process gets a pseudo terminal. */
+  readonly terminal: boolean;
+  /** Standard input stays open for clients; else it is /dev/null. */
+  readonly openStdin: boolean;
+  readonly mounts: readonly BindMount[];
+  readonly network: NetworkMode;
+  readonly readOnlyRootfs: boolean;
+  readonly resources: Resources;
+  /** Signal number that `stop` sends first. */
+  readonly stopSignal: number;
+  /** How long `stop` waits before SIGKILL. */
+  readonly stopTimeoutMs: number;
+  /** Removed by the server when its process ends. */
+  readonly autoRemove: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+export type TaskStatus = 'created' | 'starting' | 'running' | 'stopped';
+
+/** How a run ended. */
+export interface Exit {
+  /** 0 to 255; 128 + signal when signalled. */
+  readonly exitStatus: number;
+  /** Signal that ended the process; 0 when it exited by itself. */
+  readonly signal: number;
+  readonly oomKilled: boolean;
+  /** ns since epoch. */
+  readonly exitedAt: bigint;
+  /**
+   * `exited`: the process ended; `lost`: its shim is gone without an exit record; `reboot`: the machine
+   * restarted meanwhile; `failed`: it never ran, `message` says why.
+   */
+  readonly reason: 'exited' | 'lost' | 'reboot' | 'failed';
+  readonly message: string;
+}
+
+/** One start of a container. */
+export interface Run {
+  /** 16 hex digits, new for each start. */
+  readonly runId: string;
+  readonly bootId: string;
+  /** Host pid of the container's process 1; 0 until known. */
+  readonly pid: number;
+  /** Start time of that pid in clock ticks since boot (/proc/PID/stat field 22); 0n until known. */
+  readonly pidStartTime: bigint;
+  /** ns since epoch. */
+  readonly startedAt: bigint;
+  /** Below the cgroup mount point, begins with `/`: `/mydocker-<instance>/<id>`. */
+  readonly cgroupPath: string;
+}
+
+/** A container as the store keeps it. */
+export interface ContainerRecord {
+  /** Version of this shape; see store/migrate. */
+  readonly v: 1;
+  /** Grows by one with each change. */
+  readonly rev: bigint;
+  /** ns since epoch. */
+  readonly createdAt: bigint;
+  /** ns since epoch. */
+  readonly updatedAt: bigint;
+  /** 64 hex digits. */
+  readonly id: string;
+  readonly name: string;
+  readonly config: ContainerConfig;
+  /** Serials of the read-only layers, topmost first; empty for a rootfs directory. */
+  readonly layers: readonly bigint[];
+  readonly status: TaskStatus;
+  /** The present run (starting, running) or the last one. */
+  readonly run?: Run;
+  /** How the last run ended; absent before the first end. */
+  readonly exit?: Exit;
+}
