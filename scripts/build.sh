@@ -1,0 +1,63 @@
+#!/bin/sh
+# Builds what does not run from its sources: the shim (static C) and the client
+# (one file, because loading fifty costs more than running them). Does nothing
+# that is done already.
+#
+#   sh scripts/build.sh [shim|client]      both without an argument
+#   MYDOCKER_WERROR=1                      warnings are errors (development, CI)
+set -eu
+cd "$(dirname "$0")/.."
+part=${1:-all}
+mkdir -p build
+. scripts/c-flags.sh
+
+# Two builds at a time would read each other's halves.
+exec 9>build/.lock
+flock 9
+
+is_older() { # TARGET SOURCE...: true when the target is missing or older than any source
+  target=$1
+  shift
+  [ -e "$target" ] || return 0
+  for source; do
+    if [ "$source" -nt "$target" ]; then return 0; fi
+  done
+  return 1
+}
+
+build_shim() {
+  [ -e shim/main.c ] || { echo 'build: there is no shim/main.c yet, no shim is built'; return 0; }
+  set -- shim/*.c
+  flags="$C_WARNINGS $C_HARDENING -s"
+  if [ -n "${MYDOCKER_WERROR:-}" ]; then flags="$flags -Werror"; fi
+  # Other flags are another program, whatever the times say.
+  if [ "$flags" = "$(cat build/.shim-flags 2>/dev/null)" ] &&
+    ! is_older build/mydocker-shim "$@" shim/*.h shim scripts/c-flags.sh; then
+    return 0
+  fi
+  echo 'build: build/mydocker-shim'
+  # shellcheck disable=SC2086
+  ${CC:-gcc} $flags -o build/mydocker-shim.new "$@" 9>&-
+  mv build/mydocker-shim.new build/mydocker-shim
+  printf '%s\n' "$flags" >build/.shim-flags
+}
+
+build_client() {
+  [ -e client/main.ts ] || { echo 'build: there is no client/main.ts yet, no client is built'; return 0; }
+  # A folder's time changes when a file in it comes or goes.
+  if ! is_older build/mydocker.mjs client client/*.ts client/*/ client/*/*.ts proto/gen/mydocker/v1/*.ts \
+    package-lock.json scripts/build.sh; then
+    return 0
+  fi
+  echo 'build: build/mydocker.mjs'
+  node_modules/.bin/esbuild client/main.ts --bundle --minify --platform=node --format=esm --target=node24 \
+    --legal-comments=none --log-level=warning --outfile=build/mydocker.mjs.new 9>&-
+  mv build/mydocker.mjs.new build/mydocker.mjs
+}
+
+case $part in
+  all) build_shim; build_client ;;
+  shim) build_shim ;;
+  client) build_client ;;
+  *) echo "build: unknown part '$part' (shim or client)" >&2; exit 2 ;;
+esac
