@@ -1,0 +1,196 @@
+/**
+ * Named points at each durable step where a test can make the server fail, wait or die, so that every
+ * death in the promises has a test that causes it at will. Off, a point costs one look at a null.
+ *
+ *   MYDOCKER_FAILPOINTS='start.launched=1*off->1*error(no room)->exit;create.put=delay(50)'
+ *
+ * A point runs a chain of terms, each for its count (`3*`, default without end), and is off after the last:
+ *   off          nothing
+ *   error(text)  throws a MydockerError, code internal, reason FAILPOINT
+ *   panic(text)  throws a plain Error, as a bug of ours would
+ *   delay(ms)    waits, at most 10 minutes
+ *   exit         SIGKILL to this process, on the spot
+ * The idea is FreeBSD's fail(9).
+ */
+import { internal, invalidArgument, quoteId } from './model/error.ts';
+
+/** Every point there is. A name that is not here does not compile and is refused in a configuration. */
+export const FAILPOINTS = [
+  'store.open',
+  'store.write',
+  'store.written',
+  'store.checkpoint',
+  'create.begin',
+  'create.folder',
+  'create.config',
+  'create.put',
+  'create.done',
+  'start.begin',
+  'start.state-folder',
+  'start.put-starting',
+  'start.cgroup',
+  'start.plan',
+  'start.launch',
+  'start.launched',
+  'start.created',
+  'start.commit',
+  'start.gate',
+  'start.put-running',
+  'start.done',
+  'exit.seen',
+  'exit.put',
+  'exit.cleanup',
+  'exec.begin',
+  'exec.launched',
+  'exec.done',
+  'kill.begin',
+  'stop.begin',
+  'stop.signalled',
+  'delete.begin',
+  'delete.put',
+  'delete.folder',
+  'delete.done',
+  'import.begin',
+  'import.unpack',
+  'import.synced',
+  'import.renamed',
+  'import.put-layer',
+  'import.put-image',
+  'remove-image.put',
+  'remove-image.layers',
+  'recover.begin',
+  'recover.container',
+  'recover.sweep',
+] as const;
+
+/** Name of a point. */
+export type FailpointName = (typeof FAILPOINTS)[number];
+
+interface Term {
+  readonly action: 'off' | 'error' | 'panic' | 'delay' | 'exit';
+  readonly text: string;
+  /** How often it still acts; Infinity without a count. */
+  left: number;
+}
+
+const MAX_DELAY_MS = 600_000;
+const TERM = /^(?:([1-9]\d{0,8})\*)?(off|error|panic|delay|exit)(?:\(([^()]*)\))?/;
+
+let active: Map<FailpointName, Term[]> | null = null;
+let listener: ((name: FailpointName, action: string) => void) | undefined;
+
+/**
+ * Acts as configured for this point; does nothing when off. Await it where it stands.
+ * @returns undefined, or the promise of a delay.
+ * @throws what the term says.
+ */
+export function failpoint(name: FailpointName): Promise<void> | undefined {
+  if (active === null) return undefined;
+  const delayMs = act(name);
+  if (delayMs === 0) return undefined;
+  return new Promise((resolve) => {
+    setTimeout(resolve, delayMs);
+  });
+}
+
+/** As {@link failpoint} for code that cannot await: a delay blocks the thread. */
+export function failpointSync(name: FailpointName): void {
+  if (active === null) return;
+  const delayMs = act(name);
+  if (delayMs > 0) block(delayMs);
+}
+
+/**
+ * Replaces the whole configuration.
+ * @param text - the value of MYDOCKER_FAILPOINTS; undefined or empty turns all points off.
+ * @throws MydockerError `invalid-argument` for an unknown point or term; nothing is changed then.
+ */
+export function configureFailpoints(text: string | undefined): void {
+  const points = new Map<FailpointName, Term[]>();
+  let rest = text ?? '';
+  while (rest !== '') {
+    const name = /^[^=;]*/.exec(rest)?.[0] ?? '';
+    if (!isFailpoint(name)) throw malformed(`unknown failpoint ${quoteId(name)}`);
+    if (points.has(name)) throw malformed(`failpoint ${name} is configured twice`);
+    if (rest[name.length] !== '=') throw malformed(`failpoint ${name} has no terms`);
+    const [terms, after] = parseChain(name, rest.slice(name.length + 1));
+    points.set(name, terms);
+    rest = after;
+  }
+  active = points.size === 0 ? null : points;
+}
+
+/** Is told before each action of a point, so that a test can see where the server stands; undefined: nobody. */
+export function onFailpoint(listen: ((name: FailpointName, action: string) => void) | undefined): void {
+  listener = listen;
+}
+
+/** Terms of one point, and what stands behind the `;` that ends them. */
+function parseChain(name: string, text: string): [Term[], string] {
+  const terms: Term[] = [];
+  let rest = text;
+  for (;;) {
+    const match = TERM.exec(rest);
+    if (match === null) throw malformed(`failpoint ${name}: no term at ${quoteId(rest)}`);
+    terms.push(makeTerm(name, match));
+    rest = rest.slice(match[0].length);
+    if (rest === '') return [terms, ''];
+    if (rest.startsWith(';')) return [terms, rest.slice(1)];
+    if (!rest.startsWith('->')) throw malformed(`failpoint ${name}: no term at ${quoteId(rest)}`);
+    rest = rest.slice(2);
+  }
+}
+
+function makeTerm(name: string, match: RegExpExecArray): Term {
+  const action = match[2] as Term['action'];
+  const text = match[3];
+  if (action === 'delay' && !(text !== undefined && /^\d{1,6}$/.test(text) && Number(text) <= MAX_DELAY_MS)) {
+    throw malformed(`failpoint ${name}: delay takes milliseconds, at most ${MAX_DELAY_MS}`);
+  }
+  if ((action === 'off' || action === 'exit') && text !== undefined) {
+    throw malformed(`failpoint ${name}: ${action} takes no argument`);
+  }
+  return {
+    action,
+    text: text ?? `failpoint ${name}`,
+    left: match[1] === undefined ? Infinity : Number(match[1]),
+  };
+}
+
+/** @returns how long to wait in milliseconds. */
+function act(name: FailpointName): number {
+  const terms = active?.get(name);
+  const term = terms?.find((t) => t.left > 0);
+  if (term === undefined) return 0;
+  term.left -= 1;
+  if (term.action === 'off') return 0;
+  listener?.(name, term.action);
+  switch (term.action) {
+    case 'error':
+      throw internal(term.text, { reason: 'FAILPOINT' });
+    case 'panic':
+      throw new Error(term.text);
+    case 'delay':
+      return Number(term.text);
+    case 'exit':
+      process.kill(process.pid, 'SIGKILL');
+      // The signal is delivered to some thread "soon"; nothing after this point may still happen.
+      return block(MAX_DELAY_MS);
+  }
+}
+
+function block(ms: number): 0 {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+  return 0;
+}
+
+function isFailpoint(name: string): name is FailpointName {
+  return (FAILPOINTS as readonly string[]).includes(name);
+}
+
+function malformed(message: string): Error {
+  return invalidArgument(message, {
+    reason: 'FAILPOINT_INVALID',
+    hint: 'the form is NAME=[N*]TERM[->…][;…], TERM one of off, error(text), panic(text), delay(ms), exit',
+  });
+}

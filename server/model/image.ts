@@ -1,0 +1,124 @@
+/**
+ * What an image, its layers and its blobs are as plain values: the shape that the store keeps, the image
+ * operations change and a container start reads.
+ */
+import type { Digest } from './digest.ts';
+
+/** Defaults that an image gives to containers; the part of the OCI image config that is acted on. */
+export interface ImageConfig {
+  /** Goes before the command; empty is none. */
+  readonly entrypoint: readonly string[];
+  /** Default command; replaced by what the user gives. */
+  readonly command: readonly string[];
+  /** `KEY=VALUE`, in order. */
+  readonly env: readonly string[];
+  /** Absolute, or `''` for `/`. */
+  readonly workingDir: string;
+  /** A user spec (see user-spec.ts), or `''` for root. */
+  readonly user: string;
+  readonly labels: Readonly<Record<string, string>>;
+  /** `80/tcp`, `53/udp`; told, never acted on by itself. */
+  readonly exposedPorts: readonly string[];
+  /** Absolute paths inside the container. */
+  readonly volumes: readonly string[];
+  /** Name or number as the image has it; `''` is SIGTERM. */
+  readonly stopSignal: string;
+  /** Shell of the shell forms of a Dockerfile; empty is none. */
+  readonly shell: readonly string[];
+}
+
+/** An empty config: what an imported root filesystem has. */
+export const EMPTY_IMAGE_CONFIG: ImageConfig = {
+  entrypoint: [],
+  command: [],
+  env: [],
+  workingDir: '',
+  user: '',
+  labels: {},
+  exposedPorts: [],
+  volumes: [],
+  stopSignal: '',
+  shell: [],
+};
+
+/** One layer of an image, by its content and by its place on the disk. */
+export interface ImageLayer {
+  /** Digest of the uncompressed tar. */
+  readonly diffId: Digest;
+  /** Digest of the stack up to and with this layer; the key of its LayerRecord. */
+  readonly chainId: Digest;
+  /** `layers/<serial>/`. */
+  readonly serial: bigint;
+}
+
+/** One entry of an image's history, as `history` shows it. */
+export interface HistoryEntry {
+  /** ns since epoch; absent when the image does not say. */
+  readonly createdAt?: bigint;
+  readonly createdBy: string;
+  readonly comment: string;
+  /** True where the step made no layer. */
+  readonly emptyLayer: boolean;
+}
+
+/** An image as the store keeps it. */
+export interface ImageRecord {
+  /** Version of this shape. */
+  readonly v: 1;
+  /** Grows by one with each change; 0n before the first put. */
+  readonly rev: bigint;
+  /** ns since epoch: when this server got it. */
+  readonly createdAt: bigint;
+  /** ns since epoch. */
+  readonly updatedAt: bigint;
+  /** Digest of the image config: `sha256:<64 hex>`. */
+  readonly id: Digest;
+  /** Full references that point here (`docker.io/library/busybox:latest`); empty is a dangling image. */
+  readonly references: readonly string[];
+  /** Base layer first; empty for an image without files. */
+  readonly layers: readonly ImageLayer[];
+  readonly config: ImageConfig;
+  readonly history: readonly HistoryEntry[];
+  /** ns since epoch: `created` of the image config; 0n when it does not say. */
+  readonly builtAt: bigint;
+  readonly author: string;
+  /** Go's words: `amd64`, `arm64`. */
+  readonly architecture: string;
+  readonly variant: string;
+  readonly os: string;
+  /** Bytes of all layers, unpacked. */
+  readonly sizeBytes: bigint;
+  /** Digest of the manifest it was pulled by; absent when imported. */
+  readonly manifestDigest?: Digest;
+}
+
+/** An unpacked layer as the store keeps it, by chain id. */
+export interface LayerRecord {
+  readonly v: 1;
+  readonly rev: bigint;
+  /** ns since epoch. */
+  readonly createdAt: bigint;
+  /** ns since epoch. */
+  readonly updatedAt: bigint;
+  readonly chainId: Digest;
+  readonly diffId: Digest;
+  /** Chain id of the stack below; absent for a base layer. */
+  readonly parent?: Digest;
+  /** Name of its folder, `layers/<serial>/`; never used twice. */
+  readonly serial: bigint;
+  /** Bytes unpacked. */
+  readonly sizeBytes: bigint;
+}
+
+/** A blob kept as pulled, by digest. */
+export interface BlobRecord {
+  readonly v: 1;
+  readonly rev: bigint;
+  /** ns since epoch. */
+  readonly createdAt: bigint;
+  /** ns since epoch. */
+  readonly updatedAt: bigint;
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly sizeBytes: bigint;
+}
