@@ -152,12 +152,14 @@ export function internal(message: string, details: ErrorDetails = {}): MydockerE
 }
 
 /**
- * Any thrown value as a MydockerError: itself, `cancelled` for an AbortError, `deadline-exceeded` for a
+ * Any thrown value as a MydockerError: itself, what a SuppressedError was thrown over, `cancelled` for an AbortError, `deadline-exceeded` for a
  * TimeoutError, else `internal` with the value as cause and a message that tells nothing of it.
  */
 export function toMydockerError(thrown: unknown): MydockerError {
   if (thrown instanceof MydockerError) return thrown;
   const name = thrown instanceof Error ? thrown.name : '';
+  // `await using` puts a failed clean-up on top; the user asked about what came first.
+  if (thrown instanceof SuppressedError) return toMydockerError(thrown.suppressed);
   if (name === 'AbortError') return cancelled('the request was cancelled', { cause: thrown });
   if (name === 'TimeoutError') return deadlineExceeded('the deadline has passed', { cause: thrown });
   return internal('internal error; see the log of the server', { cause: thrown });

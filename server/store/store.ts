@@ -62,8 +62,10 @@ export interface NameReservation extends Disposable {
 }
 
 export interface ContainerTable extends Table<ContainerRecord> {
-  /** Id of the container that has or reserves exactly this name. */
+  /** Id of the container that has exactly this name; a reserved name is nobody's yet. */
   idByName(name: string): string | undefined;
+  /** Whether a container has or reserves this name. */
+  isNameTaken(name: string): boolean;
   /**
    * Takes a name for a container to come, at once and for one winner.
    * @throws MydockerError `already-exists`, its hint naming the holder.
