@@ -1,0 +1,284 @@
+/**
+ * Writes entries of an archive below a layer's root: one function for each kind of entry, all through fds.
+ *
+ * Order within an entry: owner first, since a change of owner clears setuid and file capabilities; then
+ * attributes, then the mode, then the time. Directories get theirs at the very end, see layer-tree.ts.
+ */
+import { closeSync, ftruncateSync, writeSync } from 'node:fs';
+import { SyscallError } from '../../native/errno.ts';
+import {
+  chmodAt,
+  chmodFd,
+  chownAt,
+  chownFd,
+  linkAt,
+  makeNodeAt,
+  OPEN,
+  openAt2,
+  RESOLVE,
+  setTimesAt,
+  setTimesFd,
+  statAt,
+  symlinkAt,
+} from '../../native/unpack-syscalls.ts';
+import { MydockerError } from '../model/error.ts';
+import { archiveError } from './archive-error.ts';
+import type { ArchiveLimits } from './archive-limits.ts';
+import { type LayerPath, layerPath, whiteoutOf } from './entry-path.ts';
+import { createLayerTree, isDirectory, isWhiteout, type LayerTree } from './layer-tree.ts';
+import type { TarEntry } from './tar-entry.ts';
+import { keptXattrs, setXattrs } from './xattr-policy.ts';
+
+const S_IFCHR = 0o020000;
+const S_IFBLK = 0o060000;
+const S_IFIFO = 0o010000;
+
+const HOW_NEW_FILE = {
+  flags: OPEN.writeOnly | OPEN.create | OPEN.exclusive | OPEN.noFollow,
+  mode: 0o600,
+  resolve: RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagicLinks,
+};
+
+/** What became of an archive. */
+export interface LayerSummary {
+  /** Entries of the archive, those without an effect included. */
+  readonly entries: number;
+  /** Bytes of file data written. */
+  readonly unpackedBytes: number;
+  /** Attributes that are not ours to set, see xattr-policy.ts. */
+  readonly droppedXattrs: number;
+  /** Whiteouts that hide nothing, devices that would be one, book-keeping of other storage drivers. */
+  readonly droppedEntries: number;
+  /** The layer hides everything below it; overlayfs has no mark for that on a root, so the stack must begin here. */
+  readonly rootOpaque: boolean;
+}
+
+/** Takes entries one after the other, then `finish`. */
+export interface LayerWriter {
+  write(entry: TarEntry): Promise<void>;
+  finish(): LayerSummary;
+}
+
+/** How a layer is written. */
+export interface LayerOptions {
+  /** True for the lowest layer of a stack: its whiteouts hide nothing and are left out. */
+  readonly base: boolean;
+  readonly limits: ArchiveLimits;
+}
+
+/** What the functions below share. */
+interface Job extends LayerOptions {
+  readonly tree: LayerTree;
+  entries: number;
+  unpackedBytes: number;
+  droppedXattrs: number;
+  droppedEntries: number;
+  rootOpaque: boolean;
+}
+
+/** @param rootFd - the layer's folder, empty, kept open by the caller. */
+export function createLayerWriter(rootFd: number, options: LayerOptions): LayerWriter {
+  const tree = createLayerTree(rootFd);
+  tree.root({ mode: 0o755, uid: 0, gid: 0, mtimeNs: BigInt(Date.now()) * 1_000_000n, xattrs: [] });
+  const job: Job = {
+    ...options,
+    tree,
+    entries: 0,
+    unpackedBytes: 0,
+    droppedXattrs: 0,
+    droppedEntries: 0,
+    rootOpaque: false,
+  };
+  return {
+    write: async (entry) => {
+      job.entries += 1;
+      try {
+        await writeEntry(job, entry);
+      } catch (error) {
+        throw asArchiveError(entry, error);
+      }
+    },
+    finish: () => {
+      tree.finish();
+      const { entries, unpackedBytes, droppedXattrs, droppedEntries, rootOpaque } = job;
+      return { entries, unpackedBytes, droppedXattrs, droppedEntries, rootOpaque };
+    },
+  };
+}
+
+async function writeEntry(job: Job, entry: TarEntry): Promise<void> {
+  const path = layerPath(entry.name, entry.name, 'name', job.limits);
+  const whiteout = whiteoutOf(entry.name, path);
+  if (whiteout.kind !== 'none') return writeWhiteout(job, entry, path, whiteout);
+  job.droppedXattrs += entry.xattrs.size - keptXattrs(entry.xattrs).length;
+  if (path.length === 0) return writeRoot(job, entry);
+  switch (entry.kind) {
+    case 'file':
+      return writeFile(job, entry, path);
+    case 'directory':
+      return job.tree.inParent(entry.name, path, (fd, base) =>
+        job.tree.directory(path, fd, base, { ...entry, xattrs: keptXattrs(entry.xattrs) }),
+      );
+    case 'symlink':
+      return writeSymlink(job, entry, path);
+    case 'hardlink':
+      return writeHardlink(job, entry, path);
+    case 'char':
+    case 'block':
+    case 'fifo':
+      return writeNode(job, entry, path);
+  }
+}
+
+/** An archive may say what its root looks like, not that it is something else than a directory. */
+function writeRoot(job: Job, entry: TarEntry): void {
+  if (entry.kind !== 'directory') throw archiveError(entry.name, `the root cannot be a ${entry.kind}`);
+  job.tree.root({ ...entry, xattrs: keptXattrs(entry.xattrs) });
+}
+
+function writeWhiteout(
+  job: Job,
+  entry: TarEntry,
+  path: LayerPath,
+  whiteout: ReturnType<typeof whiteoutOf>,
+): void {
+  if (whiteout.kind !== 'ignored' && entry.storedBytes > 0) {
+    throw archiveError(entry.name, 'it is a whiteout with content');
+  }
+  const { tree } = job;
+  if (whiteout.kind === 'ignored' || job.base) {
+    job.droppedEntries += 1;
+  } else if (whiteout.kind === 'opaque') {
+    if (path.length === 1) job.rootOpaque = true;
+    else tree.inParent(entry.name, path, (parentFd) => tree.markOpaque(parentFd, Buffer.from('.')));
+  } else if (whiteout.kind === 'remove') {
+    const { name } = whiteout;
+    tree.inParent(entry.name, path, (parentFd) => {
+      // A whiteout is for the layers below: what this layer has there stays, but stands alone.
+      const own = statAt(parentFd, name);
+      if (own === undefined) makeNodeAt(parentFd, name, S_IFCHR, 0, 0);
+      else if (isDirectory(own)) tree.markOpaque(parentFd, name);
+    });
+  }
+}
+
+async function writeFile(job: Job, entry: TarEntry, path: LayerPath): Promise<void> {
+  const fd = job.tree.inParent(entry.name, path, (parentFd, base) => {
+    job.tree.clear(parentFd, base);
+    return openAt2(parentFd, base, HOW_NEW_FILE);
+  });
+  try {
+    if (entry.sparse === undefined) await writeBody(fd, entry);
+    else await writeSparse(fd, entry, entry.sparse);
+    job.unpackedBytes += entry.storedBytes;
+    chownFd(fd, entry.uid, entry.gid);
+    setXattrs(fd, keptXattrs(entry.xattrs));
+    chmodFd(fd, entry.mode);
+    setTimesFd(fd, entry.mtimeNs);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function writeBody(fd: number, entry: TarEntry): Promise<void> {
+  for await (const chunk of entry.body()) writeAll(fd, chunk, null);
+}
+
+/** Regions are in order and chunks are not cut at them; what is between regions stays a hole. */
+async function writeSparse(fd: number, entry: TarEntry, map: NonNullable<TarEntry['sparse']>): Promise<void> {
+  ftruncateSync(fd, map.sizeBytes);
+  let index = 0;
+  let done = 0;
+  for await (const chunk of entry.body()) {
+    for (let at = 0; at < chunk.length; ) {
+      const region = map.regions[index];
+      if (region === undefined) return;
+      const size = Math.min(chunk.length - at, region.length - done);
+      if (size > 0) writeAll(fd, chunk.subarray(at, at + size), region.offset + done);
+      at += size;
+      done += size;
+      if (done < region.length) continue;
+      index += 1;
+      done = 0;
+    }
+  }
+}
+
+/** @param position - undefined where the file's own position counts. */
+function writeAll(fd: number, bytes: Buffer, position: number | null): void {
+  for (let at = 0; at < bytes.length; ) {
+    at += writeSync(fd, bytes, at, bytes.length - at, position === null ? null : position + at);
+  }
+}
+
+function writeSymlink(job: Job, entry: TarEntry, path: LayerPath): void {
+  if (entry.linkName.length === 0) throw archiveError(entry.name, 'its link target is empty');
+  job.tree.inParent(entry.name, path, (parentFd, base) => {
+    job.tree.clear(parentFd, base);
+    symlinkAt(entry.linkName, parentFd, base);
+    chownAt(parentFd, base, entry.uid, entry.gid);
+    setTimesAt(parentFd, base, entry.mtimeNs);
+  });
+}
+
+/** The inode has its owner and mode from its first name; a second one changes nothing of it. */
+function writeHardlink(job: Job, entry: TarEntry, path: LayerPath): void {
+  const target = layerPath(entry.name, entry.linkName, 'link target', job.limits);
+  if (target.length === 0) throw archiveError(entry.name, 'it is a hard link to the root');
+  job.tree.inParent(entry.name, path, (parentFd, base) => {
+    job.tree.inExistingParent(target, (targetFd, targetBase) => {
+      const there = statAt(targetFd, targetBase);
+      if (there === undefined || isWhiteout(there)) {
+        throw archiveError(entry.name, 'the target of the hard link is not in the archive before it');
+      }
+      if (isDirectory(there)) throw archiveError(entry.name, 'it is a hard link to a directory');
+      if (statAt(parentFd, base)?.inode === there.inode) return;
+      job.tree.clear(parentFd, base);
+      linkAt(targetFd, targetBase, parentFd, base);
+    });
+  });
+}
+
+function writeNode(job: Job, entry: TarEntry, path: LayerPath): void {
+  const type = entry.kind === 'char' ? S_IFCHR : entry.kind === 'block' ? S_IFBLK : S_IFIFO;
+  if (type === S_IFCHR && entry.deviceMajor === 0 && entry.deviceMinor === 0) {
+    // To overlayfs that is a whiteout; an archive says it with a name.
+    job.droppedEntries += 1;
+    return;
+  }
+  job.tree.inParent(entry.name, path, (parentFd, base) => {
+    job.tree.clear(parentFd, base);
+    makeNodeAt(parentFd, base, type | 0o600, entry.deviceMajor, entry.deviceMinor);
+    chownAt(parentFd, base, entry.uid, entry.gid);
+    chmodAt(parentFd, base, entry.mode);
+    setTimesAt(parentFd, base, entry.mtimeNs);
+  });
+}
+
+/** Words for what the kernel says most often while unpacking. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: 'no space left on device',
+  EDQUOT: 'the disk quota is used up',
+  ENOENT: 'a directory above it does not exist, or is a symlink to nothing',
+  ENOTDIR: 'what is above it is no directory',
+  ELOOP: 'the symlinks above it go round in a circle',
+  EMLINK: 'the file has as many links as the file system allows',
+  ENAMETOOLONG: 'its name is too long',
+};
+
+function asArchiveError(entry: TarEntry, error: unknown): unknown {
+  if (error instanceof MydockerError) return error;
+  const errno = error instanceof SyscallError ? error.errno : nodeErrno(error);
+  if (errno === undefined) return error;
+  const why = REASONS[errno] ?? (error instanceof Error ? error.message : errno);
+  const isDisk = errno === 'ENOSPC' || errno === 'EDQUOT' || errno === 'EFBIG';
+  const isArchive = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EMLINK'].includes(errno);
+  if (isDisk)
+    return archiveError(entry.name, why, { code: 'resource-exhausted', reason: 'NO_SPACE', cause: error });
+  if (isArchive) return archiveError(entry.name, why, { cause: error });
+  return archiveError(entry.name, why, { code: 'internal', reason: 'UNPACK_FAILED', cause: error });
+}
+
+function nodeErrno(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && 'syscall' in error ? String(error.code) : undefined;
+}
