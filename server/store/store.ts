@@ -121,6 +121,8 @@ export interface MetaTable {
 export interface OpenReport {
   /** True when anything below says that data was lost or rebuilt. */
   readonly damaged: boolean;
+  /** Why a loss is suspected, one phrase each. */
+  readonly reasons: readonly string[];
   /** LevelDB could not be opened and was repaired; the damaged copy is kept at this path. */
   readonly repairedFrom?: string;
   /** Lines of LevelDB's own log that say what it dropped. */

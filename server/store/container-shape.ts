@@ -1,0 +1,95 @@
+/**
+ * Whether a value read from a container's config.json is a container record: what is rebuilt from a file
+ * decides what runs as root later, so every field is looked at.
+ */
+import type { ContainerConfig, ContainerRecord, RootfsSource, TaskStatus } from '../model/container.ts';
+import { isId } from '../model/ids.ts';
+import { parseName } from '../model/name.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const STATUSES: readonly TaskStatus[] = ['created', 'starting', 'running', 'stopped'];
+
+/**
+ * @param id - name of the folder that the file lies in.
+ * @returns the value, or undefined when it is not a whole record of this container.
+ */
+export function asContainerRecord(id: string, value: unknown): ContainerRecord | undefined {
+  if (!isFields(value) || !isId(id) || value['id'] !== id || value['v'] !== 1) return undefined;
+  const ok =
+    ['rev', 'createdAt', 'updatedAt'].every((key) => isAmount(value[key])) &&
+    isName(value['name']) &&
+    STATUSES.some((status) => status === value['status']) &&
+    Array.isArray(value['layers']) &&
+    value['layers'].every(isAmount) &&
+    isConfig(value['config']) &&
+    (value['run'] === undefined || isFields(value['run'])) &&
+    (value['exit'] === undefined || isFields(value['exit']));
+  return ok ? (value as unknown as ContainerRecord) : undefined;
+}
+
+/** One check for each field of the config, so that a new field cannot be forgotten. */
+const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
+  rootfs: isRootfs,
+  args: (value) => isTexts(value) && value.length > 0,
+  env: isTexts,
+  workingDir: isText,
+  user: isText,
+  hostname: isText,
+  terminal: isFlag,
+  openStdin: isFlag,
+  mounts: (value) => Array.isArray(value) && value.every(isMount),
+  network: isText,
+  readOnlyRootfs: isFlag,
+  resources: isFields,
+  stopSignal: Number.isInteger,
+  stopTimeoutMs: Number.isInteger,
+  autoRemove: isFlag,
+  labels: (value) => isFields(value) && Object.values(value).every(isText),
+};
+
+function isConfig(value: unknown): boolean {
+  return isFields(value) && Object.entries(CONFIG).every(([key, check]) => check(value[key]));
+}
+
+function isRootfs(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  const kind = value['kind'] as RootfsSource['kind'];
+  if (kind === 'image') return isText(value['imageId']) && isText(value['reference']);
+  return kind === 'directory' && isText(value['path']);
+}
+
+function isMount(value: unknown): boolean {
+  return (
+    isFields(value) && isText(value['source']) && isText(value['destination']) && isFlag(value['readOnly'])
+  );
+}
+
+function isName(value: unknown): boolean {
+  if (!isText(value)) return false;
+  try {
+    return parseName(value) === value;
+  } catch {
+    return false;
+  }
+}
+
+function isFields(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isTexts(value: unknown): value is string[] {
+  return Array.isArray(value) && value.every(isText);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+function isFlag(value: unknown): boolean {
+  return typeof value === 'boolean';
+}
+
+function isAmount(value: unknown): boolean {
+  return typeof value === 'bigint' && value >= 0n;
+}

@@ -1,0 +1,127 @@
+/**
+ * Opens the LevelDB folder and tells its failures apart: held by another server, damaged (repaired from a
+ * kept copy), or not to be opened at all. Knows LevelDB's files; nothing else in the project does.
+ */
+import { cp, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { Level } from 'level';
+import { dataLoss, failedPrecondition, type MydockerError, unavailable } from '../model/error.ts';
+
+/** The database: text keys, text values. */
+export type Database = Level<string, string>;
+
+/** A database just opened, and what LevelDB said on the way. */
+export interface Opened {
+  readonly db: Database;
+  /** Where the damaged folder was copied before it was repaired. */
+  readonly repairedFrom?: string;
+  /** Lines of LevelDB's log about data that it left out. */
+  readonly dropped: string[];
+}
+
+/** All records are in memory anyway, so LevelDB's own caches can be small. */
+const OPTIONS = { cacheSize: 1 << 20, writeBufferSize: 2 << 20, keyEncoding: 'utf8', valueEncoding: 'utf8' };
+/** Most of LevelDB's log that is read; it says what it dropped at its beginning. */
+const MAX_LOG_CHARS = 1 << 20;
+const MAX_DROPPED_LINES = 20;
+
+/**
+ * Opens a database folder, made when missing.
+ * @param location - absolute path.
+ * @throws MydockerError `failed-precondition` when another process has it open; `data-loss` when it is
+ * damaged beyond repair; `unavailable` when the disk refuses.
+ */
+export async function openLevel(location: string): Promise<Opened> {
+  await mkdir(location, { recursive: true, mode: 0o700 });
+  // Without CURRENT LevelDB would start an empty database and delete the files of the old one.
+  if (await lostItsHead(location)) return repair(location, new Error('the file CURRENT is missing'));
+  const db = new Level<string, string>(location, OPTIONS);
+  try {
+    await db.open();
+  } catch (error) {
+    await db.close().catch(() => undefined);
+    if (codeOf(error) === 'LEVEL_LOCKED') throw inUse(error);
+    if (!isDamage(error)) throw refused(error);
+    return repair(location, error);
+  }
+  return { db, dropped: await droppedLines(location) };
+}
+
+/** Opens a folder that this process had open a moment ago; no repair. */
+export async function reopenLevel(location: string): Promise<Database> {
+  const db = new Level<string, string>(location, OPTIONS);
+  await db.open();
+  return db;
+}
+
+/**
+ * Copies a damaged folder aside, lets LevelDB save what it can, and opens the result.
+ * @param cause - what made it necessary.
+ */
+export async function repair(location: string, cause: unknown): Promise<Opened> {
+  const kept = `${location}.damaged-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`;
+  try {
+    await cp(location, kept, { recursive: true, errorOnExist: true, force: false });
+    await repairInPlace(location);
+    const db = await reopenLevel(location);
+    return { db, repairedFrom: kept, dropped: await droppedLines(location) };
+  } catch (error) {
+    throw dataLoss(`cannot open metadata: it is damaged and could not be repaired`, {
+      reason: 'METADATA_DAMAGED',
+      hint: `the damaged files are in ${location}; restore them from a backup`,
+      cause: new AggregateError([cause, error]),
+    });
+  }
+}
+
+/** Whether an error of a read means that files are damaged, rather than that the disk is full or forbidden. */
+export function isDamage(error: unknown): boolean {
+  const code = codeOf(error);
+  if (code === 'LEVEL_CORRUPTION') return true;
+  const text = error instanceof Error ? `${error.message} ${messageOf(error.cause)}` : '';
+  return code === 'LEVEL_IO_ERROR' && /No such file|truncated block|sstable/.test(text);
+}
+
+async function repairInPlace(location: string): Promise<void> {
+  // `level` re-exports the class of classic-level, whose types alone know of the static function.
+  const { repair: run } = Level as unknown as { repair?: (location: string) => Promise<void> };
+  if (run === undefined) throw new Error('this build of LevelDB cannot repair');
+  await run.call(Level, location);
+}
+
+async function lostItsHead(location: string): Promise<boolean> {
+  const names = await readdir(location);
+  return !names.includes('CURRENT') && names.some((name) => /^MANIFEST-|\.(?:ldb|sst|log)$/.test(name));
+}
+
+async function droppedLines(location: string): Promise<string[]> {
+  const path = `${location}/LOG`;
+  if ((await stat(path).catch(() => undefined)) === undefined) return [];
+  const text = (await readFile(path, 'utf8')).slice(0, MAX_LOG_CHARS);
+  return text
+    .split('\n')
+    .filter((line) => line.includes('dropping'))
+    .slice(0, MAX_DROPPED_LINES);
+}
+
+function codeOf(error: unknown): string {
+  if (!(error instanceof Error)) return '';
+  // abstract-level wraps the binding's error into LEVEL_DATABASE_NOT_OPEN.
+  const inner = error.cause instanceof Error ? error.cause : error;
+  return (inner as Error & { code?: string }).code ?? '';
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : '';
+}
+
+function inUse(cause: unknown): MydockerError {
+  return failedPrecondition('cannot open metadata: another server uses this root', {
+    reason: 'ROOT_IN_USE',
+    hint: 'stop the other mydockerd, or give this one another --root and --state',
+    cause,
+  });
+}
+
+function refused(cause: unknown): MydockerError {
+  return unavailable('cannot open metadata: the disk refuses', { reason: 'METADATA_UNAVAILABLE', cause });
+}

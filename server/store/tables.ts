@@ -1,0 +1,108 @@
+/**
+ * The tables that have more than records: containers with their names, images with their references,
+ * layers with their serials.
+ */
+import type { ContainerRecord } from '../model/container.ts';
+import { alreadyExists, cannot, notFound } from '../model/error.ts';
+import { shortId } from '../model/ids.ts';
+import type { ImageRecord, LayerRecord } from '../model/image.ts';
+import type { ContainerTable, ImageTable, LayerTable, NameReservation, WriteOptions } from './store.ts';
+import { type Change, RecordTable } from './table.ts';
+import { UniqueIndex } from './unique-index.ts';
+import type { Writer } from './writer.ts';
+
+export class Containers extends RecordTable<ContainerRecord> implements ContainerTable {
+  readonly #names: UniqueIndex;
+
+  constructor(writer: Writer) {
+    const index = new UniqueIndex('container-name', (name, holder) =>
+      alreadyExists('container', name, `the name is in use by container ${shortId(holder)}`, {
+        reason: 'CONTAINER_NAME_IN_USE',
+        hint: 'remove that container, or choose another name',
+        metadata: { name, holder },
+      }),
+    );
+    super({
+      name: 'container',
+      writer,
+      idOf: (record) => record.id,
+      unique: { index, keysOf: (record) => [record.name] },
+    });
+    this.#names = index;
+  }
+
+  idByName(name: string): string | undefined {
+    return this.#names.get(name);
+  }
+
+  isNameTaken(name: string): boolean {
+    return this.#names.holder(name) !== undefined;
+  }
+
+  reserveName(name: string, id: string): NameReservation {
+    const held = this.#names.reserve(name, id);
+    return { name, [Symbol.dispose]: () => held[Symbol.dispose]() };
+  }
+}
+
+export class Images extends RecordTable<ImageRecord> implements ImageTable {
+  readonly #references: UniqueIndex;
+
+  constructor(writer: Writer) {
+    const index = new UniqueIndex('image-reference', (reference, holder) =>
+      cannot(
+        'already-exists',
+        'tag',
+        'image',
+        reference,
+        `the reference is in use by image ${shortId(holder)}`,
+        {
+          reason: 'REFERENCE_IN_USE',
+          metadata: { reference, holder },
+        },
+      ),
+    );
+    super({
+      name: 'image',
+      writer,
+      idOf: (record) => record.id,
+      unique: { index, keysOf: (record) => record.references },
+    });
+    this.#references = index;
+  }
+
+  idByReference(reference: string): string | undefined {
+    return this.#references.get(reference);
+  }
+
+  async setReference(reference: string, id: string, options: WriteOptions = {}): Promise<ImageRecord> {
+    const busy = (): Promise<unknown> | undefined => this.busy(id, this.#references.holder(reference) ?? id);
+    for (let writes = busy(); writes !== undefined; writes = busy()) await writes;
+    const holder = this.#references.get(reference);
+    const image = this.get(id);
+    if (image === undefined) throw notFound('image', id);
+    if (holder === id) return image;
+    const after = this.next({ ...image, references: [...image.references, reference] });
+    const changes: Change<ImageRecord>[] = [{ before: image, after }];
+    const loser = holder === undefined ? undefined : this.get(holder);
+    if (loser !== undefined) {
+      const references = loser.references.filter((other) => other !== reference);
+      changes.push({ before: loser, after: this.next({ ...loser, references }) });
+    }
+    await this.commit(changes, options);
+    return after;
+  }
+}
+
+export class Layers extends RecordTable<LayerRecord> implements LayerTable {
+  readonly #writer: Writer;
+
+  constructor(writer: Writer) {
+    super({ name: 'layer', writer, idOf: (record) => record.chainId });
+    this.#writer = writer;
+  }
+
+  allocateSerial(): Promise<bigint> {
+    return this.#writer.allocateSerial();
+  }
+}
