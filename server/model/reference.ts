@@ -61,7 +61,10 @@ export function familiarReference(reference: Reference): string {
   if (domain !== DEFAULT_DOMAIN) return formatReference(reference);
   const inner = path.startsWith('library/') ? path.slice('library/'.length) : path;
   // `library/a/b` has to stay whole, or it would read as the user path `a/b`.
-  return `${inner.includes('/') ? path : inner}${suffix(reference)}`;
+  const short = inner.includes('/') ? path : inner;
+  // And `docker.io/x.y/b`, whose path would read as a host.
+  if (splitDomain(short)[0] !== DEFAULT_DOMAIN) return formatReference(reference);
+  return `${short}${suffix(reference)}`;
 }
 
 function suffix({ tag, digest }: Reference): string {
