@@ -70,9 +70,9 @@ const sysFutimens = libc.func('int futimens(int fd, const void *times)');
 const sysFsetxattr = libc.func(
   'int fsetxattr(int fd, const void *name, const void *value, size_t size, int flags)',
 );
-const sysFgetxattr = libc.func('ssize_t fgetxattr(int fd, const void *name, void *value, size_t size)');
+const sysFgetxattr = libc.func('int64_t fgetxattr(int fd, const void *name, void *value, size_t size)');
 const sysStatx = libc.func('int statx(int fd, const void *name, int flags, unsigned int mask, void *out)');
-const sysGetdents = libc.func('ssize_t getdents64(int fd, void *out, size_t size)');
+const sysGetdents = libc.func('int64_t getdents64(int fd, void *out, size_t size)');
 const sysSyncfs = libc.func('int syncfs(int fd)');
 
 function check(result: number, syscall: string, name: Uint8Array | string = ''): number {

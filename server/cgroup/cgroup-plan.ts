@@ -1,0 +1,133 @@
+/**
+ * A container's cgroup as operations of its launch plan: made and limited before the clone, joined right
+ * after it, emptied and removed when the process is gone.
+ */
+import type { Resources } from '../model/container.ts';
+import type { Op, Slot } from '../model/plan.ts';
+import { DEFAULT_DEVICE_RULES, deviceRuleText } from './devices.ts';
+import { type CgroupLayout, hierarchyOf } from './layout.ts';
+import { limitWrites, swapWrite } from './limits.ts';
+
+/** Operations by the section they belong to. */
+export interface CgroupOps {
+  readonly parentBefore: readonly Op[];
+  readonly parentAfter: readonly Op[];
+  readonly afterExit: readonly Op[];
+  /** cgroup2 folder to be born in. */
+  readonly cgroup?: Slot;
+}
+
+/** Where things are. */
+export interface CgroupPlace {
+  readonly layout: CgroupLayout;
+  /** `/mydocker-<instance>/<container id>` */
+  readonly path: string;
+}
+
+const O_RDONLY_DIRECTORY = 0o200000;
+const O_WRONLY = 1;
+
+const mkdir = (path: string): Op => ({ name: 'mkdir', s1: path, x: 0o755, existsOk: true, about: `make cgroup ${path}` });
+const write = (file: string, value: string, ignoreErrors = false): Op => ({
+  name: 'write',
+  s1: file,
+  s2: value,
+  ignoreErrors,
+  about: `write ${value} to ${file}`,
+});
+
+function deviceWrites(folder: string): Op[] {
+  return [
+    write(`${folder}/devices.deny`, 'a'),
+    ...DEFAULT_DEVICE_RULES.map((rule) => write(`${folder}/devices.allow`, deviceRuleText(rule))),
+  ];
+}
+
+/** Folders of a v1 machine's cgroup that its process is moved into, hierarchy by hierarchy. */
+function joins(place: CgroupPlace, slots: (count: number) => Slot[]): { open: Op[]; join: Op[] } {
+  const { hierarchies } = place.layout;
+  const taken = slots(hierarchies.length);
+  const open: Op[] = [];
+  const join: Op[] = [];
+  for (const [index, hierarchy] of hierarchies.entries()) {
+    const file = `${hierarchy.path}${place.path}/cgroup.procs`;
+    const a = taken[index] ?? 0;
+    open.push({ name: 'open', a, s1: file, x: O_WRONLY, about: `open ${file}` });
+    join.push({ name: 'join', a, about: `join cgroup ${hierarchy.path}${place.path}` });
+  }
+  return { open, join };
+}
+
+/**
+ * @param slots - gives out as many free slots.
+ * @param deviceProgram - slot of the loaded device program; needed on v2 only.
+ * @throws MydockerError `failed-precondition` for a limit that this machine cannot set.
+ */
+export function planCgroup(
+  place: CgroupPlace,
+  resources: Resources,
+  slots: (count: number) => Slot[],
+  deviceProgram?: Slot,
+): CgroupOps {
+  const { layout, path } = place;
+  const folders = layout.hierarchies.map((h) => `${h.path}${path}`);
+  const unified = layout.unified === undefined ? undefined : `${layout.unified}${path}`;
+  const all = unified === undefined ? folders : [...folders, unified];
+  const swap = swapWrite(layout, path, resources);
+  const devices = hierarchyOf(layout, 'devices');
+  const { open, join } = joins(place, slots);
+  const before = [
+    ...all.map(mkdir),
+    ...limitWrites(layout, path, resources).map(({ file, value }) => write(file, value)),
+    ...(swap === undefined ? [] : [write(swap.file, swap.value, true)]),
+    ...(devices === undefined ? [] : deviceWrites(`${devices}${path}`)),
+    ...open,
+  ];
+  const afterExit = [...memoryReads(place), ...killOps(place), ...all.map(rmdir)];
+  if (unified === undefined) return { parentBefore: before, parentAfter: join, afterExit };
+  const [cgroup = 0] = slots(1);
+  before.push({ name: 'open', a: cgroup, s1: unified, x: O_RDONLY_DIRECTORY, about: `open cgroup ${unified}` });
+  if (layout.kind === 'v2' && deviceProgram !== undefined)
+    before.push({ name: 'bpf-attach', a: cgroup, b: deviceProgram, about: 'allow the default devices only' });
+  return { parentBefore: before, parentAfter: join, afterExit, cgroup };
+}
+
+/** An additional process joins the same groups: by itself, before it leaves the host's view of them. */
+export function planCgroupExec(place: CgroupPlace, slots: (count: number) => Slot[]): CgroupOps & { child: readonly Op[] } {
+  const { open, join } = joins(place, slots);
+  const child: Op[] = join.map(({ a = 0, about }) => ({ name: 'write-slot', a, s2: '0', about }));
+  const { unified } = place.layout;
+  if (unified === undefined) return { parentBefore: open, parentAfter: [], afterExit: [], child };
+  const [cgroup = 0] = slots(1);
+  const folder = `${unified}${place.path}`;
+  open.push({ name: 'open', a: cgroup, s1: folder, x: O_RDONLY_DIRECTORY, about: `open cgroup ${folder}` });
+  return { parentBefore: open, parentAfter: [], afterExit: [], child, cgroup };
+}
+
+/** Labels under which the memory counters stand in an exit record. */
+export const MEMORY_LABELS = { v1: 'memory.oom_control', v2: 'memory.events' } as const;
+
+function memoryReads({ layout, path }: CgroupPlace): Op[] {
+  const memory = hierarchyOf(layout, 'memory');
+  const [folder, label] =
+    memory === undefined ? [layout.unified, MEMORY_LABELS.v2] : [memory, MEMORY_LABELS.v1];
+  return [{ name: 'read', s1: `${folder}${path}/${label}`, s2: label, about: 'keep the memory counters' }];
+}
+
+/** Whatever is left in the cgroup dies: by cgroup.kill where there is a cgroup2, else frozen and killed. */
+function killOps({ layout, path }: CgroupPlace): Op[] {
+  if (layout.unified !== undefined) return [write(`${layout.unified}${path}/cgroup.kill`, '1', true)];
+  const freezer = hierarchyOf(layout, 'freezer');
+  return freezer === undefined
+    ? []
+    : [{ name: 'kill-cgroup', s1: `${freezer}${path}`, about: 'kill what is left in the cgroup' }];
+}
+
+const rmdir = (path: string): Op => ({ name: 'rmdir', s1: path, about: `remove cgroup ${path}` });
+
+/** Whether the counters of an exit record tell of an out-of-memory kill. */
+export function toldOom(files: ReadonlyMap<string, string>): boolean {
+  const text = files.get(MEMORY_LABELS.v1) ?? files.get(MEMORY_LABELS.v2) ?? '';
+  const kills = /^oom_kill (\d+)$/m.exec(text);
+  return kills !== null && kills[1] !== '0';
+}

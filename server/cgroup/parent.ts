@@ -1,0 +1,60 @@
+/**
+ * The cgroup that all containers of one server live under: made when the first container needs it, removed
+ * with the server when no container is left.
+ */
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { type CgroupLayout, cgroupFolders, hierarchyOf } from './layout.ts';
+
+/** Controllers that a container's limits may need, where the machine has them. */
+const WANTED_V2 = ['cpu', 'cpuset', 'io', 'memory', 'pids', 'hugetlb'];
+
+const read = (file: string): string => readFileSync(file, 'utf8').trim();
+
+/** A new cpuset is empty and nothing can join it; children of this one copy it instead. */
+function openCpuset(mount: string, path: string): void {
+  const folder = `${mount}${path}`;
+  for (const name of ['cpuset.cpus', 'cpuset.mems'])
+    if (read(`${folder}/${name}`) === '') writeFileSync(`${folder}/${name}`, read(`${dirname(folder)}/${name}`));
+  writeFileSync(`${folder}/cgroup.clone_children`, '1');
+}
+
+/** Controllers are handed down one level at a time. */
+function delegate(mount: string, path: string): void {
+  let folder = mount;
+  for (const name of path.split('/').slice(1)) {
+    const available = read(`${folder}/cgroup.controllers`).split(' ');
+    const enabled = read(`${folder}/cgroup.subtree_control`).split(' ');
+    const missing = WANTED_V2.filter((c) => available.includes(c) && !enabled.includes(c));
+    if (missing.length > 0) writeFileSync(`${folder}/cgroup.subtree_control`, missing.map((c) => `+${c}`).join(' '));
+    folder = `${folder}/${name}`;
+    mkdirSync(folder, { recursive: true });
+  }
+  const available = read(`${folder}/cgroup.controllers`).split(' ');
+  const wanted = WANTED_V2.filter((c) => available.includes(c));
+  if (wanted.length > 0) writeFileSync(`${folder}/cgroup.subtree_control`, wanted.map((c) => `+${c}`).join(' '));
+}
+
+/**
+ * Makes the parent in every hierarchy.
+ * @param path - `/mydocker-1a2b3c4d`, below each mount point.
+ * @throws the errors of node:fs: EROFS and EACCES where cgroups may not be made.
+ */
+export function prepareCgroupParent(layout: CgroupLayout, path: string): void {
+  for (const { path: mount } of layout.hierarchies) mkdirSync(`${mount}${path}`, { recursive: true });
+  const cpuset = hierarchyOf(layout, 'cpuset');
+  if (cpuset !== undefined) openCpuset(cpuset, path);
+  if (layout.kind === 'v2') delegate(layout.unified, path);
+  else if (layout.unified !== undefined) mkdirSync(`${layout.unified}${path}`, { recursive: true });
+}
+
+/** Removes the parent where it is empty; a container that still runs keeps its own. */
+export function removeCgroupParent(layout: CgroupLayout, path: string): void {
+  for (const folder of cgroupFolders(layout, path)) {
+    try {
+      rmdirSync(folder);
+    } catch {
+      // Absent, or in use by a container that outlives the server.
+    }
+  }
+}

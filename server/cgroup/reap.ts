@@ -1,0 +1,81 @@
+/**
+ * Empties and removes a cgroup whose shim is gone and could not do it: every process in it is killed, then
+ * the folders go.
+ */
+import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type CgroupLayout, cgroupFolders, hierarchyOf } from './layout.ts';
+
+const TRIES = 200;
+const PAUSE_MS = 10;
+
+function pidsIn(folder: string): number[] {
+  try {
+    return readFileSync(`${folder}/cgroup.procs`, 'utf8').split('\n').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+/** v1: frozen, nobody can fork away while the list is read. */
+function killListed(layout: CgroupLayout, path: string, folders: readonly string[]): void {
+  const freezer = hierarchyOf(layout, 'freezer');
+  const state = freezer === undefined ? undefined : `${freezer}${path}/freezer.state`;
+  if (state !== undefined && existsSync(state)) writeFileSync(state, 'FROZEN');
+  for (const pid of new Set(folders.flatMap(pidsIn))) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // It ended by itself.
+    }
+  }
+  if (state !== undefined && existsSync(state)) writeFileSync(state, 'THAWED');
+}
+
+/** Kills every process of the cgroup. @returns whether there was any. */
+export function killCgroup(layout: CgroupLayout, path: string): boolean {
+  const folders = cgroupFolders(layout, path).filter((folder) => existsSync(folder));
+  if (folders.every((folder) => pidsIn(folder).length === 0)) return false;
+  const kill = layout.unified === undefined ? undefined : `${layout.unified}${path}/cgroup.kill`;
+  if (kill !== undefined && existsSync(kill)) writeFileSync(kill, '1');
+  killListed(layout, path, folders);
+  return true;
+}
+
+/** Groups that processes inside made themselves go first, deepest first. */
+function removeFolder(folder: string): void {
+  for (const entry of readdirSync(folder, { withFileTypes: true }))
+    if (entry.isDirectory()) removeFolder(`${folder}/${entry.name}`);
+  rmdirSync(folder);
+}
+
+/**
+ * Kills what is in the cgroup and removes its folders in every hierarchy.
+ * @throws Error EBUSY when something in it cannot be killed within two seconds.
+ */
+export async function reapCgroup(layout: CgroupLayout, path: string): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    killCgroup(layout, path);
+    let failure: unknown;
+    for (const folder of cgroupFolders(layout, path)) {
+      try {
+        if (existsSync(folder)) removeFolder(folder);
+      } catch (error) {
+        failure = error;
+      }
+    }
+    if (failure === undefined) return;
+    if (attempt === TRIES) throw failure;
+    await sleep(PAUSE_MS);
+  }
+}
+
+/** Names of the cgroups below a parent: the containers that have one, known or not. */
+export function cgroupsBelow(layout: CgroupLayout, parent: string): string[] {
+  const names = new Set<string>();
+  for (const folder of cgroupFolders(layout, parent)) {
+    if (!existsSync(folder)) continue;
+    for (const entry of readdirSync(folder, { withFileTypes: true })) if (entry.isDirectory()) names.add(entry.name);
+  }
+  return [...names];
+}

@@ -1,0 +1,62 @@
+/**
+ * The part of the OCI runtime specification that containers are described in (runtime-spec 1.2, config.md,
+ * config-linux.md), between a container's configuration and its launch plan.
+ */
+
+export interface OciMount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  /** As in fstab: `ro`, `nosuid`, `rbind`, and data of the filesystem. */
+  readonly options: readonly string[];
+}
+
+export interface OciDevice {
+  readonly path: string;
+  readonly type: 'c' | 'b';
+  readonly major: number;
+  readonly minor: number;
+  readonly fileMode: number;
+}
+
+export interface OciRlimit {
+  readonly type: string;
+  readonly soft: bigint;
+  readonly hard: bigint;
+}
+
+export interface OciUser {
+  readonly uid: number;
+  readonly gid: number;
+  readonly additionalGids: readonly number[];
+}
+
+export interface OciProcess {
+  readonly terminal: boolean;
+  readonly user: OciUser;
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  /** Names without CAP_: bounding, permitted and effective; inheritable and ambient are empty. */
+  readonly capabilities: readonly string[];
+  readonly rlimits: readonly OciRlimit[];
+  readonly noNewPrivileges: boolean;
+}
+
+export type OciNamespace = 'pid' | 'network' | 'ipc' | 'uts' | 'mount' | 'cgroup';
+
+export interface OciSpec {
+  readonly ociVersion: '1.2.0';
+  readonly hostname: string;
+  readonly process: OciProcess;
+  readonly root: { readonly readonly: boolean };
+  readonly mounts: readonly OciMount[];
+  readonly linux: {
+    readonly namespaces: readonly OciNamespace[];
+    readonly cgroupsPath: string;
+    readonly devices: readonly OciDevice[];
+    readonly maskedPaths: readonly string[];
+    readonly readonlyPaths: readonly string[];
+    readonly sysctl: Readonly<Record<string, string>>;
+  };
+}

@@ -1,0 +1,49 @@
+/**
+ * What every operation works with: built once by main.ts, handed to each operation as its first argument.
+ */
+import type { CgroupLayout } from '../cgroup/layout.ts';
+import type { Logger } from '../model/logger.ts';
+import type { KernelPaths } from '../spec/defaults.ts';
+import type { Store } from '../store/store.ts';
+import type { Runs } from '../task/runs.ts';
+import type { Zygote } from '../task/zygote.ts';
+import type { ObjectQueues } from './object-queues.ts';
+
+/** Folders and files of one server. */
+export interface Paths {
+  /** Durable: `/var/lib/mydocker`. */
+  readonly root: string;
+  /** Gone at reboot: `/run/mydocker`. */
+  readonly state: string;
+}
+
+/** How the server was started, as far as operations care. */
+export interface EngineConfig {
+  readonly version: string;
+  /** Log files kept per container besides the one being written. */
+  readonly logMaxFiles: number;
+  /** Size at which a log goes on in the next file. */
+  readonly logMaxBytes: bigint;
+}
+
+export interface Engine {
+  readonly config: EngineConfig;
+  readonly paths: Paths;
+  readonly log: Logger;
+  readonly store: Store;
+  readonly zygote: Zygote;
+  /** Runs that are alive, by container and run id, with their shims. */
+  readonly runs: Runs;
+  /** One writer per container, image and network. */
+  readonly queues: ObjectQueues;
+  readonly cgroups: { readonly layout: CgroupLayout; readonly parent: string };
+  readonly kernel: KernelPaths;
+  readonly bootId: string;
+  /** 8 hex digits of the root's hash: keeps servers with different roots apart. */
+  readonly instance: string;
+}
+
+export const containerFolder = (paths: Paths, id: string): string => `${paths.root}/containers/${id}`;
+export const layerFolder = (paths: Paths, serial: bigint): string => `${paths.root}/layers/${serial}`;
+export const shimsFolder = (paths: Paths): string => `${paths.state}/shims`;
+export const runFolder = (paths: Paths, runId: string): string => `${shimsFolder(paths)}/${runId}`;

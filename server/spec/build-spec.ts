@@ -1,0 +1,85 @@
+/**
+ * From a container's configuration to the OCI runtime specification: defaults joined with what was asked for.
+ * Pure; the launch plan is made from the result and from nothing else.
+ */
+import type { ContainerConfig } from '../model/container.ts';
+import type { OciMount, OciSpec } from '../model/oci-spec.ts';
+import type { Credentials } from '../model/user-spec.ts';
+import {
+  DEFAULT_CAPABILITIES,
+  DEFAULT_DEVICES,
+  DEFAULT_MOUNTS,
+  DEFAULT_NAMESPACES,
+  DEFAULT_PATH,
+  DEFAULT_RLIMITS,
+  type KernelPaths,
+  NETWORK_SYSCTLS,
+} from './defaults.ts';
+
+const hasKey = (env: readonly string[], key: string): boolean => env.some((entry) => entry.startsWith(`${key}=`));
+
+/** PATH, HOSTNAME, TERM (on a terminal) and HOME are there, as with Docker, unless somebody set them. */
+export function completeEnv(
+  env: readonly string[],
+  facts: { readonly hostname: string; readonly home: string; readonly terminal: boolean },
+): string[] {
+  const out: string[] = [];
+  if (!hasKey(env, 'PATH')) out.push(DEFAULT_PATH);
+  if (!hasKey(env, 'HOSTNAME')) out.push(`HOSTNAME=${facts.hostname}`);
+  if (facts.terminal && !hasKey(env, 'TERM')) out.push('TERM=xterm');
+  out.push(...env);
+  if (!hasKey(env, 'HOME')) out.push(`HOME=${facts.home}`);
+  return out;
+}
+
+/** Parents are mounted before what lies below them. */
+function userMounts(config: ContainerConfig): OciMount[] {
+  const depth = (path: string): number => path.split('/').length;
+  return [...config.mounts]
+    .sort((a, b) => depth(a.destination) - depth(b.destination))
+    .map(({ source, destination, readOnly }) => ({
+      destination,
+      source,
+      type: 'bind',
+      options: ['rbind', ...(readOnly ? ['ro'] : [])],
+    }));
+}
+
+/**
+ * @param user - who the process is, looked up in the image.
+ * @param cgroupsPath - of this container.
+ * @param kernel - which masked and read-only paths this kernel has.
+ */
+export function buildSpec(
+  config: ContainerConfig,
+  user: Credentials,
+  cgroupsPath: string,
+  kernel: KernelPaths,
+): OciSpec {
+  const ownNetwork = config.network !== 'host';
+  const { terminal, hostname } = config;
+  return {
+    ociVersion: '1.2.0',
+    hostname,
+    process: {
+      terminal,
+      user: { uid: user.uid, gid: user.gid, additionalGids: user.groups },
+      args: config.args,
+      env: completeEnv(config.env, { hostname, home: user.home, terminal }),
+      cwd: config.workingDir,
+      capabilities: DEFAULT_CAPABILITIES,
+      rlimits: DEFAULT_RLIMITS,
+      noNewPrivileges: false,
+    },
+    root: { readonly: config.readOnlyRootfs },
+    mounts: [...DEFAULT_MOUNTS, ...userMounts(config)],
+    linux: {
+      namespaces: DEFAULT_NAMESPACES.filter((name) => ownNetwork || name !== 'network'),
+      cgroupsPath,
+      devices: DEFAULT_DEVICES,
+      maskedPaths: kernel.masked,
+      readonlyPaths: kernel.readonly,
+      sysctl: ownNetwork ? NETWORK_SYSCTLS : {},
+    },
+  };
+}

@@ -1,0 +1,153 @@
+/**
+ * How a container starts, as one list: the order of this file is the order in the kernel, and docs/start.md
+ * tells the same list with each step's reason.
+ */
+import type { OciNamespace, OciSpec } from '../model/oci-spec.ts';
+import { CLONE, type Op, type Plan, type PlanPart, type Slot, type SlotAllocator } from '../model/plan.ts';
+import { MOUNT_ATTR_RDONLY, MS_REC_SLAVE } from './mount-options.ts';
+import { ANY, barrier, bind, O, open, openInRoot, touch, unshare, write } from './ops.ts';
+import { planExec, planIdentity, planStdio, planWorkingDirectory, type Stdio, type TerminalSize } from './process-plan.ts';
+import { cgroupView, planRootfs, type RootfsParts } from './rootfs-plan.ts';
+
+/** A run and its folders. */
+export interface RunPlace {
+  /** First lines of the state file and the exit record. */
+  readonly head: string;
+  /** `/run/mydocker/shims/<run id>`; must not exist. */
+  readonly runFolder: string;
+  /** Absent: output is not kept. */
+  readonly logsFolder?: string;
+  readonly logSerial: number;
+  readonly logMaxFiles: number;
+  readonly logMaxBytes: bigint;
+}
+
+/** Everything that decides a start, but for what is in the kernel. */
+export interface LaunchInput {
+  readonly spec: OciSpec;
+  readonly place: RunPlace;
+  readonly rootfs: RootfsParts;
+  /** Which of the masked paths are folders. */
+  readonly maskedFolders: ReadonlySet<string>;
+  readonly openStdin: boolean;
+  readonly terminalSize: TerminalSize;
+  readonly cgroup: Omit<PlanPart, 'child'> & { readonly cgroup?: Slot };
+  /** Messages and sysctls in the container's network namespace. */
+  readonly network: readonly Op[];
+}
+
+const CLONE_FLAG: Partial<Record<OciNamespace, bigint>> = {
+  mount: CLONE.newNs,
+  pid: CLONE.newPid,
+  network: CLONE.newNet,
+  ipc: CLONE.newIpc,
+  uts: CLONE.newUts,
+  // The cgroup namespace is not here: it is unshared after joining, so that it begins at the right group.
+};
+
+export const shimTitle = (runFolder: string): string => `mydocker-shim ${runFolder}`;
+
+/** The run folder and what the shim keeps in it. */
+export function planRunFolder(place: RunPlace, run: Slot, logs: Slot | undefined): Op[] {
+  const make: Op = { name: 'mkdir', s1: place.runFolder, x: 0o700, about: `make ${place.runFolder}` };
+  const ops = [make, open(run, place.runFolder, O.rdonly | O.directory)];
+  if (logs !== undefined && place.logsFolder !== undefined)
+    ops.push(open(logs, place.logsFolder, O.rdonly | O.directory));
+  return ops;
+}
+
+/** /dev/console is the terminal, by descriptor: a name could be swapped. */
+function console(stdio: Stdio, dev: Slot, target: Slot): Op[] {
+  if (stdio.peer === undefined) return [];
+  return [
+    ...touch(dev, 'console'),
+    openInRoot(target, dev, 'console', ANY),
+    bind(target, stdio.peer, 0, false, '/dev/console'),
+  ];
+}
+
+function childOps(input: LaunchInput, stdio: Stdio, slots: SlotAllocator, known: { root: Slot; dev: Slot; gate: Slot }): Op[] {
+  const { spec } = input;
+  const { root, dev, gate } = known;
+  const scratch = slots.take();
+  const cwd = planWorkingDirectory(spec.process.cwd, root, slots);
+  const own = (kind: OciNamespace): boolean => spec.linux.namespaces.includes(kind);
+  return [
+    { name: 'umask', x: 0, about: 'make files with exactly the modes given' },
+    open(scratch, '/', O.path | O.directory),
+    // Before any mount: what happens in here must never reach the host.
+    { name: 'propagation', a: scratch, x: MS_REC_SLAVE, about: 'cut mount propagation to the host' },
+    { name: 'keyring', s1: '_ses.mydocker', about: 'make a session keyring' },
+    ...input.network,
+    ...Object.entries(spec.linux.sysctl).map(([key, value]) =>
+      // In the host's procfs, where nothing of the container is mounted yet; net.* is this process's own.
+      write(`/proc/sys/${key.replaceAll('.', '/')}`, value, `set sysctl ${key}`),
+    ),
+    ...planRootfs(spec, input.rootfs, input.maskedFolders, slots, root, dev),
+    ...cwd.ops,
+    ...stdio.makeTerminal,
+    ...console(stdio, dev, scratch),
+    { name: 'hostname', s1: spec.hostname, about: `set hostname ${spec.hostname}` },
+    // The shim moved this process into its cgroup while all this was mounted; only now its namespace begins there.
+    barrier,
+    ...(own('cgroup') ? [unshare(CLONE.newCgroup, 'make the cgroup namespace')] : []),
+    ...cgroupView(spec, input.rootfs, root, slots),
+    ...(spec.root.readonly
+      ? [{ name: 'setattr', a: root, x: MOUNT_ATTR_RDONLY, about: 'make / read-only' } as const]
+      : []),
+    { name: 'pivot', a: root, about: 'make the root filesystem /' },
+    { name: 'fchdir', a: cwd.slot, about: `enter ${spec.process.cwd}` },
+    { name: 'setsid', about: 'begin a session' },
+    ...stdio.connect,
+    ...(stdio.peer === undefined
+      ? []
+      : [{ name: 'controlling-tty', about: 'make the terminal the controlling one' } as const]),
+    ...planIdentity(spec.process),
+    { name: 'gate', a: gate, about: 'wait at the start gate' },
+    planExec(spec.process),
+  ];
+}
+
+/** The whole start of a container. @throws RangeError for what no plan can hold (layers, argument bytes). */
+export function planLaunch(input: LaunchInput, slots: SlotAllocator): Plan {
+  const { spec, place, cgroup } = input;
+  const run = slots.take();
+  const logs = place.logsFolder === undefined ? undefined : slots.take();
+  const gate = slots.take();
+  const root = slots.take();
+  const dev = slots.take();
+  const stdio = planStdio(spec.process, input.openStdin, { root: dev, path: 'pts/ptmx' }, input.terminalSize, slots);
+  const cloneFlags = spec.linux.namespaces.reduce((flags, kind) => flags | (CLONE_FLAG[kind] ?? 0n), 0n);
+  return {
+    cloneFlags,
+    ...(cgroup.cgroup === undefined ? {} : { cgroup: cgroup.cgroup }),
+    gate,
+    head: place.head,
+    title: shimTitle(place.runFolder),
+    hold: {
+      terminal: spec.process.terminal,
+      backpressure: false,
+      runFolder: run,
+      ...(logs === undefined ? {} : { logFolder: logs }),
+      ...(stdio.stdin === undefined ? {} : { stdin: stdio.stdin }),
+      stdout: stdio.stdout,
+      ...(stdio.stderr === undefined ? {} : { stderr: stdio.stderr }),
+      ...(stdio.keep === undefined ? {} : { keep: stdio.keep }),
+      logSerial: place.logSerial,
+      logMaxFiles: place.logMaxFiles,
+      logMaxBytes: place.logMaxBytes,
+    },
+    sections: {
+      'parent-before': [
+        ...planRunFolder(place, run, logs),
+        { name: 'mkfifo', a: gate, b: run, s2: 'gate', x: 0o600, about: 'make the start gate' },
+        ...stdio.parentBefore,
+        ...cgroup.parentBefore,
+      ],
+      // Joining waits for the kernel (RCU); the child mounts meanwhile, and both meet at the barrier.
+      'parent-after': [...cgroup.parentAfter, ...stdio.parentAfter, barrier],
+      child: childOps(input, stdio, slots, { root, dev, gate }),
+      'after-exit': [...cgroup.afterExit],
+    },
+  };
+}

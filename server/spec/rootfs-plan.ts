@@ -1,0 +1,209 @@
+/**
+ * The container's tree of mounts, as operations of the child. All of it is mounted in the child's own mount
+ * namespace: when the process is gone, the mounts are. Every target below the root is opened inside the root
+ * and used by descriptor.
+ */
+import type { OciMount, OciSpec } from '../model/oci-spec.ts';
+import type { Op, Slot, SlotAllocator } from '../model/plan.ts';
+import { slotPath } from '../model/plan.ts';
+import { DEV_SYMLINKS } from './defaults.ts';
+import { MOUNT_ATTR_RDONLY, splitMountOptions } from './mount-options.ts';
+import { ANY, bind, FOLDER, mkdirs, mknod, mount, O, open, openInRoot, symlink, touch, writeSlot } from './ops.ts';
+
+/** Where the root filesystem comes from. */
+export type Rootfs =
+  | {
+      readonly kind: 'overlay';
+      /** Topmost first. */
+      readonly lowerDirs: readonly string[];
+      readonly upperDir: string;
+      readonly workDir: string;
+      readonly options: string;
+    }
+  | { readonly kind: 'directory'; readonly path: string };
+
+/** A v1 hierarchy as the container sees it: folder name and mount option. */
+export interface CgroupMount {
+  readonly name: string;
+  readonly option: string;
+}
+
+/** What the tree is made of, beside the spec. */
+export interface RootfsParts {
+  readonly rootfs: Rootfs;
+  /** Empty host folders to mount on, seen by nobody else. */
+  readonly mountPoint: string;
+  readonly filesPoint: string;
+  /** Files of /etc that the server writes: name and content. */
+  readonly etcFiles: readonly (readonly [name: string, content: string])[];
+  /** Which bind sources are files; all others are folders. */
+  readonly fileSources: ReadonlySet<string>;
+  /** Empty on v2, where there is one hierarchy. */
+  readonly cgroupMounts: readonly CgroupMount[];
+}
+
+const S_IFCHR = 0o020000;
+const MAX_LAYERS_HINT = 'too many layers';
+
+/** Device number as makedev(3) makes it, for the small numbers used here. */
+const makedev = (major: number, minor: number): bigint => (BigInt(major) << 8n) | BigInt(minor);
+const inside = (path: string): string => path.replace(/^\/+/, '');
+
+function overlay(rootfs: Extract<Rootfs, { kind: 'overlay' }>, mountPoint: Slot, slots: SlotAllocator): Op[] {
+  const opened: Op[] = [];
+  const bySlot = (path: string): string => {
+    const slot = slots.take();
+    opened.push(open(slot, path, O.path | O.directory));
+    return slotPath(slot);
+  };
+  const lower = rootfs.lowerDirs.map(bySlot).join(':');
+  const data = `lowerdir=${lower},upperdir=${bySlot(rootfs.upperDir)},workdir=${bySlot(rootfs.workDir)},${rootfs.options}`;
+  // mount(2) copies one page of options; descriptors keep 127 layers below it whatever their paths are.
+  if (data.length > 4095) throw new RangeError(`${MAX_LAYERS_HINT}: the overlay options have ${data.length} bytes`);
+  return [...opened, mount(mountPoint, 'overlay', 'overlay', 0, data, '/ (overlay)')];
+}
+
+/** The root filesystem in its place, opened as `root`. */
+function rootMount(parts: RootfsParts, root: Slot, slots: SlotAllocator): Op[] {
+  const { rootfs, mountPoint } = parts;
+  const at = slots.take();
+  const first = open(at, mountPoint, O.path | O.directory);
+  const last = open(root, mountPoint, O.path | O.directory);
+  if (rootfs.kind === 'overlay') return [first, ...overlay(rootfs, at, slots), last];
+  const source = slots.take();
+  return [first, open(source, rootfs.path, O.path | O.directory), bind(at, source, 0, true, '/'), last];
+}
+
+/** A filesystem of the kernel: proc, tmpfs, devpts, mqueue, sysfs. */
+function kernelMount(m: OciMount, root: Slot, target: Slot): Op[] {
+  const path = inside(m.destination);
+  const { flags, data } = splitMountOptions(m.options);
+  return [...mkdirs(root, path), openInRoot(target, root, path, FOLDER), mount(target, m.type, m.source, flags, data, m.destination)];
+}
+
+function devices(spec: OciSpec, root: Slot, dev: Slot): Op[] {
+  return [
+    openInRoot(dev, root, 'dev', FOLDER),
+    ...spec.linux.devices.map((d) =>
+      mknod(dev, inside(d.path).slice('dev/'.length), S_IFCHR | d.fileMode, makedev(d.major, d.minor)),
+    ),
+    ...DEV_SYMLINKS.map(([name, target]) => symlink(dev, name, target)),
+  ];
+}
+
+function bindMount(m: OciMount, root: Slot, target: Slot, source: Slot, isFile: boolean): Op[] {
+  const path = inside(m.destination);
+  return [
+    open(source, m.source, O.path),
+    ...(isFile ? touch(root, path) : mkdirs(root, path)),
+    openInRoot(target, root, path, isFile ? O.path : O.path | O.directory),
+    bind(target, source, m.options.includes('ro') ? MOUNT_ATTR_RDONLY : 0, true, m.destination),
+  ];
+}
+
+/**
+ * /etc/hosts and its like: on a small tmpfs of the container's own, so that what the container appends to
+ * them is bounded, and bound over the image's files.
+ */
+function etcFiles(parts: RootfsParts, root: Slot, target: Slot, slots: SlotAllocator): Op[] {
+  const folder = slots.take();
+  const file = slots.take();
+  return [
+    open(folder, parts.filesPoint, O.path | O.directory),
+    mount(folder, 'tmpfs', 'tmpfs', 0x2 | 0x4 | 0x8, 'mode=755,size=1024k', 'the files of /etc'),
+    open(folder, parts.filesPoint, O.path | O.directory),
+    ...parts.etcFiles.flatMap(([name, content]) => [
+      openInRoot(file, folder, name, O.wronly | O.creat | O.excl, 0o644),
+      writeSlot(file, content, `write /etc/${name}`),
+      openInRoot(file, folder, name, ANY),
+      ...touch(root, `etc/${name}`),
+      openInRoot(target, root, `etc/${name}`, ANY),
+      bind(target, file, 0, false, `/etc/${name}`),
+    ]),
+  ];
+}
+
+/** After the process has joined: its namespace begins at the group it is in. */
+export function cgroupView(spec: OciSpec, parts: RootfsParts, root: Slot, slots: SlotAllocator): Op[] {
+  const m = spec.mounts.find(({ type }) => type === 'cgroup');
+  if (m === undefined) return [];
+  const target = slots.take();
+  const path = inside(m.destination);
+  const { flags } = splitMountOptions(m.options);
+  const open1 = openInRoot(target, root, path, FOLDER);
+  if (parts.cgroupMounts.length === 0) return [open1, mount(target, 'cgroup2', 'cgroup', flags, '', m.destination)];
+  const folder = slots.take();
+  return [
+    open1,
+    mount(target, 'tmpfs', 'tmpfs', flags & ~1, 'mode=755,size=64k', m.destination),
+    openInRoot(folder, root, path, FOLDER),
+    ...parts.cgroupMounts.flatMap(({ name, option }) => [
+      ...mkdirs(folder, name),
+      openInRoot(target, folder, name, FOLDER),
+      mount(target, 'cgroup', 'cgroup', flags, option, `${m.destination}/${name}`),
+    ]),
+    { name: 'setattr', a: folder, x: MOUNT_ATTR_RDONLY, about: `make ${m.destination} read-only` },
+  ];
+}
+
+/** Files under the container's /dev/null, folders under one empty read-only tmpfs. */
+function maskedPaths(spec: OciSpec, folders: ReadonlySet<string>, root: Slot, dev: Slot, slots: SlotAllocator): Op[] {
+  const target = slots.take();
+  const cover = slots.take();
+  const nothing = slots.take();
+  const ops: Op[] = [openInRoot(cover, dev, 'null', ANY)];
+  let covered = false;
+  for (const path of spec.linux.maskedPaths) {
+    const about = `${path} (masked)`;
+    const isFolder = folders.has(path);
+    ops.push(openInRoot(target, root, inside(path), isFolder ? FOLDER : ANY));
+    if (!isFolder) ops.push(bind(target, cover, 0, false, about));
+    else if (covered) ops.push(bind(target, nothing, 0, false, about));
+    else {
+      ops.push(mount(target, 'tmpfs', 'tmpfs', 0x1 | 0x2 | 0x4 | 0x8, 'nr_blocks=1,nr_inodes=2', about));
+      ops.push(openInRoot(nothing, root, inside(path), FOLDER));
+      covered = true;
+    }
+  }
+  return ops;
+}
+
+function readonlyPaths(spec: OciSpec, root: Slot, slots: SlotAllocator): Op[] {
+  const target = slots.take();
+  return spec.linux.readonlyPaths.flatMap((path) => [
+    openInRoot(target, root, inside(path), ANY),
+    bind(target, target, MOUNT_ATTR_RDONLY, true, `${path} (read-only)`),
+  ]);
+}
+
+/**
+ * Everything up to the cgroup view.
+ * @param root - slot that holds the container's root afterwards.
+ * @param dev - slot that holds its /dev.
+ * @param maskedFolders - which masked paths are folders.
+ */
+export function planRootfs(
+  spec: OciSpec,
+  parts: RootfsParts,
+  maskedFolders: ReadonlySet<string>,
+  slots: SlotAllocator,
+  root: Slot,
+  dev: Slot,
+): Op[] {
+  const target = slots.take();
+  const source = slots.take();
+  const kernel = spec.mounts.filter(({ type }) => type !== 'bind' && type !== 'cgroup');
+  const binds = spec.mounts.filter(({ type }) => type === 'bind');
+  return [
+    ...rootMount(parts, root, slots),
+    ...kernel.flatMap((m) => {
+      const ops = kernelMount(m, root, target);
+      // The nodes go into /dev before anything below it is mounted.
+      return m.destination === '/dev' ? [...ops, ...devices(spec, root, dev)] : ops;
+    }),
+    ...etcFiles(parts, root, target, slots),
+    ...binds.flatMap((m) => bindMount(m, root, target, source, parts.fileSources.has(m.source))),
+    ...maskedPaths(spec, maskedFolders, root, dev, slots),
+    ...readonlyPaths(spec, root, slots),
+  ];
+}

@@ -1,0 +1,129 @@
+/*
+ * mydocker-shim: the one program between the server and the kernel.
+ *
+ *     mydockerd --spawns once--> zygote --fork, no exec--> shim, one a process --clone--> the container's process
+ *
+ * The zygote waits on descriptor 4 for launch requests. A shim reads its plan, checks it whole, executes it
+ * (launch.c) and holds the process until its end (hold.c).
+ */
+#define _GNU_SOURCE
+#include "shim.h"
+
+#include "scope.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+enum { ZYGOTE_SOCKET = 4, DESCRIPTORS_MAX = 2 + INHERIT_MAX };
+
+/* Where ps finds the title: the first argument, which the server made long enough. */
+static char *title_at;
+static size_t title_size;
+
+static int refuse(int launch, int error, int index) {
+  struct message message = {
+      .type = MSG_FAILED, .version = WIRE_VERSION, .a = FAILED_LAUNCH, .b = index, .x = (uint64_t)error};
+  return send_message(launch, &message);
+}
+
+static void set_title(const struct plan *plan) {
+  const char *title = plan_str(plan, plan->header->title);
+  memset(title_at, 0, title_size);
+  memcpy(title_at, title, strnlen(title, title_size));
+  (void)prctl(PR_SET_NAME, "mydocker-shim");
+}
+
+static int load_plan(int fd, struct plan *plan) {
+  int seals = fcntl(fd, F_GET_SEALS), needed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
+  struct stat stat;
+  if (fstat(fd, &stat) < 0)
+    return -errno;
+  if (seals < 0 || (seals & needed) != needed || stat.st_size <= 0 || stat.st_size > PLAN_MAX_BYTES)
+    return -EINVAL;
+  void *bytes = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+  return bytes == MAP_FAILED ? -errno : plan_parse(bytes, (size_t)stat.st_size, plan);
+}
+
+static int shim_main(const int *descriptors, int count) {
+  struct run run = {.launch = descriptors[1], .sync = -1};
+  sigset_t child;
+  (void)close(ZYGOTE_SOCKET);
+  (void)setsid();
+  (void)sigemptyset(&child);
+  (void)sigaddset(&child, SIGCHLD);
+  (void)sigprocmask(SIG_BLOCK, &child, NULL);
+  (void)signal(SIGCHLD, SIG_DFL);
+  (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+  int result = load_plan(descriptors[0], &run.plan);
+  (void)close(descriptors[0]);
+  for (int slot = 0; result == 0 && slot < count - 2; slot++)
+    result = slot_set((uint16_t)slot, descriptors[slot + 2]);
+  if (result < 0)
+    return refuse(run.launch, -result, LAUNCH_PLAN);
+  set_title(&run.plan);
+  struct failure failure = launch(&run);
+  if (failure.error == 0)
+    return hold(&run);
+  after_exit(&run, NULL, NULL);
+  struct message message = {.type = MSG_FAILED,
+                            .version = WIRE_VERSION,
+                            .a = failure.section,
+                            .b = (int)failure.index,
+                            .x = (uint64_t)failure.error};
+  return send_message(run.launch, &message);
+}
+
+/* @returns how many descriptors came with a launch request; 0 when the server is gone. */
+static int receive(int *descriptors) {
+  struct launch_request request;
+  union {
+    struct cmsghdr header;
+    char space[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
+  } control;
+  struct iovec part = {.iov_base = &request, .iov_len = sizeof request};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
+  ssize_t got;
+  do
+    got = recvmsg(ZYGOTE_SOCKET, &message, MSG_CMSG_CLOEXEC);
+  while (got < 0 && errno == EINTR);
+  const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+  if (got != (ssize_t)sizeof request || request.magic != LAUNCH_MAGIC || request.version != WIRE_VERSION ||
+      header == NULL || header->cmsg_type != SCM_RIGHTS)
+    return 0;
+  size_t bytes = header->cmsg_len - CMSG_LEN(0);
+  memcpy(descriptors, CMSG_DATA(header), bytes);
+  return (int)(bytes / sizeof(int));
+}
+
+int main(int argc, char **argv) {
+  int descriptors[DESCRIPTORS_MAX], count;
+  if (argc != 1)
+    return 2;
+  title_at = argv[0];
+  title_size = strlen(argv[0]);
+  (void)close(3); /* this program's own memfd */
+  (void)prctl(PR_SET_NAME, "mydocker-zygote");
+  (void)prctl(PR_SET_DUMPABLE, 0);
+  (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+  (void)signal(SIGCHLD, SIG_IGN); /* shims are never waited for */
+  (void)signal(SIGPIPE, SIG_IGN);
+  (void)umask(0077);
+  if (chdir("/") < 0 || fcntl(ZYGOTE_SOCKET, F_SETFD, FD_CLOEXEC) < 0)
+    return 2;
+  while ((count = receive(descriptors)) >= 2) {
+    pid_t pid = fork();
+    if (pid == 0)
+      _exit(shim_main(descriptors, count));
+    if (pid < 0)
+      (void)refuse(descriptors[1], errno, LAUNCH_FORK);
+    for (int i = 0; i < count; i++)
+      (void)close(descriptors[i]);
+  }
+  return 0;
+}

@@ -1,0 +1,82 @@
+/* The state of one shim, and what its parts offer each other. File order is run order. */
+#pragma once
+#include "plan.h"
+#include "wire.h"
+
+#include <sys/types.h>
+
+/* What parent and child need while a plan is executed. */
+struct run {
+  struct plan plan;
+  int launch;     /* connection to the server; -1 in the child and when the server is gone */
+  int sync;       /* this process's end of the sync socket */
+  pid_t child;    /* in the parent: the process that the plan makes */
+  bool committed; /* the server has recorded this run: outlive it */
+  bool start;     /* the start gate may be opened */
+  bool ready;     /* the child waits at the gate */
+  int private_fds; /* child: lowest descriptor that must not survive exec */
+  char **paths, **argv, **envp; /* of OP_EXEC, made before the clone */
+};
+
+/* Where and why a plan failed. */
+struct failure {
+  int section;
+  uint32_t index;
+  int error; /* errno, 0: none */
+};
+
+/* io.c */
+int fd_of(uint16_t slot);
+int slot_set(uint16_t slot, int fd); /* takes fd */
+int write_all(int fd, const void *bytes, size_t length);
+int write_path(const char *path, const void *bytes, size_t length);
+ssize_t read_path(const char *path, char *buffer, size_t size);
+char *put_text(char *at, const char *text);
+char *put_number(char *at, uint64_t number);
+uint64_t now_ns(void);
+uint64_t process_start_time(pid_t pid);
+int send_message(int fd, const struct message *message);
+int send_note(int sync, struct note note, int fd);
+int recv_note(int sync, struct note *note, int *fd);
+
+/* steps.c, steps-mount.c, steps-process.c */
+int step(struct run *run, const struct op *op);
+int step_mount(const struct plan *plan, const struct op *op);
+int step_process(struct run *run, const struct op *op);
+int open_in_root(int root, const char *path, uint64_t flags, uint64_t mode);
+
+/* launch.c */
+struct failure launch(struct run *run);
+void after_exit(struct run *run, char **record_end, const char *record_limit);
+int await_note(struct run *run, uint32_t kind, struct note *note, int *fd);
+int await_answer(struct run *run, int question);
+
+/* record.c */
+int write_state(const struct run *run);
+int write_exit_record(struct run *run, int code, int signal, const struct failure *failure);
+
+/* log.c */
+struct log_position {
+  uint32_t serial;
+  uint64_t offset;
+};
+int log_open(const struct plan_header *header);
+void log_write(bool is_stderr, const char *bytes, size_t length);
+int log_reopen(void);
+struct log_position log_position(void);
+
+/* attach.c */
+enum { CLIENTS_MAX = 24 };
+int listen_in(int folder, const char *name);
+void attach_configure(int stdin_fd, bool backpressure);
+void attach_add(int fd);
+void attach_accept(int listener);
+int attach_poll_set(void *poll_entries);
+void attach_handle(const void *poll_entries);
+void attach_output(bool is_stderr, const char *bytes, size_t length, struct log_position from, struct log_position to);
+bool attach_pending(void);
+void attach_close_stdin(void);
+void attach_end(void);
+
+/* hold.c */
+int hold(struct run *run);
