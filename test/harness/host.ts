@@ -17,6 +17,7 @@ import { connect } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type FixtureName, fixtureTar } from '../fixtures/images.ts';
+import { type Api, openApi } from './api.ts';
 import { endEverything, removeCgroups } from './clean.ts';
 import {
   exitCode,
@@ -67,6 +68,7 @@ export class Host {
   readonly #options: HostOptions;
   #server: ChildProcess | undefined;
   #clean: Snapshot | undefined;
+  #api: Api | undefined;
 
   constructor(options: HostOptions) {
     this.#options = options;
@@ -147,6 +149,12 @@ export class Host {
     await this.start();
   }
 
+  /** The API over grpc-js, on a connection that opens with the first call and survives restarts of the server. */
+  get api(): Api {
+    this.#api ??= openApi(this.address);
+    return this.#api;
+  }
+
   /** Runs the client to its end; any exit status is a result. */
   cli(args: readonly string[], options: RunOptions = {}): Promise<RunResult> {
     return run(join(PROJECT, 'bin/mydocker'), args, {
@@ -206,6 +214,7 @@ export class Host {
 
   /** Ends everything by force and removes the folders; safe after any failure. */
   async dispose(): Promise<void> {
+    this.#api?.close();
     await this.kill9();
     await endEverything(this.cgroupParent, this.folder);
     removeCgroups(this.cgroupParent);

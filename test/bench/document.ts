@@ -1,0 +1,104 @@
+/**
+ * Writes docs/benchmarks.md and its picture from the measurement and from nothing else, so that no figure in the
+ * project's documents is older than the run that it is from.
+ */
+import { drawChart } from './chart.ts';
+import type { Result } from './measure.ts';
+
+/** One measured line. */
+export interface Line {
+  readonly id: string;
+  readonly title: string;
+  /** What was done, in a sentence or two. */
+  readonly what: string;
+  readonly unit: string;
+  /** Whether a greater number is the better one. */
+  readonly moreIsBetter: boolean;
+  readonly results: readonly Result[];
+  /** What is promised, and whether this run kept it. */
+  readonly promises: readonly Promised[];
+}
+
+/** A promise about a line. */
+export interface Promised {
+  readonly text: string;
+  /** The measured ratio or figure. */
+  readonly measured: number;
+  readonly limit: number;
+  /** Whether `measured` must stay below the limit, or above it. */
+  readonly sense: 'at most' | 'at least';
+}
+
+/** A whole run. */
+export interface Report {
+  readonly measuredAt: string;
+  readonly machine: Readonly<Record<string, string>>;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly lines: readonly Line[];
+}
+
+/** Whether a run kept a promise. */
+export function isKept({ measured, limit, sense }: Promised): boolean {
+  return sense === 'at most' ? measured <= limit : measured >= limit;
+}
+
+/** A number with three digits that mean something. */
+export function short(value: number): string {
+  if (value === 0) return '0';
+  const digits = Math.max(0, 2 - Math.floor(Math.log10(Math.abs(value))));
+  return value.toFixed(Math.min(digits, 3));
+}
+
+const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+  [
+    `| ${head.join(' | ')} |`,
+    `|${head.map((_, index) => (index === 0 ? ' --- ' : ' ---: ')).join('|')}|`,
+    ...rows.map((row) => `| ${row.join(' | ')} |`),
+  ].join('\n');
+
+function renderLine(line: Line): string {
+  const rows = line.results.map(({ name, median, p90, mad, count }) => [
+    name,
+    short(median),
+    short(p90),
+    short(mad),
+    String(count),
+  ]);
+  const promises = line.promises.map(
+    (promised) =>
+      `- ${promised.text}: ${promised.sense} ${short(promised.limit)}, ` +
+      `measured ${short(promised.measured)} — ${isKept(promised) ? 'kept' : '**not kept**'}`,
+  );
+  return [
+    `## ${line.title}`,
+    line.what,
+    table(['', `median (${line.unit})`, 'p90', 'MAD', 'samples'], rows),
+    ...(promises.length === 0 ? [] : [promises.join('\n')]),
+  ].join('\n\n');
+}
+
+/** Renders the document. */
+export function renderDocument(report: Report): string {
+  const facts = Object.entries({ ...report.machine, ...report.versions }).map(
+    ([name, value]) => `${name}: ${value}`,
+  );
+  return `${[
+    '# Benchmarks',
+    'Written by `npm run bench`; do not edit. Each figure stands beside its floor or its peers, measured in the same ' +
+      'run on the same machine, in turns. The ratios mean more than the figures.',
+    '![medians of each line](benchmarks.svg)',
+    `Measured ${report.measuredAt} on:`,
+    facts.map((fact) => `- ${fact}`).join('\n'),
+    ...report.lines.map(renderLine),
+  ].join('\n\n')}\n`;
+}
+
+/** Renders the picture. */
+export function renderPicture(report: Report): string {
+  return drawChart(
+    report.lines.map((line) => ({
+      title: `${line.title}, ${line.unit}${line.moreIsBetter ? ' (more is better)' : ''}`,
+      bars: line.results.map(({ name, median }) => ({ name, value: median, label: short(median) })),
+    })),
+  );
+}

@@ -1,0 +1,89 @@
+/** This project as a contender: through its API on an open connection, and through its command line. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { NetworkMode } from '../../proto/gen/mydocker/v1/config.ts';
+import { type Api, openApi } from '../harness/api.ts';
+import { PROJECT, run } from '../harness/cli.ts';
+import type { Daemon, Ground } from './ground.ts';
+import { quiet } from './peers.ts';
+
+const CLIENT = join(PROJECT, 'bin/mydocker');
+
+/** A server with the bench's image. */
+export interface Own {
+  readonly api: Api;
+  readonly daemon: Daemon;
+  /** Records a container without network that runs a command. @returns its id. */
+  create(command: readonly string[]): Promise<string>;
+  /** Create, start, wait, remove: what `run --rm` is, through the API. */
+  runToEnd(command: readonly string[]): Promise<void>;
+  /** Create and start. @returns the id. */
+  startDetached(command: readonly string[]): Promise<string>;
+  /** Runs `true` in a running container and waits for its end. */
+  execTrue(container: string): Promise<void>;
+  /** Kills and removes. */
+  remove(container: string): Promise<void>;
+  /** Runs the command line client. @throws Error when it fails. */
+  cli(args: readonly string[]): Promise<void>;
+  /** Runs the client and gives its standard output. */
+  read(args: readonly string[]): Promise<string>;
+  stop(): Promise<void>;
+}
+
+/** Starts the server and imports the image. */
+export async function startOwn(ground: Ground): Promise<Own> {
+  const state = '/run/mydocker-own';
+  mkdirSync(state);
+  const address = `unix://${state}/mydocker.sock`;
+  const root = ['--root', join(ground.folder, 'mydocker'), '--state', state, '--listen', address];
+  const daemon = ground.daemon('mydockerd', join(PROJECT, 'bin/mydockerd'), [
+    ...root,
+    ...['--cgroup-parent', `${ground.cgroupParent}/own`],
+  ]);
+  await daemon.ready(CLIENT, ['--host', address, 'version']);
+  await quiet(CLIENT, ['--host', address, 'import', ground.tar, 'bench']);
+  const api = openApi(address);
+  const create = async (command: readonly string[]): Promise<string> => {
+    const { id } = await api.containers.createContainer({
+      config: {
+        rootfs: { $case: 'image', value: 'bench' },
+        command: { values: [...command] },
+        network: { mode: NetworkMode.NONE },
+      },
+    });
+    return id;
+  };
+  const startDetached = async (command: readonly string[]): Promise<string> => {
+    const container = await create(command);
+    await api.tasks.startTask({ container });
+    return container;
+  };
+  const expectZero = (status: number | undefined): void => {
+    if (status !== 0) throw new Error(`the process ended with ${status}`);
+  };
+  return {
+    api,
+    daemon,
+    create,
+    startDetached,
+    runToEnd: async (command) => {
+      const container = await create(command);
+      const { run } = await api.tasks.startTask({ container });
+      const { exit } = await api.tasks.waitTask({ container, runId: run?.runId ?? '' });
+      expectZero(exit?.exitStatus);
+      await api.containers.removeContainer({ container });
+    },
+    execTrue: async (container) => {
+      const { run } = await api.tasks.execTask({ container, process: { args: ['true'] } });
+      const { exit } = await api.tasks.waitTask({ container, runId: run?.runId ?? '' });
+      expectZero(exit?.exitStatus);
+    },
+    remove: async (container) => void (await api.containers.removeContainer({ container, force: true })),
+    cli: (args) => quiet(CLIENT, ['--host', address, ...args]),
+    read: async (args) => (await run(CLIENT, ['--host', address, ...args], { timeoutMs: 600_000 })).stdout,
+    stop: async () => {
+      api.close();
+      await daemon.stop();
+    },
+  };
+}

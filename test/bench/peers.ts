@@ -1,0 +1,148 @@
+/**
+ * The programs that people use today, driven the way people drive them: through their command lines, each on its own
+ * folders, started only for the bench.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { exitCode } from '../harness/cli.ts';
+import type { Ground } from './ground.ts';
+
+/** A peer that runs containers from images. */
+export interface Peer {
+  readonly name: string;
+  /** Its version, as it says itself. */
+  readonly version: string;
+  /** Runs a command in a new container without network to its end, and removes the container. */
+  runToEnd(command: readonly string[]): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Runs a program whose output nobody reads. @throws Error when it fails. */
+export async function quiet(command: string, args: readonly string[]): Promise<void> {
+  const child = spawn(command, args, { stdio: 'ignore' });
+  const code = await exitCode(child);
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')}: exit status ${code}`);
+}
+
+/** What a program says of its version. */
+export const firstLine = (command: string, ...args: string[]): string =>
+  execFileSync(command, args, { encoding: 'utf8' }).split('\n')[0]?.trim() ?? '';
+
+/** Debian's docker.io, without rules or a bridge. */
+export async function startDocker(ground: Ground): Promise<Peer> {
+  const host = ['--host', 'unix:///run/docker.sock'];
+  const daemon = ground.daemon('dockerd', '/usr/sbin/dockerd', [
+    ...host,
+    ...[
+      '--data-root',
+      join(ground.folder, 'docker'),
+      '--exec-root',
+      '/run/docker',
+      '--pidfile',
+      '/run/docker.pid',
+    ],
+    ...['--iptables=false', '--ip6tables=false', '--bridge=none', '--cgroup-parent', ground.cgroupParent],
+  ]);
+  await daemon.ready('/usr/bin/docker', [...host, 'version']);
+  await quiet('/usr/bin/docker', [...host, 'import', ground.tar, 'bench']);
+  // containerd reads what docker writes, and no rootfs tar
+  await quiet('/usr/bin/docker', [
+    ...host,
+    'save',
+    '--output',
+    join(ground.folder, 'image.docker.tar'),
+    'bench',
+  ]);
+  return {
+    name: 'docker',
+    version: firstLine('/usr/bin/docker', '--version'),
+    runToEnd: (command) =>
+      quiet('/usr/bin/docker', [...host, 'run', '--rm', '--network', 'none', 'bench', ...command]),
+    stop: () => daemon.stop(),
+  };
+}
+
+/** Debian's containerd with its own client. Needs `startDocker` first, which writes the image for it. */
+export async function startContainerd(ground: Ground): Promise<Peer> {
+  writeFileSync(
+    '/run/containerd.toml',
+    `version = 2
+root = "${join(ground.folder, 'containerd')}"
+state = "/run/containerd-own"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+address = "/run/containerd-own.sock"
+[ttrpc]
+address = "/run/containerd-own.ttrpc"
+`,
+  );
+  const daemon = ground.daemon('containerd', '/usr/bin/containerd', ['--config', '/run/containerd.toml']);
+  const address = ['--address', '/run/containerd-own.sock'];
+  await daemon.ready('/usr/bin/ctr', [...address, 'version']);
+  await quiet('/usr/bin/ctr', [...address, 'image', 'import', join(ground.folder, 'image.docker.tar')]);
+  let number = 0;
+  return {
+    name: 'ctr',
+    version: firstLine('/usr/bin/containerd', '--version'),
+    runToEnd: (command) => {
+      const id = `bench-${number++}`;
+      const cgroup = ['--cgroup', `${ground.cgroupParent}/${id}`];
+      return quiet('/usr/bin/ctr', [
+        ...[...address, 'run', '--rm', ...cgroup, 'docker.io/library/bench:latest', id],
+        ...command,
+      ]);
+    },
+    stop: () => daemon.stop(),
+  };
+}
+
+/** Podman's arguments before the command. */
+function podmanArgs(ground: Ground): string[] {
+  return [
+    ...['--root', join(ground.folder, 'podman'), '--runroot', '/run/podman', '--tmpdir', '/run/podman-tmp'],
+    ...['--storage-driver', 'overlay', '--cgroup-manager', 'cgroupfs', '--events-backend', 'file'],
+  ];
+}
+
+/** Debian's podman with crun and conmon; it has no daemon. */
+export async function startPodman(ground: Ground): Promise<Peer> {
+  const args = podmanArgs(ground);
+  await quiet('/usr/bin/podman', [...args, 'import', ground.tar, 'bench']);
+  return {
+    name: 'podman',
+    version: firstLine('/usr/bin/podman', '--version'),
+    runToEnd: (command) =>
+      quiet('/usr/bin/podman', [
+        ...[...args, 'run', '--rm', '--network', 'none', '--cgroup-parent', ground.cgroupParent, 'bench'],
+        ...command,
+      ]),
+    stop: () => quiet('/usr/bin/podman', [...args, 'rm', '--all', '--force']),
+  };
+}
+
+/** Runs a command detached under podman and waits for its end: nothing but conmon stands between it and its log. */
+export async function podmanLog(ground: Ground, command: readonly string[]): Promise<void> {
+  const args = podmanArgs(ground);
+  const log = ['--log-driver', 'k8s-file', '--name', 'bench-log'];
+  await quiet('/usr/bin/podman', [
+    ...[
+      ...args,
+      'run',
+      '--detach',
+      '--network',
+      'none',
+      '--cgroup-parent',
+      ground.cgroupParent,
+      ...log,
+      'bench',
+    ],
+    ...command,
+  ]);
+  await quiet('/usr/bin/podman', [...args, 'wait', 'bench-log']);
+}
+
+/** Removes the container of `podmanLog`, with its log. */
+export function podmanForget(ground: Ground): Promise<void> {
+  return quiet('/usr/bin/podman', [...podmanArgs(ground), 'rm', '--force', 'bench-log']);
+}
