@@ -63,15 +63,14 @@ export function isZeroBlock(block: Buffer): boolean {
 }
 
 /**
- * @param block - 512 bytes, not all zero.
- * @throws TarFormatError when the checksum is wrong or a number is not one.
+ * @param block - 512 bytes, not all zero, whose checksum is right.
+ * @throws TarFormatError when a number is not one.
  */
 export function parseHeader(block: Buffer): TarHeader {
-  checkSum(block);
   const format = formatOf(block);
   const prefixEnd = format === 'ustar' ? 500 : format === 'star' ? 476 : 345;
   const prefix = untilNul(block.subarray(345, prefixEnd));
-  const name = untilNul(block.subarray(0, 100));
+  const name = nameField(block);
   const hasDevice = format !== 'v7';
   return {
     format,
@@ -89,11 +88,13 @@ export function parseHeader(block: Buffer): TarHeader {
   };
 }
 
-/** Signed and unsigned sums are both in use; the field itself counts as spaces. */
-function checkSum(block: Buffer): void {
-  const field = block.subarray(148, 156);
-  if (untilNul(field).toString('latin1').trim() === '') throw new TarFormatError('its checksum is blank');
-  const stored = parseNumber(field, 'checksum');
+/**
+ * What is wrong with the checksum of a block, if anything. Signed and unsigned sums are both in use; the
+ * field itself counts as spaces.
+ */
+export function checksumFault(block: Buffer): string | undefined {
+  const text = untilNul(block.subarray(148, 156)).toString('latin1').trim();
+  if (text === '') return 'its checksum is blank';
   let unsigned = 0;
   let signed = 0;
   for (let i = 0; i < BLOCK_BYTES; i += 1) {
@@ -101,9 +102,8 @@ function checkSum(block: Buffer): void {
     unsigned += byte;
     signed += byte > 127 ? byte - 256 : byte;
   }
-  if (stored !== BigInt(unsigned) && stored !== BigInt(signed)) {
-    throw new TarFormatError('its header has a wrong checksum');
-  }
+  const stored = /^[0-7]+$/.test(text) ? Number.parseInt(text, 8) : Number.NaN;
+  return stored === unsigned || stored === signed ? undefined : 'its header has a wrong checksum';
 }
 
 function formatOf(block: Buffer): TarFormat {
@@ -111,6 +111,11 @@ function formatOf(block: Buffer): TarFormat {
   if (magic === 'ustar  \0') return 'gnu';
   if (!magic.startsWith('ustar\0')) return 'v7';
   return block.toString('latin1', 508, 512) === 'tar\0' ? 'star' : 'ustar';
+}
+
+/** Name of a header that could not be parsed, for messages. */
+export function nameField(block: Buffer): Buffer {
+  return untilNul(block.subarray(0, 100));
 }
 
 /** A text field: up to the first NUL or its end. The bytes are a copy, the block may be reused. */

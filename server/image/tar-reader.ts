@@ -16,7 +16,9 @@ import {
 } from './tar-entry.ts';
 import {
   BLOCK_BYTES,
+  checksumFault,
   isZeroBlock,
+  nameField,
   type PaxRecord,
   parseHeader,
   parsePaxRecords,
@@ -81,18 +83,14 @@ async function nextHeader(source: ByteSource, state: ReaderState): Promise<TarHe
     });
   }
   if (!isZeroBlock(block)) {
-    try {
-      return parseHeader(Buffer.from(block));
-    } catch (error) {
-      if (!(error instanceof TarFormatError)) throw error;
-      if (where !== undefined || state.headers > 0)
-        throw archiveError(where, `what follows it is no entry: ${error.message}`);
-      throw archiveError(undefined, 'it is not a tar archive', {
-        reason: 'ARCHIVE_UNKNOWN_FORMAT',
-        hint: 'a root filesystem is imported as tar, plain or compressed with gzip or zstd',
-        cause: error,
-      });
-    }
+    const fault = checksumFault(block);
+    if (fault === undefined)
+      return await naming(nameField(block), async () => parseHeader(Buffer.from(block)));
+    if (state.headers > 0) throw archiveError(where, `what follows it is no entry: ${fault}`);
+    throw archiveError(undefined, 'it is not a tar archive', {
+      reason: 'ARCHIVE_UNKNOWN_FORMAT',
+      hint: 'a root filesystem is imported as tar, plain or compressed with gzip or zstd',
+    });
   }
   if (hasPending(state.pending))
     throw archiveError(where, 'after it the archive ends with a header for no entry');

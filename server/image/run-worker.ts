@@ -1,0 +1,212 @@
+/**
+ * The server's side of a worker: gives it its descriptors, feeds it the archive, waits for its one answer.
+ */
+import { closeSync, realpathSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { dirname, join } from 'node:path';
+import { makePipe } from '../../native/pipe.ts';
+import { internal, type MydockerError, resourceExhausted } from '../model/error.ts';
+import type { LaunchWorker, Worker, WorkerExit } from '../model/worker.ts';
+import {
+  checkUnpackResult,
+  decodeAnswer,
+  MAX_ANSWER_BYTES,
+  type UnpackResult,
+  WORKER_FD,
+  type WorkerJob,
+} from './worker-protocol.ts';
+
+/** What Node needs, and what the decoder's window (128 MiB) and the names of many directories may take. */
+const MEMORY_LIMIT_BYTES = 768n * 1024n * 1024n;
+
+/** What of a crash is kept for the log. */
+const MAX_STDERR_BYTES = 8192;
+
+/** To write into a tree whoever owns it, and give files away; SETFCAP for file capabilities. */
+const UNPACK_CAPABILITIES = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'MKNOD', 'SETFCAP'];
+
+/** Opaque directories are marked with a trusted.* attribute, and only a layer on others has them. */
+const OPAQUE_CAPABILITIES = [...UNPACK_CAPABILITIES, 'SYS_ADMIN'];
+
+const REMOVE_CAPABILITIES = ['DAC_OVERRIDE', 'FOWNER'];
+
+/** The project's folder; the worker's code and koffi are below it. */
+const PROJECT = dirname(dirname(import.meta.dirname));
+
+/** The worker beside this file, `.ts` in the sources and `.js` when published. */
+const PROGRAM = join(
+  import.meta.dirname,
+  `unpack-worker${import.meta.filename.slice(import.meta.filename.lastIndexOf('.'))}`,
+);
+
+/** Where a job works. */
+export interface WorkerTarget {
+  /** Open directory (a read or an O_PATH handle); stays the caller's. */
+  readonly directoryFd: number;
+  readonly launch: LaunchWorker;
+  /** Kills the worker. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Unpacks an archive into an empty directory, durably.
+ * @param input - the archive, plain or compressed; not read further once the worker has failed.
+ * @throws MydockerError as the worker says it (`invalid-argument`, `resource-exhausted`), what the input
+ * throws, the signal's reason, or `internal` when the worker crashed.
+ */
+export async function runUnpack(
+  target: WorkerTarget,
+  job: WorkerJob & { readonly verb: 'unpack' },
+  input: AsyncIterable<Uint8Array>,
+): Promise<UnpackResult> {
+  const capabilities = job.base ? UNPACK_CAPABILITIES : OPAQUE_CAPABILITIES;
+  return checkUnpackResult(await runJob(target, job, capabilities, input));
+}
+
+/**
+ * Removes everything in a directory.
+ * @throws MydockerError `internal` naming the call that failed.
+ */
+export async function runRemoveTree(target: WorkerTarget): Promise<void> {
+  await runJob(target, { verb: 'remove-tree' }, REMOVE_CAPABILITIES);
+}
+
+async function runJob(
+  target: WorkerTarget,
+  job: WorkerJob,
+  capabilities: readonly string[],
+  input?: AsyncIterable<Uint8Array>,
+): Promise<unknown> {
+  target.signal?.throwIfAborted();
+  const stdin = input === undefined ? undefined : makePipe();
+  const answer = makePipe();
+  const stderr = makePipe();
+  const theirs = [answer.write, stderr.write, ...(stdin === undefined ? [] : [stdin.read])];
+  const answerText = readAll(answer.read, MAX_ANSWER_BYTES);
+  const stderrText = readAll(stderr.read, MAX_STDERR_BYTES);
+  const feed =
+    stdin === undefined ? undefined : new Socket({ fd: stdin.write, readable: false, writable: true });
+  let worker: Worker;
+  try {
+    worker = await target.launch({
+      name: job.verb,
+      args: [process.execPath, '--max-old-space-size=384', PROGRAM, JSON.stringify(job)],
+      env: { LANG: 'C' },
+      fds: {
+        ...(stdin === undefined ? {} : { [WORKER_FD.archive]: stdin.read }),
+        [WORKER_FD.stderr]: stderr.write,
+        [WORKER_FD.directory]: target.directoryFd,
+        [WORKER_FD.answer]: answer.write,
+      },
+      readOnlyBinds: programPaths(),
+      capabilities,
+      memoryLimitBytes: MEMORY_LIMIT_BYTES,
+    });
+  } catch (error) {
+    feed?.destroy();
+    throw error;
+  } finally {
+    for (const fd of theirs) closeSync(fd);
+  }
+  return await supervise(worker, target.signal, feed, input, answerText, stderrText);
+}
+
+async function supervise(
+  worker: Worker,
+  signal: AbortSignal | undefined,
+  feed: Socket | undefined,
+  input: AsyncIterable<Uint8Array> | undefined,
+  answerText: Promise<string>,
+  stderrText: Promise<string>,
+): Promise<unknown> {
+  const kill = (): void => worker.kill();
+  signal?.addEventListener('abort', kill, { once: true });
+  if (signal?.aborted === true) kill();
+  let inputError: { readonly error: unknown } | undefined;
+  const fed =
+    feed === undefined || input === undefined
+      ? Promise.resolve()
+      : sendAll(feed, input).catch((error: unknown) => {
+          // Half an archive is none: the worker must not take the end of it for the end.
+          inputError = { error };
+          kill();
+        });
+  // When the worker is gone nobody reads any more, so that sending ends by itself.
+  const [exit, text, crash] = await Promise.all([worker.exit, answerText, stderrText]);
+  feed?.destroy();
+  signal?.removeEventListener('abort', kill);
+  signal?.throwIfAborted();
+  const answer = decodeAnswer(text);
+  if (answer !== undefined && 'error' in answer) throw answer.error;
+  if (inputError !== undefined) throw inputError.error;
+  if (answer === undefined) throw crashed(exit, crash);
+  await fed;
+  return answer.ok;
+}
+
+/** Stops without an error when the reader is gone; throws what the input throws. */
+async function sendAll(feed: Socket, input: AsyncIterable<Uint8Array>): Promise<void> {
+  let broken = false;
+  feed.on('error', () => {
+    broken = true;
+  });
+  const closed = new Promise<void>((resolve) => {
+    feed.once('close', () => {
+      broken = true;
+      resolve();
+    });
+  });
+  for await (const chunk of input) {
+    if (broken) return;
+    if (feed.write(chunk)) continue;
+    let drained: (() => void) | undefined;
+    await Promise.race([
+      closed,
+      new Promise<void>((resolve) => {
+        drained = resolve;
+        feed.once('drain', resolve);
+      }),
+    ]);
+    if (drained !== undefined) feed.removeListener('drain', drained);
+  }
+  feed.end();
+}
+
+function crashed(exit: WorkerExit, stderr: string): MydockerError {
+  if (exit.oomKilled || /heap out of memory/.test(stderr)) {
+    return resourceExhausted('cannot unpack archive: it needs more memory than the unpacker may use', {
+      reason: 'ARCHIVE_LIMIT',
+      metadata: { why: 'it needs more memory than the unpacker may use' },
+    });
+  }
+  const how =
+    exit.signal !== 0 ? `was ended by signal ${exit.signal}` : `exited with status ${exit.exitStatus}`;
+  return internal(`cannot unpack archive: the unpacker ${how}`, {
+    reason: 'WORKER_CRASHED',
+    metadata: { why: `the unpacker ${how}` },
+    hint: 'see the log of the server',
+    cause: new Error(stderr === '' ? 'it said nothing' : stderr),
+  });
+}
+
+/** Everything that comes until the end, what is over the limit thrown away. */
+function readAll(fd: number, maxBytes: number): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = new Socket({ fd, readable: true, writable: false });
+    const parts: Buffer[] = [];
+    let size = 0;
+    socket.on('data', (part: Buffer) => {
+      if (size < maxBytes) parts.push(part.subarray(0, maxBytes - size));
+      size += part.length;
+    });
+    socket.on('error', () => undefined);
+    socket.on('close', () => resolve(Buffer.concat(parts).toString()));
+  });
+}
+
+/** What the confined process must be able to read to run at all. */
+function programPaths(): string[] {
+  const libraries = ['/lib', '/lib64', '/usr/lib', '/usr/lib64', '/etc/ld.so.cache'];
+  const ours = ['server', 'native', 'node_modules', 'package.json'].map((name) => join(PROJECT, name));
+  return [realpathSync(process.execPath), ...libraries, ...ours];
+}

@@ -1,0 +1,95 @@
+/**
+ * The program that touches untrusted archives and trees, run as a process of its own so that the server
+ * never does: it gets descriptors, never a path, and says in one line how it went (worker-protocol.ts).
+ * Nothing but koffi and Node is loaded here: it is started for every layer.
+ */
+import { createHash, type Hash } from 'node:crypto';
+import { createReadStream, writeSync } from 'node:fs';
+import { syncFs } from '../../native/unpack-syscalls.ts';
+import { type Digest, parseDigest } from '../model/digest.ts';
+import { archiveError } from './archive-error.ts';
+import { ByteSource } from './byte-source.ts';
+import { decompress, detectCompression } from './decompress.ts';
+import { createLayerWriter } from './layer-writer.ts';
+import { readTar } from './tar-reader.ts';
+import { emptyDirectory } from './tree-remover.ts';
+import {
+  encodeError,
+  encodeResult,
+  type RemoveTreeResult,
+  type UnpackResult,
+  WORKER_FD,
+  type WorkerJob,
+} from './worker-protocol.ts';
+
+const READ_BYTES = 256 * 1024;
+/** Enough for every magic number that is looked for. */
+const HEAD_BYTES = 6;
+
+async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult> {
+  const { limits, base } = job;
+  const sent = createHash('sha256');
+  const plain = createHash('sha256');
+  const input = createReadStream('', { fd: WORKER_FD.archive, highWaterMark: READ_BYTES });
+  const archive = new ByteSource(input, { hash: sent, maxBytes: limits.unpackedBytes });
+  const head = Buffer.from((await archive.read(HEAD_BYTES)) ?? '');
+  const compression = detectCompression(head);
+  const tar = new ByteSource(decompress(archive, head, compression), {
+    hash: plain,
+    maxBytes: limits.unpackedBytes,
+  });
+  const writer = createLayerWriter(WORKER_FD.directory, { base, limits });
+  for await (const entry of readTar(tar, limits)) await writer.write(entry);
+  const summary = writer.finish();
+  // The one wait for the disk, for all files together; the server's rename comes after it.
+  syncFs(WORKER_FD.directory);
+  return {
+    ...summary,
+    compression,
+    diffId: digest(plain),
+    digest: digest(sent),
+    archiveBytes: archive.received,
+  };
+}
+
+function digest(hash: Hash): Digest {
+  return parseDigest(`sha256:${hash.digest('hex')}`);
+}
+
+function removeTree(): RemoveTreeResult {
+  return { removed: emptyDirectory(WORKER_FD.directory) };
+}
+
+async function run(text: string): Promise<UnpackResult | RemoveTreeResult> {
+  const job = JSON.parse(text) as WorkerJob;
+  switch (job.verb) {
+    case 'unpack':
+      return unpack(job);
+    case 'remove-tree':
+      return removeTree();
+  }
+}
+
+function withoutSpace(error: unknown): unknown {
+  const full = error instanceof Error && /\b(?:ENOSPC|EDQUOT)\b/.test(error.message);
+  if (!full) return error;
+  return archiveError(undefined, 'no space left on device', {
+    code: 'resource-exhausted',
+    reason: 'NO_SPACE',
+  });
+}
+
+/** A line is shorter than a pipe's atomic size in all but odd cases, and the server reads until the end. */
+function answer(line: string): void {
+  const bytes = Buffer.from(line);
+  for (let at = 0; at < bytes.length; ) at += writeSync(WORKER_FD.answer, bytes, at);
+}
+
+process.title = 'mydocker-unpack';
+try {
+  answer(encodeResult(await run(process.argv[2] ?? '')));
+} catch (error) {
+  answer(encodeError(withoutSpace(error)));
+}
+// Not at the end of the input's stream: after an error the sender may still have much to send.
+process.exit(0);
