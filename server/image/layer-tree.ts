@@ -98,18 +98,35 @@ export function createLayerTree(rootFd: number): LayerTree {
     if (hidden) markOpaque(parentFd, base);
   };
 
+  /** Depth of the longest part of a path that leads to a directory. */
+  const existingDepth = (path: LayerPath): number => {
+    let [known, missing] = [0, path.length + 1];
+    while (missing - known > 1) {
+      const middle = (known + missing) >>> 1;
+      if (opens(() => open(path.slice(0, middle)))) known = middle;
+      else missing = middle;
+    }
+    return known;
+  };
+
   const makeParents = (entry: Buffer, path: LayerPath): void => {
-    for (let depth = 1; depth <= path.length; depth += 1) {
-      if (opens(() => open(path.slice(0, depth)))) continue;
-      inExistingParent(path.slice(0, depth), (parentFd, base) => {
-        const status = statAt(parentFd, base);
+    const existing = existingDepth(path);
+    let fd = open(path.slice(0, existing));
+    try {
+      for (const [index, name] of path.slice(existing).entries()) {
+        const status = statAt(fd, name);
         if (status !== undefined && !isWhiteout(status)) {
-          throw archiveError(entry, `${quoted(path, depth)} above it is no directory`);
+          throw archiveError(entry, `${quoted(path, existing + index + 1)} above it is no directory`);
         }
-        make(parentFd, base, IMPLIED_MODE);
+        make(fd, name, IMPLIED_MODE);
         // The umask of this process has no say in what a layer holds.
-        chmodAt(parentFd, base, IMPLIED_MODE);
-      });
+        chmodAt(fd, name, IMPLIED_MODE);
+        const next = openAt2(fd, name, HOW_DIRECTORY);
+        closeSync(fd);
+        fd = next;
+      }
+    } finally {
+      closeSync(fd);
     }
   };
 
