@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { FIXTURES, fixtureTar } from './fixtures/images.ts';
-import { PROJECT } from './harness/cli.ts';
+import { PROJECT, SLOWNESS } from './harness/cli.ts';
 import {
   cgroupMounts,
   compareSnapshots,
@@ -29,7 +29,7 @@ const KINDS: Readonly<Record<string, string>> = {
 };
 
 /** A file that is not done after this many milliseconds has failed. */
-const FILE_TIMEOUT_MS = 300_000;
+const FILE_TIMEOUT_MS = 300_000 * SLOWNESS;
 
 /** How many tests may be skipped on a machine that lacks something; a test that is skipped proves nothing. */
 const SKIP_BUDGET = 'test/skip-budget.json';

@@ -9,8 +9,11 @@ import { fileURLToPath } from 'node:url';
 /** The project's folder. */
 export const PROJECT: string = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
+/** By how much all deadlines are longer: an emulated machine is ten times slower and not wrong. */
+export const SLOWNESS: number = Number(process.env['MYDOCKER_TEST_SLOWNESS'] ?? 1);
+
 /** Default deadline of every command, in milliseconds. */
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 60_000 * SLOWNESS;
 
 /** How a program ended. */
 export interface RunResult {
@@ -74,6 +77,7 @@ export async function run(
   child.stdin.on('error', () => {});
   child.stdin.end(options.stdin ?? '');
   const text = (chunks: Buffer[]): string => Buffer.concat(chunks).toString();
+  const timeoutMs = options.timeoutMs === undefined ? TIMEOUT_MS : options.timeoutMs * SLOWNESS;
   let late = false;
   const timer = setTimeout(() => {
     late = true;
@@ -81,14 +85,14 @@ export async function run(
     // A grandchild may hold the pipes open.
     child.stdout.destroy();
     child.stderr.destroy();
-  }, options.timeoutMs ?? TIMEOUT_MS);
+  }, timeoutMs);
   try {
     const closed = new Promise<void>((resolve) => child.once('close', () => resolve()));
     const code = await exitCode(child);
     await closed;
     if (late) {
       throw new Error(
-        `${command} ${args.join(' ')}: not done after ${options.timeoutMs ?? TIMEOUT_MS} ms\n` +
+        `${command} ${args.join(' ')}: not done after ${timeoutMs} ms\n` +
           `stdout: ${text(out)}\nstderr: ${text(err)}`,
       );
     }
@@ -140,7 +144,10 @@ export function openTerminal(
   const within = <T>(promise: Promise<T>, ms: number, what: string): Promise<T> => {
     let timer: NodeJS.Timeout;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`${what} after ${ms} ms; the terminal shows:\n${text}`)), ms);
+      timer = setTimeout(
+        () => reject(new Error(`${what} after ${ms} ms; the terminal shows:\n${text}`)),
+        ms * SLOWNESS,
+      );
     });
     return Promise.race([promise, late]).finally(() => clearTimeout(timer));
   };

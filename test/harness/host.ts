@@ -26,6 +26,7 @@ import {
   type RunOptions,
   type RunResult,
   run,
+  SLOWNESS,
   type Terminal,
 } from './cli.ts';
 import { compareSnapshots, type Places, type Snapshot, takeSnapshot } from './leaks.ts';
@@ -45,9 +46,9 @@ export interface HostOptions {
 }
 
 /** How long a server may take to listen, to stop, and to tidy up, in milliseconds. */
-const READY_MS = 15_000;
-const STOP_MS = 15_000;
-const SETTLE_MS = 5_000;
+const READY_MS = 15_000 * SLOWNESS;
+const STOP_MS = 15_000 * SLOWNESS;
+const SETTLE_MS = 5_000 * SLOWNESS;
 
 // What lies below root and state by right: metadata, content, and the server's own sockets and locks.
 const KEPT_FILES =
