@@ -76,6 +76,7 @@ export class Events implements EventLog {
 
   async *since(seq: bigint, options: SinceOptions = {}): AsyncGenerator<EventRecord, undefined, undefined> {
     const { signal, follow = true } = options;
+    if (signal?.aborted) return;
     const subscriber: Subscriber = { queue: [], overflowed: false, wake: () => undefined };
     const wake = (): void => subscriber.wake();
     // What is written from here on comes through the queue, what is there already from the database.
@@ -84,8 +85,8 @@ export class Events implements EventLog {
     signal?.addEventListener('abort', wake);
     try {
       for await (const event of this.#history(seq, historyEnd)) {
-        if (signal?.aborted) return;
         yield event;
+        if (signal?.aborted) return;
       }
       while (follow) {
         const event = subscriber.queue.shift();

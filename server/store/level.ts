@@ -18,6 +18,12 @@ export interface Opened {
   readonly dropped: string[];
 }
 
+/**
+ * Folders open in this process. LevelDB would notice a second opening too, but closes the lock file then,
+ * and with it gives up the lock that other processes see (fcntl(2): closing any descriptor of a file does).
+ */
+const openHere = new Set<string>();
+
 /** All records are in memory anyway, so LevelDB's own caches can be small. */
 const OPTIONS = { cacheSize: 1 << 20, writeBufferSize: 2 << 20, keyEncoding: 'utf8', valueEncoding: 'utf8' };
 /** Most of LevelDB's log that is read; it says what it dropped at its beginning. */
@@ -31,6 +37,23 @@ const MAX_DROPPED_LINES = 20;
  * damaged beyond repair; `unavailable` when the disk refuses.
  */
 export async function openLevel(location: string): Promise<Opened> {
+  if (openHere.has(location)) throw inUse(undefined);
+  openHere.add(location);
+  try {
+    return await openExclusively(location);
+  } catch (error) {
+    openHere.delete(location);
+    throw error;
+  }
+}
+
+/** Closes a database for good: from here on somebody else may open the folder. */
+export async function closeLevel(location: string, db: Database): Promise<void> {
+  await db.close();
+  openHere.delete(location);
+}
+
+async function openExclusively(location: string): Promise<Opened> {
   await mkdir(location, { recursive: true, mode: 0o700 });
   // Without CURRENT LevelDB would start an empty database and delete the files of the old one.
   if (await lostItsHead(location)) return repair(location, new Error('the file CURRENT is missing'));
@@ -65,6 +88,7 @@ export async function repair(location: string, cause: unknown): Promise<Opened> 
     const db = await reopenLevel(location);
     return { db, repairedFrom: kept, dropped: await droppedLines(location) };
   } catch (error) {
+    openHere.delete(location);
     throw dataLoss(`cannot open metadata: it is damaged and could not be repaired`, {
       reason: 'METADATA_DAMAGED',
       hint: `the damaged files are in ${location}; restore them from a backup`,

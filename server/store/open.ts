@@ -9,7 +9,7 @@ import { type Logger, SILENT } from '../model/logger.ts';
 import { Checkpointer, readCheckpoint } from './checkpoint.ts';
 import { DEFAULT_MAX_EVENTS, Events } from './events.ts';
 import { isDamaged, losses, rebuild, settledTally, settleUnique, suspicions } from './examine.ts';
-import { isDamage, type Opened, openLevel, repair } from './level.ts';
+import { closeLevel, isDamage, type Opened, openLevel, repair } from './level.ts';
 import { type Contents, indexFixes, loadContents } from './load.ts';
 import { keyOf, SCHEMA_KEY, SCHEMA_VERSION, TALLY_KEY } from './schema.ts';
 import type { MetaKey, MetaTable, OpenOptions, OpenReport, Store } from './store.ts';
@@ -28,7 +28,8 @@ export async function openStore(options: OpenOptions): Promise<Store> {
   await failpoint('store.open');
   const checkpoint = await readCheckpoint(options.root);
   if (checkpoint.damaged) log.warn({}, 'the metadata checkpoint is damaged; it is made anew');
-  const { opened, contents } = await openAndLoad(`${options.root}/meta`);
+  const location = `${options.root}/meta`;
+  const { opened, contents } = await openAndLoad(location);
   try {
     refuseNewer(contents);
     const evidence = { ...opened, checkpoint: checkpoint.tally, repairedFrom: opened.repairedFrom };
@@ -47,7 +48,7 @@ export async function openStore(options: OpenOptions): Promise<Store> {
     });
     return store;
   } catch (error) {
-    await opened.db.close();
+    await closeLevel(location, opened.db);
     throw error;
   }
 }
@@ -58,12 +59,25 @@ async function openAndLoad(location: string): Promise<{ opened: Opened; contents
   try {
     return { opened, contents: await loadContents(opened.db) };
   } catch (error) {
-    await opened.db.close();
     if (!isDamage(error) || opened.repairedFrom !== undefined) {
+      await closeLevel(location, opened.db);
       throw internal('cannot read metadata', { reason: 'STORE_UNREADABLE', cause: error });
     }
-    const repaired = await repair(location, error);
-    return { opened: repaired, contents: await loadContents(repaired.db) };
+    await opened.db.close();
+    return await repairAndLoad(location, error);
+  }
+}
+
+async function repairAndLoad(
+  location: string,
+  cause: unknown,
+): Promise<{ opened: Opened; contents: Contents }> {
+  const opened = await repair(location, cause);
+  try {
+    return { opened, contents: await loadContents(opened.db) };
+  } catch (error) {
+    await closeLevel(location, opened.db);
+    throw internal('cannot read metadata', { reason: 'STORE_UNREADABLE', cause: error });
   }
 }
 

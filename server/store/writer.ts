@@ -12,7 +12,7 @@ import type { EventInput, EventRecord } from '../model/event.ts';
 import type { Logger } from '../model/logger.ts';
 import { nowNs } from '../model/time.ts';
 import { encodeValue } from './codec.ts';
-import { type Database, reopenLevel } from './level.ts';
+import { closeLevel, type Database, reopenLevel } from './level.ts';
 import { eventKey, TALLY_KEY } from './schema.ts';
 import { addDelta, copyTally, type Tally, type TallyDelta } from './tally.ts';
 
@@ -94,9 +94,7 @@ export class Writer {
     const event = mutation.event === undefined ? undefined : this.#number(mutation.event);
     return new Promise((resolve, reject) => {
       this.#queue.push({ mutation, event, resolve, reject });
-      this.#running ??= this.#run().finally(() => {
-        this.#running = undefined;
-      });
+      this.#running ??= this.#run();
     });
   }
 
@@ -137,7 +135,7 @@ export class Writer {
     this.#closed = true;
     await flushed;
     await this.#running;
-    await this.#db.close();
+    await closeLevel(this.#location, this.#db);
   }
 
   #number(input: EventInput): EventRecord {
@@ -161,6 +159,8 @@ export class Writer {
         for (const { reject } of group) reject(refusal);
       }
     }
+    // In the turn that saw the queue empty, or a mutation submitted after it would wait for ever.
+    this.#running = undefined;
   }
 
   async #write(group: readonly Queued[]): Promise<void> {
