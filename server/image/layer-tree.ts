@@ -7,20 +7,16 @@
  */
 import { closeSync } from 'node:fs';
 import { SyscallError } from '../../native/errno.ts';
+import { type FileStatus, OPEN, openAt2, RESOLVE, statAt } from '../../native/tree-read.ts';
 import {
   chmodAt,
   chmodFd,
   chownFd,
-  type FileStatus,
   makeDirAt,
-  OPEN,
-  openAt2,
-  RESOLVE,
   setTimesFd,
   setXattrFd,
-  statAt,
   unlinkAt,
-} from '../../native/unpack-syscalls.ts';
+} from '../../native/tree-write.ts';
 import { quoteId } from '../model/error.ts';
 import { archiveError, printableName } from './archive-error.ts';
 import { joinPath, type LayerPath } from './entry-path.ts';

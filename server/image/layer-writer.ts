@@ -6,6 +6,7 @@
  */
 import { closeSync, ftruncateSync, writeSync } from 'node:fs';
 import { SyscallError } from '../../native/errno.ts';
+import { OPEN, openAt2, RESOLVE, statAt } from '../../native/tree-read.ts';
 import {
   chmodAt,
   chmodFd,
@@ -13,14 +14,10 @@ import {
   chownFd,
   linkAt,
   makeNodeAt,
-  OPEN,
-  openAt2,
-  RESOLVE,
   setTimesAt,
   setTimesFd,
-  statAt,
   symlinkAt,
-} from '../../native/unpack-syscalls.ts';
+} from '../../native/tree-write.ts';
 import { MydockerError } from '../model/error.ts';
 import { archiveError } from './archive-error.ts';
 import type { ArchiveLimits } from './archive-limits.ts';

@@ -4,16 +4,8 @@
  */
 import { closeSync } from 'node:fs';
 import { SyscallError } from '../../native/errno.ts';
-import {
-  DIRENT,
-  OPEN,
-  openAt2,
-  RESOLVE,
-  readDirFd,
-  renameAt,
-  statAt,
-  unlinkAt,
-} from '../../native/unpack-syscalls.ts';
+import { DIRENT, OPEN, openAt2, RESOLVE, readDirFd, statAt } from '../../native/tree-read.ts';
+import { renameAt, unlinkAt } from '../../native/tree-write.ts';
 
 /** Directories deeper than this are first moved up to the top, so that depth costs neither fds nor stack. */
 const MAX_DEPTH = 64;

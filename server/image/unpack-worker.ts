@@ -5,7 +5,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream, writeSync } from 'node:fs';
-import { syncFs } from '../../native/unpack-syscalls.ts';
+import { syncFs } from '../../native/tree-write.ts';
 import { type Digest, parseDigest } from '../model/digest.ts';
 import { archiveError } from './archive-error.ts';
 import { ByteSource } from './byte-source.ts';

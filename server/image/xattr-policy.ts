@@ -3,7 +3,7 @@
  * the host's security modules, and those are not an archive's to steer.
  */
 import { SyscallError } from '../../native/errno.ts';
-import { setXattrFd } from '../../native/unpack-syscalls.ts';
+import { setXattrFd } from '../../native/tree-write.ts';
 
 /** An attribute; the name's bytes as latin1. */
 export type Xattr = readonly [name: string, value: Buffer];

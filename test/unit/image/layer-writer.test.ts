@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { closeSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { getXattrFd } from '../../../native/unpack-syscalls.ts';
+import { getXattrFd } from '../../../native/tree-read.ts';
 import { metaHeader, padded, paxRecord, type RawEntry, rawTar } from '../../fixtures/raw-tar.ts';
 import { sandbox } from './unpack-here.ts';
 
