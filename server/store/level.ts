@@ -89,11 +89,7 @@ export async function repair(location: string, cause: unknown): Promise<Opened> 
     return { db, repairedFrom: kept, dropped: await droppedLines(location) };
   } catch (error) {
     openHere.delete(location);
-    throw dataLoss(`cannot open metadata: it is damaged and could not be repaired`, {
-      reason: 'METADATA_DAMAGED',
-      hint: `the damaged files are in ${location}; restore them from a backup`,
-      cause: new AggregateError([cause, error]),
-    });
+    throw beyondRepair(location, new AggregateError([cause, error]));
   }
 }
 
@@ -102,7 +98,8 @@ export function isDamage(error: unknown): boolean {
   const code = codeOf(error);
   if (code === 'LEVEL_CORRUPTION') return true;
   const text = error instanceof Error ? `${error.message} ${messageOf(error.cause)}` : '';
-  return code === 'LEVEL_IO_ERROR' && /No such file|truncated block|sstable/.test(text);
+  // A damaged index points anywhere, also to where pread(2) answers EINVAL.
+  return code === 'LEVEL_IO_ERROR' && /No such file|Invalid argument|truncated block|sstable/.test(text);
 }
 
 async function repairInPlace(location: string): Promise<void> {
@@ -142,6 +139,15 @@ function inUse(cause: unknown): MydockerError {
   return failedPrecondition('cannot open metadata: another server uses this root', {
     reason: 'ROOT_IN_USE',
     hint: 'stop the other mydockerd, or give this one another --root and --state',
+    cause,
+  });
+}
+
+/** The error for a database that even a repair did not make readable. */
+export function beyondRepair(location: string, cause: unknown): MydockerError {
+  return dataLoss('cannot open metadata: it is damaged and could not be repaired', {
+    reason: 'METADATA_DAMAGED',
+    hint: `restore ${location} from a backup, or move it away: containers come back from their folders, images have to be imported again`,
     cause,
   });
 }

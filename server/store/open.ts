@@ -3,13 +3,13 @@
  * then the tables over one writer.
  */
 import { failpoint } from '../failpoint.ts';
-import { failedPrecondition, internal } from '../model/error.ts';
+import { failedPrecondition, unavailable } from '../model/error.ts';
 import type { BlobRecord } from '../model/image.ts';
 import { type Logger, SILENT } from '../model/logger.ts';
 import { Checkpointer, readCheckpoint } from './checkpoint.ts';
 import { DEFAULT_MAX_EVENTS, Events } from './events.ts';
 import { isDamaged, losses, rebuild, settledTally, settleUnique, suspicions } from './examine.ts';
-import { closeLevel, isDamage, type Opened, openLevel, repair } from './level.ts';
+import { beyondRepair, closeLevel, isDamage, type Opened, openLevel, repair } from './level.ts';
 import { type Contents, indexFixes, loadContents } from './load.ts';
 import { keyOf, SCHEMA_KEY, SCHEMA_VERSION, TALLY_KEY } from './schema.ts';
 import type { MetaKey, MetaTable, OpenOptions, OpenReport, Store } from './store.ts';
@@ -61,7 +61,10 @@ async function openAndLoad(location: string): Promise<{ opened: Opened; contents
   } catch (error) {
     if (!isDamage(error) || opened.repairedFrom !== undefined) {
       await closeLevel(location, opened.db);
-      throw internal('cannot read metadata', { reason: 'STORE_UNREADABLE', cause: error });
+      throw unavailable('cannot read metadata: the disk refuses', {
+        reason: 'STORE_UNREADABLE',
+        cause: error,
+      });
     }
     await opened.db.close();
     return await repairAndLoad(location, error);
@@ -77,7 +80,7 @@ async function repairAndLoad(
     return { opened, contents: await loadContents(opened.db) };
   } catch (error) {
     await closeLevel(location, opened.db);
-    throw internal('cannot read metadata', { reason: 'STORE_UNREADABLE', cause: error });
+    throw beyondRepair(location, error);
   }
 }
 
