@@ -46,7 +46,7 @@ test('a listener sees what acts', () => {
   const seen: string[] = [];
   onFailpoint((name, action) => seen.push(`${name} ${action}`));
   configureFailpoints('create.put=1*off->error');
-  failpoint('create.put');
+  void failpoint('create.put');
   assert.throws(() => failpoint('create.put'), /failpoint create\.put/);
   assert.deepEqual(seen, ['create.put error']);
 });
