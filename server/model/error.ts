@@ -8,6 +8,7 @@ export type ErrorCode =
   | 'not-found'
   | 'already-exists'
   | 'invalid-argument'
+  | 'out-of-range'
   | 'failed-precondition'
   | 'permission-denied'
   | 'resource-exhausted'
@@ -99,6 +100,11 @@ export function alreadyExists(
 /** The request itself is wrong, whatever the state of the server. */
 export function invalidArgument(message: string, details: ErrorDetails = {}): MydockerError {
   return new MydockerError('invalid-argument', message, details);
+}
+
+/** What is asked for lies outside of what is kept; no repetition will bring it back. */
+export function outOfRange(message: string, details: ErrorDetails = {}): MydockerError {
+  return new MydockerError('out-of-range', message, details);
 }
 
 /** The request is fine, the state of its object is not; it may succeed after a change of that state. */

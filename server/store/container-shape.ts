@@ -38,6 +38,7 @@ const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
   hostname: isText,
   terminal: isFlag,
   openStdin: isFlag,
+  stdinOnce: (value) => value === undefined || isFlag(value),
   mounts: (value) => Array.isArray(value) && value.every(isMount),
   network: isText,
   readOnlyRootfs: isFlag,
