@@ -12,7 +12,9 @@ const SYS_PIDFD_SEND_SIGNAL = 424;
 const SYS_PIDFD_OPEN = 434;
 
 const sysPidfdOpen = libc.func('long syscall(long n, int pid, unsigned int flags)');
-const sysPidfdSendSignal = libc.func('long syscall(long n, int pidfd, int signal, void *info, unsigned int flags)');
+const sysPidfdSendSignal = libc.func(
+  'long syscall(long n, int pidfd, int signal, void *info, unsigned int flags)',
+);
 
 /**
  * A descriptor of the process that has this pid now; close-on-exec.

@@ -30,7 +30,7 @@ koffi.struct('mydocker_msghdr', {
 });
 
 const sysSocketpair = libc.func('int socketpair(int domain, int type, int protocol, void *ends)');
-const sysSendmsg = libc.func('ssize_t sendmsg(int fd, const mydocker_msghdr *message, int flags)');
+const sysSendmsg = libc.func('long sendmsg(int fd, const mydocker_msghdr *message, int flags)');
 
 /**
  * Two connected unix sockets, both close-on-exec and blocking.

@@ -24,7 +24,7 @@ static struct {
   int signal_fd, control, attach;
   int out[2]; /* stdout or the pty's master, stderr */
   int controls[CONTROLS_MAX]; /* [0]: the launch connection */
-  bool created, started, ended, gone;
+  bool created, started, ended;
   int status;
   struct failure failure;
 } self;
@@ -137,13 +137,14 @@ static int obey(const struct message *message) {
   }
 }
 
+/* Without a commit the end of the launch connection is the end of the launch. It stays open as long as this
+ * process, so that whoever still listens knows when everything is undone. */
 static void close_control(int i) {
-  (void)close(self.controls[i]);
-  self.controls[i] = -1;
-  if (i == 0 && !self.run->committed) {
-    self.gone = true;
+  if (i == 0 && !self.run->committed)
     (void)kill(self.run->child, SIGKILL);
-  }
+  else
+    (void)close(self.controls[i]);
+  self.controls[i] = -1;
 }
 
 static void read_control(int i) {
@@ -332,5 +333,5 @@ int hold(struct run *run) {
   while (!self.ended)
     run_loop_once(false, -1);
   finish();
-  return self.gone ? 1 : 0;
+  return 0;
 }

@@ -27,7 +27,13 @@ export interface CgroupPlace {
 const O_RDONLY_DIRECTORY = 0o200000;
 const O_WRONLY = 1;
 
-const mkdir = (path: string): Op => ({ name: 'mkdir', s1: path, x: 0o755, existsOk: true, about: `make cgroup ${path}` });
+const mkdir = (path: string): Op => ({
+  name: 'mkdir',
+  s1: path,
+  x: 0o755,
+  existsOk: true,
+  about: `make cgroup ${path}`,
+});
 const write = (file: string, value: string, ignoreErrors = false): Op => ({
   name: 'write',
   s1: file,
@@ -86,14 +92,23 @@ export function planCgroup(
   const afterExit = [...memoryReads(place), ...killOps(place), ...all.map(rmdir)];
   if (unified === undefined) return { parentBefore: before, parentAfter: join, afterExit };
   const [cgroup = 0] = slots(1);
-  before.push({ name: 'open', a: cgroup, s1: unified, x: O_RDONLY_DIRECTORY, about: `open cgroup ${unified}` });
+  before.push({
+    name: 'open',
+    a: cgroup,
+    s1: unified,
+    x: O_RDONLY_DIRECTORY,
+    about: `open cgroup ${unified}`,
+  });
   if (layout.kind === 'v2' && deviceProgram !== undefined)
     before.push({ name: 'bpf-attach', a: cgroup, b: deviceProgram, about: 'allow the default devices only' });
   return { parentBefore: before, parentAfter: join, afterExit, cgroup };
 }
 
 /** An additional process joins the same groups: by itself, before it leaves the host's view of them. */
-export function planCgroupExec(place: CgroupPlace, slots: (count: number) => Slot[]): CgroupOps & { child: readonly Op[] } {
+export function planCgroupExec(
+  place: CgroupPlace,
+  slots: (count: number) => Slot[],
+): CgroupOps & { child: readonly Op[] } {
   const { open, join } = joins(place, slots);
   const child: Op[] = join.map(({ a = 0, about }) => ({ name: 'write-slot', a, s2: '0', about }));
   const { unified } = place.layout;

@@ -49,7 +49,15 @@ const CONTEXT = { access: 0, major: 4, minor: 8 } as const;
 const ACCESS_BIT: Record<string, number> = { m: 1, r: 2, w: 4 };
 const TYPE_VALUE = { b: 1, c: 2 } as const;
 /** Registers: r1 context, r2 type, r3 access, r4 major, r5 minor, r6 scratch, r0 result. */
-const OP = { loadWord: 0x61, moveImm: 0xb7, moveReg: 0xbf, andImm: 0x57, rightImm: 0x77, jumpNotEqual: 0x55, exit: 0x95 };
+const OP = {
+  loadWord: 0x61,
+  moveImm: 0xb7,
+  moveReg: 0xbf,
+  andImm: 0x57,
+  rightImm: 0x77,
+  jumpNotEqual: 0x55,
+  exit: 0x95,
+};
 
 function instruction(code: number, dst: number, src: number, offset: number, immediate: number): Buffer {
   const bytes = Buffer.alloc(INSTRUCTION_BYTES);
@@ -64,7 +72,9 @@ function instruction(code: number, dst: number, src: number, offset: number, imm
 function ruleInstructions(rule: DeviceRule): Buffer[] {
   const denied = [...'rwm'].filter((letter) => !rule.access.includes(letter));
   const mask = denied.reduce((bits, letter) => bits | (ACCESS_BIT[letter] ?? 0), 0);
-  const steps: ((toEnd: number) => Buffer)[] = [(toEnd) => instruction(OP.jumpNotEqual, 2, 0, toEnd, TYPE_VALUE[rule.type])];
+  const steps: ((toEnd: number) => Buffer)[] = [
+    (toEnd) => instruction(OP.jumpNotEqual, 2, 0, toEnd, TYPE_VALUE[rule.type]),
+  ];
   if (mask !== 0)
     steps.push(
       () => instruction(OP.moveReg, 6, 3, 0, 0),

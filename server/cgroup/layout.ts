@@ -36,7 +36,7 @@ const V1_CONTROLLERS = new Set([
 ]);
 
 /** `\040` and its like, as mountinfo writes spaces. */
-const unescape = (text: string): string =>
+const unescapePath = (text: string): string =>
   text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 
 /**
@@ -49,7 +49,7 @@ export function parseCgroupLayout(mountinfo: string): CgroupLayout {
   const hierarchies = new Map<string, Hierarchy>();
   for (const line of mountinfo.split('\n')) {
     const [left = '', right = ''] = line.split(' - ');
-    const path = unescape(left.split(' ')[4] ?? '');
+    const path = unescapePath(left.split(' ')[4] ?? '');
     const [type, , options = ''] = right.split(' ');
     if (type === 'cgroup2') unified ??= path;
     if (type !== 'cgroup') continue;
@@ -80,4 +80,12 @@ export function hierarchyOf(layout: CgroupLayout, controller: string): string | 
 export function cgroupFolders(layout: CgroupLayout, path: string): string[] {
   const folders = layout.hierarchies.map((h) => `${h.path}${path}`);
   return layout.unified === undefined ? folders : [...folders, `${layout.unified}${path}`];
+}
+
+/** The v1 hierarchies as a container mounts them below /sys/fs/cgroup; empty on v2. */
+export function cgroupMounts(layout: CgroupLayout): { readonly name: string; readonly option: string }[] {
+  return layout.hierarchies.map(({ controllers }) => {
+    const option = controllers.join(',');
+    return { name: option.replace(/^name=/, ''), option };
+  });
 }

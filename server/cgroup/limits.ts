@@ -90,10 +90,17 @@ export function limitWrites(layout: CgroupLayout, path: string, resources: Resou
     return wish.v1.map(([controller, file, value]) => {
       const mount = hierarchyOf(layout, controller);
       if (mount === undefined)
-        throw cannot('failed-precondition', 'set', wish.option, '', `this machine has no ${controller} controller`, {
-          reason: 'CGROUP_CONTROLLER_MISSING',
-          hint: `mount the v1 controller ${controller}, or start without this limit`,
-        });
+        throw cannot(
+          'failed-precondition',
+          'set',
+          wish.option,
+          '',
+          `this machine has no ${controller} controller`,
+          {
+            reason: 'CGROUP_CONTROLLER_MISSING',
+            hint: `mount the v1 controller ${controller}, or start without this limit`,
+          },
+        );
       return { file: `${mount}${path}/${file}`, value };
     });
   });

@@ -15,7 +15,8 @@ const read = (file: string): string => readFileSync(file, 'utf8').trim();
 function openCpuset(mount: string, path: string): void {
   const folder = `${mount}${path}`;
   for (const name of ['cpuset.cpus', 'cpuset.mems'])
-    if (read(`${folder}/${name}`) === '') writeFileSync(`${folder}/${name}`, read(`${dirname(folder)}/${name}`));
+    if (read(`${folder}/${name}`) === '')
+      writeFileSync(`${folder}/${name}`, read(`${dirname(folder)}/${name}`));
   writeFileSync(`${folder}/cgroup.clone_children`, '1');
 }
 
@@ -26,13 +27,15 @@ function delegate(mount: string, path: string): void {
     const available = read(`${folder}/cgroup.controllers`).split(' ');
     const enabled = read(`${folder}/cgroup.subtree_control`).split(' ');
     const missing = WANTED_V2.filter((c) => available.includes(c) && !enabled.includes(c));
-    if (missing.length > 0) writeFileSync(`${folder}/cgroup.subtree_control`, missing.map((c) => `+${c}`).join(' '));
+    if (missing.length > 0)
+      writeFileSync(`${folder}/cgroup.subtree_control`, missing.map((c) => `+${c}`).join(' '));
     folder = `${folder}/${name}`;
     mkdirSync(folder, { recursive: true });
   }
   const available = read(`${folder}/cgroup.controllers`).split(' ');
   const wanted = WANTED_V2.filter((c) => available.includes(c));
-  if (wanted.length > 0) writeFileSync(`${folder}/cgroup.subtree_control`, wanted.map((c) => `+${c}`).join(' '));
+  if (wanted.length > 0)
+    writeFileSync(`${folder}/cgroup.subtree_control`, wanted.map((c) => `+${c}`).join(' '));
 }
 
 /**

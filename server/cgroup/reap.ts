@@ -75,7 +75,8 @@ export function cgroupsBelow(layout: CgroupLayout, parent: string): string[] {
   const names = new Set<string>();
   for (const folder of cgroupFolders(layout, parent)) {
     if (!existsSync(folder)) continue;
-    for (const entry of readdirSync(folder, { withFileTypes: true })) if (entry.isDirectory()) names.add(entry.name);
+    for (const entry of readdirSync(folder, { withFileTypes: true }))
+      if (entry.isDirectory()) names.add(entry.name);
   }
   return [...names];
 }

@@ -2,8 +2,11 @@
  * What every operation works with: built once by main.ts, handed to each operation as its first argument.
  */
 import type { CgroupLayout } from '../cgroup/layout.ts';
+import type { BlobStore } from '../image/blob-store.ts';
+import type { LayerStore } from '../image/layer-store.ts';
 import type { Logger } from '../model/logger.ts';
-import type { KernelPaths } from '../spec/defaults.ts';
+import type { Snapshotter } from '../snapshot/snapshotter.ts';
+import type { HostFacts } from '../spec/defaults.ts';
 import type { Store } from '../store/store.ts';
 import type { Runs } from '../task/runs.ts';
 import type { Zygote } from '../task/zygote.ts';
@@ -31,13 +34,24 @@ export interface Engine {
   readonly paths: Paths;
   readonly log: Logger;
   readonly store: Store;
+  readonly snapshotter: Snapshotter;
+  readonly layerStore: LayerStore;
+  readonly blobStore: BlobStore;
   readonly zygote: Zygote;
   /** Runs that are alive, by container and run id, with their shims. */
   readonly runs: Runs;
   /** One writer per container, image and network. */
   readonly queues: ObjectQueues;
-  readonly cgroups: { readonly layout: CgroupLayout; readonly parent: string };
-  readonly kernel: KernelPaths;
+  readonly cgroups: {
+    readonly layout: CgroupLayout;
+    /** `/mydocker-<instance>` */
+    readonly parent: string;
+    /** Makes the parent; again and again costs nothing. */
+    readonly prepare: () => void;
+  };
+  readonly host: HostFacts;
+  /** Descriptor of the loaded device program; undefined where cgroup v1 keeps the rules. */
+  readonly deviceProgram?: number;
   readonly bootId: string;
   /** 8 hex digits of the root's hash: keeps servers with different roots apart. */
   readonly instance: string;

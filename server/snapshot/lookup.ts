@@ -180,9 +180,9 @@ function readUpTo(fd: number, maxBytes: number, path: string): Buffer {
 const KINDS: Readonly<Record<number, string>> = {
   [S_IFDIR]: 'a directory',
   [S_IFCHR]: 'a device',
-  14406: 'a device',
-  2401: 'a fifo',
-  26411: 'a socket',
+  [0o060000]: 'a device',
+  [0o010000]: 'a fifo',
+  [0o140000]: 'a socket',
 };
 
 function notRegular(path: string, type: number): Error {

@@ -3,7 +3,7 @@
  * Pure; the launch plan is made from the result and from nothing else.
  */
 import type { ContainerConfig } from '../model/container.ts';
-import type { OciMount, OciSpec } from '../model/oci-spec.ts';
+import type { OciMount, OciProcess, OciSpec } from '../model/oci-spec.ts';
 import type { Credentials } from '../model/user-spec.ts';
 import {
   DEFAULT_CAPABILITIES,
@@ -11,12 +11,12 @@ import {
   DEFAULT_MOUNTS,
   DEFAULT_NAMESPACES,
   DEFAULT_PATH,
-  DEFAULT_RLIMITS,
-  type KernelPaths,
+  type HostFacts,
   NETWORK_SYSCTLS,
 } from './defaults.ts';
 
-const hasKey = (env: readonly string[], key: string): boolean => env.some((entry) => entry.startsWith(`${key}=`));
+const hasKey = (env: readonly string[], key: string): boolean =>
+  env.some((entry) => entry.startsWith(`${key}=`));
 
 /** PATH, HOSTNAME, TERM (on a terminal) and HOME are there, as with Docker, unless somebody set them. */
 export function completeEnv(
@@ -48,13 +48,13 @@ function userMounts(config: ContainerConfig): OciMount[] {
 /**
  * @param user - who the process is, looked up in the image.
  * @param cgroupsPath - of this container.
- * @param kernel - which masked and read-only paths this kernel has.
+ * @param host - what this machine decides.
  */
 export function buildSpec(
   config: ContainerConfig,
   user: Credentials,
   cgroupsPath: string,
-  kernel: KernelPaths,
+  host: HostFacts,
 ): OciSpec {
   const ownNetwork = config.network !== 'host';
   const { terminal, hostname } = config;
@@ -68,7 +68,7 @@ export function buildSpec(
       env: completeEnv(config.env, { hostname, home: user.home, terminal }),
       cwd: config.workingDir,
       capabilities: DEFAULT_CAPABILITIES,
-      rlimits: DEFAULT_RLIMITS,
+      rlimits: host.rlimits,
       noNewPrivileges: false,
     },
     root: { readonly: config.readOnlyRootfs },
@@ -77,9 +77,53 @@ export function buildSpec(
       namespaces: DEFAULT_NAMESPACES.filter((name) => ownNetwork || name !== 'network'),
       cgroupsPath,
       devices: DEFAULT_DEVICES,
-      maskedPaths: kernel.masked,
-      readonlyPaths: kernel.readonly,
+      maskedPaths: host.maskedPaths,
+      readonlyPaths: host.readonlyPaths,
       sysctl: ownNetwork ? NETWORK_SYSCTLS : {},
     },
+  };
+}
+
+/** What an additional process may choose for itself. */
+export interface ExecChoice {
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly workingDir?: string | undefined;
+  readonly user?: string | undefined;
+  readonly terminal: boolean;
+}
+
+/** Later ones of the same key win. */
+function joinEnv(first: readonly string[], then: readonly string[]): string[] {
+  const keyOf = (entry: string): string => entry.slice(0, entry.indexOf('='));
+  const later = new Set(then.map(keyOf));
+  return [...first.filter((entry) => !later.has(keyOf(entry))), ...then];
+}
+
+/**
+ * An additional process: the container's settings where it has no own.
+ * @param userOf - looks a user up in the container.
+ */
+export function buildExecProcess(
+  config: ContainerConfig,
+  choice: ExecChoice,
+  host: HostFacts,
+  userOf: (user: string) => Credentials,
+): OciProcess {
+  const user = userOf(choice.user ?? config.user);
+  const { terminal } = choice;
+  return {
+    terminal,
+    user: { uid: user.uid, gid: user.gid, additionalGids: user.groups },
+    args: choice.args,
+    env: completeEnv(joinEnv(config.env, choice.env), {
+      hostname: config.hostname,
+      home: user.home,
+      terminal,
+    }),
+    cwd: choice.workingDir ?? config.workingDir,
+    capabilities: DEFAULT_CAPABILITIES,
+    rlimits: host.rlimits,
+    noNewPrivileges: false,
   };
 }

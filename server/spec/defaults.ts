@@ -2,7 +2,7 @@
  * The default sandbox, as a Docker user expects it: capabilities, devices, mounts, masked and read-only
  * paths, limits. Everything a container gets without asking is in this file.
  */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import type { OciDevice, OciMount, OciNamespace, OciRlimit } from '../model/oci-spec.ts';
 
 /** Docker's fourteen: bounding, permitted and effective. */
@@ -109,26 +109,50 @@ function throttleFolders(): string[] {
     .map((name) => `${CPU_FOLDER}/${name}/thermal_throttle`);
 }
 
-/** Which of the paths this kernel has; looked up once, since /proc and /sys are the kernel's own. */
-export interface KernelPaths {
-  readonly masked: readonly string[];
-  readonly readonly: readonly string[];
+/** What the sandbox depends on and the machine decides; looked up once, since /proc and /sys are the kernel's own. */
+export interface HostFacts {
+  /** Those of the masked paths that this kernel has. */
+  readonly maskedPaths: readonly string[];
+  /** Which of them are folders. */
+  readonly maskedFolders: ReadonlySet<string>;
+  readonly readonlyPaths: readonly string[];
+  readonly rlimits: readonly OciRlimit[];
 }
 
-export function kernelPaths(): KernelPaths {
+export function readHostFacts(): HostFacts {
+  const maskedPaths = [...MASKED_PATHS, ...throttleFolders()].filter((path) => existsSync(path));
   return {
-    masked: [...MASKED_PATHS, ...throttleFolders()].filter((path) => existsSync(path)),
-    readonly: READONLY_PATHS.filter((path) => existsSync(path)),
+    maskedPaths,
+    maskedFolders: new Set(maskedPaths.filter((path) => statSync(path).isDirectory())),
+    readonlyPaths: READONLY_PATHS.filter((path) => existsSync(path)),
+    rlimits: defaultRlimits(readFileSync('/proc/self/limits', 'utf8')),
   };
 }
 
-export const DEFAULT_NAMESPACES: readonly OciNamespace[] = ['pid', 'network', 'ipc', 'uts', 'mount', 'cgroup'];
+export const DEFAULT_NAMESPACES: readonly OciNamespace[] = [
+  'pid',
+  'network',
+  'ipc',
+  'uts',
+  'mount',
+  'cgroup',
+];
 
 /**
  * Node raises its own soft limit of open files to the hard one, and every child would inherit it: programs that
- * close all descriptors one by one would take seconds. The values are systemd's.
+ * close all descriptors one by one would take seconds. The values are systemd's; a hard limit that is lower
+ * already stays, since raising it takes a capability that this server may not have.
+ * @param limits - the text of /proc/self/limits.
  */
-export const DEFAULT_RLIMITS: readonly OciRlimit[] = [{ type: 'NOFILE', soft: 1024n, hard: 524_288n }];
+export function defaultRlimits(limits: string): OciRlimit[] {
+  const hard = /^Max open files +\S+ +(\d+)/m.exec(limits)?.[1];
+  const most = hard === undefined ? NOFILE_HARD : BigInt(hard);
+  const bounded = most < NOFILE_HARD ? most : NOFILE_HARD;
+  return [{ type: 'NOFILE', soft: bounded < NOFILE_SOFT ? bounded : NOFILE_SOFT, hard: bounded }];
+}
+
+const NOFILE_SOFT = 1024n;
+const NOFILE_HARD = 524_288n;
 
 /** Set in a network namespace of the container's own, as Docker does. */
 export const NETWORK_SYSCTLS: Readonly<Record<string, string>> = {

@@ -6,7 +6,13 @@ import type { OciProcess } from '../model/oci-spec.ts';
 import { CLONE, type Op, type Plan, type PlanPart, type Slot, type SlotAllocator } from '../model/plan.ts';
 import { planRunFolder, type RunPlace, shimTitle } from './launch-plan.ts';
 import { O, open } from './ops.ts';
-import { planExec, planIdentity, planStdio, planWorkingDirectory, type TerminalSize } from './process-plan.ts';
+import {
+  planExec,
+  planIdentity,
+  planStdio,
+  planWorkingDirectory,
+  type TerminalSize,
+} from './process-plan.ts';
 
 /** Descriptors that come with the launch. */
 export const EXEC_SLOTS = { init: 0, attach: 1 } as const;
@@ -21,15 +27,20 @@ export interface ExecInput {
 }
 
 /** By the pidfd of the container's first process; what is shared with the host is joined all the same. */
-const JOINED =
-  CLONE.newNs | CLONE.newUts | CLONE.newIpc | CLONE.newNet | CLONE.newPid | CLONE.newCgroup;
+const JOINED = CLONE.newNs | CLONE.newUts | CLONE.newIpc | CLONE.newNet | CLONE.newPid | CLONE.newCgroup;
 
 /** @throws RangeError when arguments and environment are too long for any plan. */
 export function planExecProcess(input: ExecInput, slots: SlotAllocator): Plan {
   const { process, place, cgroup } = input;
   const run = slots.take();
   const root = slots.take();
-  const stdio = planStdio(process, input.openStdin, { root, path: 'dev/pts/ptmx' }, input.terminalSize, slots);
+  const stdio = planStdio(
+    process,
+    input.openStdin,
+    { root, path: 'dev/pts/ptmx' },
+    input.terminalSize,
+    slots,
+  );
   const cwd = planWorkingDirectory(process.cwd, root, slots);
   const child: Op[] = [
     { name: 'umask', x: 0, about: 'make files with exactly the modes given' },
@@ -69,7 +80,11 @@ export function planExecProcess(input: ExecInput, slots: SlotAllocator): Plan {
       logMaxBytes: 0n,
     },
     sections: {
-      'parent-before': [...planRunFolder(place, run, undefined), ...stdio.parentBefore, ...cgroup.parentBefore],
+      'parent-before': [
+        ...planRunFolder(place, run, undefined),
+        ...stdio.parentBefore,
+        ...cgroup.parentBefore,
+      ],
       'parent-after': [...cgroup.parentAfter, ...stdio.parentAfter],
       child,
       'after-exit': [...cgroup.afterExit],

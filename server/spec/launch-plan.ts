@@ -6,7 +6,14 @@ import type { OciNamespace, OciSpec } from '../model/oci-spec.ts';
 import { CLONE, type Op, type Plan, type PlanPart, type Slot, type SlotAllocator } from '../model/plan.ts';
 import { MOUNT_ATTR_RDONLY, MS_REC_SLAVE } from './mount-options.ts';
 import { ANY, barrier, bind, O, open, openInRoot, touch, unshare, write } from './ops.ts';
-import { planExec, planIdentity, planStdio, planWorkingDirectory, type Stdio, type TerminalSize } from './process-plan.ts';
+import {
+  planExec,
+  planIdentity,
+  planStdio,
+  planWorkingDirectory,
+  type Stdio,
+  type TerminalSize,
+} from './process-plan.ts';
 import { cgroupView, planRootfs, type RootfsParts } from './rootfs-plan.ts';
 
 /** A run and its folders. */
@@ -66,7 +73,12 @@ function console(stdio: Stdio, dev: Slot, target: Slot): Op[] {
   ];
 }
 
-function childOps(input: LaunchInput, stdio: Stdio, slots: SlotAllocator, known: { root: Slot; dev: Slot; gate: Slot }): Op[] {
+function childOps(
+  input: LaunchInput,
+  stdio: Stdio,
+  slots: SlotAllocator,
+  known: { root: Slot; dev: Slot; gate: Slot },
+): Op[] {
   const { spec } = input;
   const { root, dev, gate } = known;
   const scratch = slots.take();
@@ -116,7 +128,13 @@ export function planLaunch(input: LaunchInput, slots: SlotAllocator): Plan {
   const gate = slots.take();
   const root = slots.take();
   const dev = slots.take();
-  const stdio = planStdio(spec.process, input.openStdin, { root: dev, path: 'pts/ptmx' }, input.terminalSize, slots);
+  const stdio = planStdio(
+    spec.process,
+    input.openStdin,
+    { root: dev, path: 'pts/ptmx' },
+    input.terminalSize,
+    slots,
+  );
   const cloneFlags = spec.linux.namespaces.reduce((flags, kind) => flags | (CLONE_FLAG[kind] ?? 0n), 0n);
   return {
     cloneFlags,

@@ -6,7 +6,21 @@ import type { Op, Slot } from '../model/plan.ts';
 
 /** open(2) flags, equal on x86-64 and arm64 but for the last two, which x86-64 and arm64 swap. */
 const ARM = process.arch === 'arm64';
-export const O = {
+export const O: Readonly<
+  Record<
+    | 'rdonly'
+    | 'wronly'
+    | 'rdwr'
+    | 'creat'
+    | 'excl'
+    | 'noctty'
+    | 'nonblock'
+    | 'directory'
+    | 'nofollow'
+    | 'path',
+    number
+  >
+> = {
   rdonly: 0,
   wronly: 0o1,
   rdwr: 0o2,
@@ -17,7 +31,7 @@ export const O = {
   directory: ARM ? 0o40000 : 0o200000,
   nofollow: ARM ? 0o100000 : 0o400000,
   path: 0o10000000,
-} as const;
+};
 
 /** A folder, by descriptor, that is no symbolic link. */
 export const FOLDER: number = O.path | O.directory | O.nofollow;
@@ -44,7 +58,14 @@ export const openInRoot = (a: Slot, root: Slot, path: string, flags: number, mod
   about: `open /${path} of the container`,
 });
 
-export const mount = (a: Slot, type: string, source: string, flags: number, data: string, where: string): Op => ({
+export const mount = (
+  a: Slot,
+  type: string,
+  source: string,
+  flags: number,
+  data: string,
+  where: string,
+): Op => ({
   name: 'mount',
   a,
   s1: source,
@@ -55,7 +76,13 @@ export const mount = (a: Slot, type: string, source: string, flags: number, data
 });
 
 /** @param attributes - MOUNT_ATTR_* that the new mount gets. */
-export const bind = (target: Slot, source: Slot, attributes: number, recursive: boolean, where: string): Op => ({
+export const bind = (
+  target: Slot,
+  source: Slot,
+  attributes: number,
+  recursive: boolean,
+  where: string,
+): Op => ({
   name: 'bind',
   a: target,
   b: source,
@@ -112,12 +139,27 @@ export const symlink = (root: Slot, name: string, target: string): Op => ({
   about: `link /dev/${name} to ${target}`,
 });
 
-export const write = (file: string, value: string, about: string): Op => ({ name: 'write', s1: file, s2: value, about });
-export const writeSlot = (a: Slot, value: string, about: string): Op => ({ name: 'write-slot', a, s2: value, about });
+export const write = (file: string, value: string, about: string): Op => ({
+  name: 'write',
+  s1: file,
+  s2: value,
+  about,
+});
+export const writeSlot = (a: Slot, value: string, about: string): Op => ({
+  name: 'write-slot',
+  a,
+  s2: value,
+  about,
+});
 export const sendSlot = (a: Slot, about: string): Op => ({ name: 'send-slot', a, about });
 export const recvSlot = (a: Slot, about: string): Op => ({ name: 'recv-slot', a, about });
 export const close = (a: Slot, about: string): Op => ({ name: 'close', a, about });
-export const dup = (a: Slot, descriptor: number, about: string): Op => ({ name: 'dup', a, x: descriptor, about });
+export const dup = (a: Slot, descriptor: number, about: string): Op => ({
+  name: 'dup',
+  a,
+  x: descriptor,
+  about,
+});
 export const pipe = (a: Slot, b: Slot, about: string): Op => ({ name: 'pipe', a, b, about });
 export const barrier: Op = { name: 'barrier', about: 'meet the shim: the process is in its cgroup' };
 export const unshare = (flags: bigint, about: string): Op => ({ name: 'unshare', x: flags, about });

@@ -6,7 +6,7 @@ import { OP_NAMES, type Op, type Plan, SECTIONS, SLOT_COUNT, type Slot } from '.
 
 export const PLAN_MAGIC = 0x4e4c504d;
 export const PLAN_VERSION = 1;
-export const PLAN_MAX_BYTES = 4 << 20;
+export const PLAN_MAX_BYTES: number = 4 << 20;
 const HEADER_BYTES = 96;
 const OP_BYTES = 56;
 const NO_SLOT = 0xffff;
@@ -47,7 +47,8 @@ function checked(op: Op, text: string): string {
 
 function slot(value: Slot | undefined): number {
   if (value === undefined) return NO_SLOT;
-  if (!Number.isInteger(value) || value < 0 || value >= SLOT_COUNT) throw new RangeError(`no such slot: ${value}`);
+  if (!Number.isInteger(value) || value < 0 || value >= SLOT_COUNT)
+    throw new RangeError(`no such slot: ${value}`);
   return value;
 }
 
@@ -143,4 +144,3 @@ export function encodePlan(plan: Plan): Buffer {
     throw new RangeError(`arguments and environment are too long: the plan has ${pool.end} bytes`);
   return Buffer.concat([fixed, ...pool.pieces], pool.end);
 }
-

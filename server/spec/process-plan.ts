@@ -51,14 +51,9 @@ export interface TerminalSize {
 
 /** Pipes for output, a pipe or /dev/null for input. The ends belong to the user, who may open /dev/stdout anew. */
 function pipes(uid: number, gid: number, openStdin: boolean, slots: SlotAllocator): Stdio {
-  const [inRead, inWrite, outRead, outWrite, errRead, errWrite] = Array.from({ length: 6 }, () => slots.take()) as [
-    Slot,
-    Slot,
-    Slot,
-    Slot,
-    Slot,
-    Slot,
-  ];
+  const [inRead, inWrite, outRead, outWrite, errRead, errWrite] = Array.from({ length: 6 }, () =>
+    slots.take(),
+  ) as [Slot, Slot, Slot, Slot, Slot, Slot];
   const theirs = [inRead, outWrite, errWrite];
   const own = (a: Slot): Op => ({ name: 'fchown', a, x: uid, y: gid, about: 'give stdio to the user' });
   return {
@@ -119,7 +114,11 @@ export function planStdio(
 }
 
 /** The working directory: made when missing, opened inside the root, so that it can be nowhere else. */
-export function planWorkingDirectory(cwd: string, root: Slot, slots: SlotAllocator): { ops: Op[]; slot: Slot } {
+export function planWorkingDirectory(
+  cwd: string,
+  root: Slot,
+  slots: SlotAllocator,
+): { ops: Op[]; slot: Slot } {
   const slot = slots.take();
   const path = cwd.replace(/^\/+/, '');
   return { slot, ops: [...mkdirs(root, path), openInRoot(slot, root, path, O.path | O.directory)] };
@@ -147,7 +146,9 @@ export function planIdentity(process: OciProcess): Op[] {
     { name: 'setgid', x: gid, about: `become group ${gid}` },
     { name: 'setuid', x: uid, about: `become user ${uid}` },
     { name: 'capset', x: effective, about: 'set capabilities' },
-    ...(process.noNewPrivileges ? [{ name: 'no-new-privs', about: 'gain no privileges by exec' } as const] : []),
+    ...(process.noNewPrivileges
+      ? [{ name: 'no-new-privs', about: 'gain no privileges by exec' } as const]
+      : []),
     { name: 'umask', x: 0o022, about: 'set the file mode mask' },
   ];
 }

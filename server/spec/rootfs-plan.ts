@@ -8,7 +8,20 @@ import type { Op, Slot, SlotAllocator } from '../model/plan.ts';
 import { slotPath } from '../model/plan.ts';
 import { DEV_SYMLINKS } from './defaults.ts';
 import { MOUNT_ATTR_RDONLY, splitMountOptions } from './mount-options.ts';
-import { ANY, bind, FOLDER, mkdirs, mknod, mount, O, open, openInRoot, symlink, touch, writeSlot } from './ops.ts';
+import {
+  ANY,
+  bind,
+  FOLDER,
+  mkdirs,
+  mknod,
+  mount,
+  O,
+  open,
+  openInRoot,
+  symlink,
+  touch,
+  writeSlot,
+} from './ops.ts';
 
 /** Where the root filesystem comes from. */
 export type Rootfs =
@@ -59,7 +72,8 @@ function overlay(rootfs: Extract<Rootfs, { kind: 'overlay' }>, mountPoint: Slot,
   const lower = rootfs.lowerDirs.map(bySlot).join(':');
   const data = `lowerdir=${lower},upperdir=${bySlot(rootfs.upperDir)},workdir=${bySlot(rootfs.workDir)},${rootfs.options}`;
   // mount(2) copies one page of options; descriptors keep 127 layers below it whatever their paths are.
-  if (data.length > 4095) throw new RangeError(`${MAX_LAYERS_HINT}: the overlay options have ${data.length} bytes`);
+  if (data.length > 4095)
+    throw new RangeError(`${MAX_LAYERS_HINT}: the overlay options have ${data.length} bytes`);
   return [...opened, mount(mountPoint, 'overlay', 'overlay', 0, data, '/ (overlay)')];
 }
 
@@ -78,7 +92,11 @@ function rootMount(parts: RootfsParts, root: Slot, slots: SlotAllocator): Op[] {
 function kernelMount(m: OciMount, root: Slot, target: Slot): Op[] {
   const path = inside(m.destination);
   const { flags, data } = splitMountOptions(m.options);
-  return [...mkdirs(root, path), openInRoot(target, root, path, FOLDER), mount(target, m.type, m.source, flags, data, m.destination)];
+  return [
+    ...mkdirs(root, path),
+    openInRoot(target, root, path, FOLDER),
+    mount(target, m.type, m.source, flags, data, m.destination),
+  ];
 }
 
 function devices(spec: OciSpec, root: Slot, dev: Slot): Op[] {
@@ -131,7 +149,8 @@ export function cgroupView(spec: OciSpec, parts: RootfsParts, root: Slot, slots:
   const path = inside(m.destination);
   const { flags } = splitMountOptions(m.options);
   const open1 = openInRoot(target, root, path, FOLDER);
-  if (parts.cgroupMounts.length === 0) return [open1, mount(target, 'cgroup2', 'cgroup', flags, '', m.destination)];
+  if (parts.cgroupMounts.length === 0)
+    return [open1, mount(target, 'cgroup2', 'cgroup', flags, '', m.destination)];
   const folder = slots.take();
   return [
     open1,
@@ -147,7 +166,13 @@ export function cgroupView(spec: OciSpec, parts: RootfsParts, root: Slot, slots:
 }
 
 /** Files under the container's /dev/null, folders under one empty read-only tmpfs. */
-function maskedPaths(spec: OciSpec, folders: ReadonlySet<string>, root: Slot, dev: Slot, slots: SlotAllocator): Op[] {
+function maskedPaths(
+  spec: OciSpec,
+  folders: ReadonlySet<string>,
+  root: Slot,
+  dev: Slot,
+  slots: SlotAllocator,
+): Op[] {
   const target = slots.take();
   const cover = slots.take();
   const nothing = slots.take();

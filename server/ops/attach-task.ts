@@ -1,0 +1,133 @@
+/** Connects a client to the stdio of a container's process. */
+import type { Exit } from '../model/container.ts';
+import { cancelled, cannot } from '../model/error.ts';
+import { AttachConnection } from '../task/attach-connection.ts';
+import type { RawChunk } from '../task/log-record.ts';
+import type { LiveRun } from '../task/runs.ts';
+import { connectInFolder } from '../task/shim-connection.ts';
+import type { Engine } from './engine.ts';
+import { containerFolder } from './engine.ts';
+import { findContainer } from './find-container.ts';
+import { resizeTask } from './kill-task.ts';
+
+export interface AttachRequest {
+  readonly container: string;
+  /** Of an additional process; absent: the container's own. */
+  readonly runId?: string | undefined;
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  /** `run-start`: the run's output so far comes first, then what follows, without a gap. */
+  readonly replay: 'none' | 'run-start';
+  /** Standard input ends when this client leaves. */
+  readonly stdinOnce: boolean;
+  /** A container that does not run: its next run is attached to, from its first byte. */
+  readonly waitForStart: boolean;
+  readonly abort: AbortSignal;
+}
+
+/** A client's side of a process. */
+export interface AttachSession {
+  readonly containerId: string;
+  readonly runId: string;
+  /** Ends when the process has ended and everything it wrote is given out. */
+  readonly output: AsyncIterable<RawChunk>;
+  /** Resolves when more may be written. */
+  write(data: Uint8Array): Promise<void>;
+  closeStdin(): void;
+  resize(rows: number, columns: number): Promise<void>;
+  /** Leaves; the process goes on. */
+  detach(): void;
+  readonly exited: Promise<Exit>;
+}
+
+/** The run of a container, now or when it starts. */
+async function liveRun(engine: Engine, request: AttachRequest): Promise<LiveRun> {
+  const record = findContainer(engine, request.container);
+  const { runId = '' } = request;
+  const find = (): LiveRun | undefined =>
+    runId === '' ? engine.runs.initOf(record.id) : engine.runs.get(runId);
+  const now = find();
+  if (now !== undefined) return now;
+  if (!request.waitForStart || runId !== '')
+    throw cannot(
+      'failed-precondition',
+      'attach to',
+      'container',
+      record.name,
+      `it is ${record.status}, not running`,
+      {
+        reason: 'CONTAINER_NOT_RUNNING',
+        metadata: { status: record.status },
+        hint: 'start it first, or read its log',
+      },
+    );
+  const { events } = engine.store;
+  for await (const event of events.since(events.lastSeq, { signal: request.abort })) {
+    const run = find();
+    if (event.id === record.id && run !== undefined) return run;
+  }
+  throw cancelled('the request was cancelled');
+}
+
+/**
+ * @throws MydockerError `failed-precondition` when it does not run, `unavailable` when its shim does not take
+ * the connection, `not-found`.
+ */
+export async function attachTask(engine: Engine, request: AttachRequest): Promise<AttachSession> {
+  const run = await liveRun(engine, request);
+  return attachRun(engine, run, request);
+}
+
+/** As attachTask, for a run at hand. */
+export async function attachRun(
+  engine: Engine,
+  run: LiveRun,
+  request: AttachRequest,
+): Promise<AttachSession> {
+  const { containerId } = run;
+  const logsFolder =
+    run.logFrom.serial === 0 ? undefined : `${containerFolder(engine.paths, containerId)}/logs`;
+  // Its sockets exist from then on.
+  await run.connection.created;
+  const connection = new AttachConnection(
+    await connectInFolder(run.folder, 'attach').catch((cause: unknown) => {
+      throw cannot('unavailable', 'attach to', 'container', request.container, 'it has just ended', {
+        reason: 'CONTAINER_NOT_RUNNING',
+        hint: 'its output is in the log',
+        cause,
+      });
+    }),
+    {
+      stdin: request.stdin,
+      stdout: request.stdout,
+      stderr: request.stderr,
+      stdinOnce: request.stdinOnce,
+      ...(logsFolder === undefined ? {} : { logsFolder }),
+      ...(request.replay === 'run-start' && logsFolder !== undefined ? { replayFrom: run.logFrom } : {}),
+    },
+  );
+  request.abort.addEventListener('abort', () => connection.close());
+  return sessionOf(engine, run, connection);
+}
+
+/** @param connection - to the stdio of `run`. */
+export function sessionOf(engine: Engine, run: LiveRun, connection: AttachConnection): AttachSession {
+  const { containerId, runId } = run;
+  return {
+    containerId,
+    runId,
+    output: connection.output(),
+    write: (data) => connection.write(data),
+    closeStdin: () => connection.closeStdin(),
+    resize: (rows, columns) =>
+      resizeTask(engine, {
+        container: containerId,
+        runId: run.kind === 'exec' ? runId : undefined,
+        rows,
+        columns,
+      }),
+    detach: () => connection.close(),
+    exited: run.ended,
+  };
+}

@@ -1,0 +1,207 @@
+/** An additional process in a running container. */
+import { closeSync, rmSync } from 'node:fs';
+import { pidfdOpen } from '../../native/pidfd.ts';
+import { processStartTime } from '../../native/process.ts';
+import { SOCKET_TYPE, socketPair } from '../../native/socket.ts';
+import { planCgroupExec } from '../cgroup/cgroup-plan.ts';
+import { failpoint } from '../failpoint.ts';
+import type { ContainerRecord, Exit } from '../model/container.ts';
+import { cannot } from '../model/error.ts';
+import { newRunId } from '../model/ids.ts';
+import type { OciProcess } from '../model/oci-spec.ts';
+import { type Plan, slotAllocator } from '../model/plan.ts';
+import { nowNs } from '../model/time.ts';
+import { buildExecProcess } from '../spec/build-spec.ts';
+import { EXEC_INHERITED, planExecProcess } from '../spec/exec-plan.ts';
+import { encodePlan } from '../spec/plan-codec.ts';
+import type { TerminalSize } from '../spec/process-plan.ts';
+import { AttachConnection } from '../task/attach-connection.ts';
+import { formatRunHead } from '../task/run-files.ts';
+import type { LiveRun } from '../task/runs.ts';
+import { type ShimConnection, socketOf } from '../task/shim-connection.ts';
+import { type Engine, runFolder } from './engine.ts';
+import { exitOf } from './finish-run.ts';
+import { findRun } from './kill-task.ts';
+import { launchError } from './launch-error.ts';
+import { lookUpUser } from './look-up-user.ts';
+
+export interface ExecRequest {
+  readonly container: string;
+  /** argv, at least one element. */
+  readonly args: readonly string[];
+  /** `KEY=VALUE`, added to the container's. */
+  readonly env: readonly string[];
+  /** Default: the container's. */
+  readonly workingDir?: string | undefined;
+  /** Default: the container's. */
+  readonly user?: string | undefined;
+  readonly terminal: boolean;
+  readonly openStdin: boolean;
+  readonly terminalSize: TerminalSize;
+}
+
+/** A process that runs. */
+export interface ExecRun {
+  readonly containerId: string;
+  readonly runId: string;
+  readonly pid: number;
+  readonly shimPid: number;
+  /** ns since epoch. */
+  readonly startedAt: bigint;
+  /** Its stdio; connected from the start, so nothing is lost. One client. */
+  readonly stdio: AttachConnection;
+  readonly live: LiveRun;
+  readonly exited: Promise<Exit>;
+}
+
+/**
+ * @returns when the program runs.
+ * @throws MydockerError `failed-precondition` when the container does not run or a step fails (exitStatus 126,
+ * 127, 125), `invalid-argument` for a user it does not know.
+ */
+export async function execTask(engine: Engine, request: ExecRequest): Promise<ExecRun> {
+  await failpoint('exec.begin');
+  const init = findRun(engine, 'execute in', { container: request.container });
+  const record = engine.store.containers.get(init.containerId);
+  if (record === undefined || record.status !== 'running' || init.created === undefined)
+    throw cannot('failed-precondition', 'execute in', 'container', request.container, 'it is not running', {
+      reason: 'CONTAINER_NOT_RUNNING',
+      hint: 'start it first',
+    });
+  const { pid, pidStartTime } = init.created;
+  const process = buildExecProcess(record.config, request, engine.host, (user) =>
+    lookUpUser(engine, record, user),
+  );
+  const { plan, runId } = planExec(engine, record, request, process);
+  const pidfd = openInit(record, pid, pidStartTime);
+  const [ours, theirs] = socketPair(SOCKET_TYPE.stream);
+  let connection: ShimConnection;
+  try {
+    connection = engine.zygote.launch(encodePlan(plan), [pidfd, theirs]);
+  } finally {
+    closeSync(pidfd);
+    closeSync(theirs);
+  }
+  const { openStdin } = request;
+  const stdio = new AttachConnection(socketOf(ours), {
+    stdin: openStdin,
+    stdout: true,
+    stderr: true,
+    stdinOnce: true,
+  });
+  const live = register(engine, record, runId, plan, connection, request.terminal);
+  try {
+    // Not kept by the store: it lives by its shim, and a restarted server finds it by its run folder.
+    connection.commit(true);
+    live.created = await connection.created;
+    await failpoint('exec.launched');
+    await connection.started;
+  } catch (thrown) {
+    stdio.close();
+    throw launchError('execute in', record.name, plan, thrown);
+  }
+  await failpoint('exec.done');
+  const { pid: execPid, shimPid } = live.created;
+  const startedAt = nowNs();
+  return { containerId: record.id, runId, pid: execPid, shimPid, startedAt, stdio, live, exited: live.ended };
+}
+
+function planExec(
+  engine: Engine,
+  record: ContainerRecord,
+  request: ExecRequest,
+  process: OciProcess,
+): { plan: Plan; runId: string } {
+  const runId = newRunId();
+  const slots = slotAllocator(EXEC_INHERITED);
+  const { layout } = engine.cgroups;
+  const path = record.run?.cgroupPath ?? '';
+  const { terminal } = request;
+  const head = {
+    containerId: record.id,
+    runId,
+    bootId: engine.bootId,
+    kind: 'exec',
+    terminal,
+    logSerial: 0,
+    logOffset: 0,
+  } as const;
+  const take = (count: number): number[] => Array.from({ length: count }, () => slots.take());
+  try {
+    const plan = planExecProcess(
+      {
+        process,
+        place: {
+          head: formatRunHead(head),
+          runFolder: runFolder(engine.paths, runId),
+          logSerial: 0,
+          logMaxFiles: 0,
+          logMaxBytes: 0n,
+        },
+        openStdin: request.openStdin,
+        terminalSize: request.terminalSize,
+        cgroup: planCgroupExec({ layout, path }, take),
+      },
+      slots,
+    );
+    return { plan, runId };
+  } catch (thrown) {
+    throw launchError('execute in', record.name, undefined, thrown);
+  }
+}
+
+/** The container's first process by descriptor; a pid alone may be another's by now. */
+function openInit(record: ContainerRecord, pid: number, startTime: bigint): number {
+  const gone = (): Error =>
+    cannot('failed-precondition', 'execute in', 'container', record.name, 'its process has just ended', {
+      reason: 'CONTAINER_NOT_RUNNING',
+    });
+  let pidfd: number;
+  try {
+    pidfd = pidfdOpen(pid);
+  } catch {
+    throw gone();
+  }
+  if (processStartTime(pid) === startTime) return pidfd;
+  closeSync(pidfd);
+  throw gone();
+}
+
+function register(
+  engine: Engine,
+  record: ContainerRecord,
+  runId: string,
+  plan: Plan,
+  connection: ShimConnection,
+  terminal: boolean,
+): LiveRun {
+  const folder = runFolder(engine.paths, runId);
+  const live: LiveRun = {
+    containerId: record.id,
+    runId,
+    kind: 'exec',
+    folder,
+    connection,
+    logFrom: { serial: 0, offset: 0 },
+    terminal,
+    plan,
+    ended: superviseExec(engine, connection, folder, () => live),
+  };
+  engine.runs.add(live);
+  return live;
+}
+
+/** @returns how it ended; never rejects. */
+export async function superviseExec(
+  engine: Engine,
+  connection: ShimConnection,
+  folder: string,
+  live: () => LiveRun,
+): Promise<Exit> {
+  const told = await connection.exited.catch(() => undefined);
+  const exit = exitOf(folder, told);
+  rmSync(folder, { recursive: true, force: true });
+  connection.close();
+  engine.runs.remove(live(), exit);
+  return exit;
+}

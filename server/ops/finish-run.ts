@@ -1,0 +1,133 @@
+/**
+ * What happens when a run is over, however it ended: the truth is found (exit record, else the shim's word,
+ * else nothing), written down, told, and the run's folder goes.
+ */
+import { rmSync } from 'node:fs';
+import { toldOom } from '../cgroup/cgroup-plan.ts';
+import { reapCgroup } from '../cgroup/reap.ts';
+import { failpoint } from '../failpoint.ts';
+import type { ContainerRecord, Exit } from '../model/container.ts';
+import type { MydockerError } from '../model/error.ts';
+import { isAlive, transition } from '../model/task-state.ts';
+import { nowNs } from '../model/time.ts';
+import { type ExitFile, readExitFile } from '../task/run-files.ts';
+import type { LiveRun } from '../task/runs.ts';
+import type { ShimExit } from '../task/shim-connection.ts';
+import type { Engine } from './engine.ts';
+import { removeContainer } from './remove-container.ts';
+
+const SIGKILL = 9;
+
+/** The end of a run whose shim vanished without a word. */
+export const lostExit = (message = 'the shim of the container is gone'): Exit => ({
+  exitStatus: 128 + SIGKILL,
+  signal: SIGKILL,
+  oomKilled: false,
+  exitedAt: nowNs(),
+  reason: 'lost',
+  message,
+});
+
+/** As the exit record tells it. */
+export const recordedExit = (file: ExitFile): Exit => ({
+  exitStatus: file.exitStatus,
+  signal: file.signal,
+  oomKilled: file.signal === SIGKILL && toldOom(file.files),
+  exitedAt: file.exitedAt,
+  reason: file.failed === undefined ? 'exited' : 'failed',
+  message: file.failed === undefined ? '' : 'the process never ran',
+});
+
+/** @param told - what the shim said on its connection; undefined: it is gone. */
+export function exitOf(folder: string, told: ShimExit | undefined): Exit {
+  const file = readExitFile(folder);
+  if (file !== undefined) return recordedExit(file);
+  if (told === undefined) return lostExit();
+  const { exitStatus, signal, exitedAt } = told;
+  return { exitStatus, signal, exitedAt, oomKilled: false, reason: 'exited', message: '' };
+}
+
+/** The record after the end of its run; unchanged when it is about another run. */
+export function withExit(record: ContainerRecord, runId: string, exit: Exit): ContainerRecord {
+  if (record.run?.runId !== runId || (record.status !== 'running' && record.status !== 'starting'))
+    return record;
+  return { ...record, status: transition(record.status, 'exit', record.name), exit };
+}
+
+/**
+ * Records the end of a container's run and clears up after it. The run's folder, which holds the only other
+ * copy of the exit status, goes last.
+ */
+export async function recordExit(
+  engine: Engine,
+  containerId: string,
+  runId: string,
+  folder: string,
+  exit: Exit,
+): Promise<void> {
+  await failpoint('exit.seen');
+  const record = engine.store.containers.get(containerId);
+  if (exit.reason === 'lost' && record?.run !== undefined)
+    // Its shim could not do it: what is left of the container dies, and its cgroup goes.
+    await reapCgroup(engine.cgroups.layout, record.run.cgroupPath);
+  if (record !== undefined) {
+    const attributes = { name: record.name, exitStatus: String(exit.exitStatus) };
+    await engine.store.containers.update(containerId, (r) => withExit(r, runId, exit), {
+      event: { type: 'container.die', kind: 'container', id: containerId, runId, attributes, exit },
+    });
+  }
+  await failpoint('exit.put');
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** Ends the `ended` of a run. */
+export interface Ending {
+  readonly end: (exit: Exit) => void;
+}
+
+/**
+ * Watches a container's run from when it is recorded (or was found again) to its end.
+ * @returns when the end is recorded; never rejects.
+ */
+export async function superviseRun(engine: Engine, run: LiveRun & Ending): Promise<void> {
+  const told = await run.connection.exited.catch(() => undefined);
+  let exit: Exit;
+  try {
+    exit = exitOf(run.folder, told);
+    await recordExit(engine, run.containerId, run.runId, run.folder, exit);
+  } catch (error) {
+    engine.log.error(
+      { err: error, container: run.containerId, run: run.runId },
+      'cannot record the end of a run',
+    );
+    exit = lostExit('the end of the run could not be recorded');
+  }
+  run.connection.close();
+  engine.runs.remove(run, exit);
+  run.end(exit);
+  await removeIfAsked(engine, run.containerId);
+}
+
+/** A start that failed, as the container's record keeps it. */
+export const failedExit = (error: MydockerError): Exit => ({
+  exitStatus: error.exitStatus ?? 125,
+  signal: 0,
+  oomKilled: false,
+  exitedAt: nowNs(),
+  reason: 'failed',
+  message: error.message,
+});
+
+/** A container that asked for it goes with its process. */
+export async function removeIfAsked(engine: Engine, containerId: string): Promise<void> {
+  const record = engine.store.containers.get(containerId);
+  if (record?.config.autoRemove !== true || isAlive(record.status)) return;
+  try {
+    await removeContainer(engine, { container: containerId, force: false });
+  } catch (error) {
+    engine.log.error(
+      { err: error, container: containerId },
+      'cannot remove a container that was to go by itself',
+    );
+  }
+}

@@ -1,0 +1,121 @@
+/** Signals to a running process, and the size of its terminal: they never wait for other operations. */
+
+import { closeSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pidfdOpen, pidfdSendSignal } from '../../native/pidfd.ts';
+import { processStartTime } from '../../native/process.ts';
+import { failpoint } from '../failpoint.ts';
+import { cannot, MydockerError } from '../model/error.ts';
+import type { LiveRun } from '../task/runs.ts';
+import { REQUEST } from '../task/shim-protocol.ts';
+import type { Engine } from './engine.ts';
+import { findContainer } from './find-container.ts';
+
+const SIGKILL = 9;
+/** How long a killed process may take before its additional processes' shims are looked at. */
+const KILL_GRACE_MS = 500;
+const STATUS_DEADLINE_MS = 200;
+
+export interface TaskTarget {
+  /** Id, name or unique prefix. */
+  readonly container: string;
+  /** Of an additional process; absent: the container's own. */
+  readonly runId?: string | undefined;
+}
+
+/**
+ * The live run that a request means.
+ * @throws MydockerError `failed-precondition` when the container does not run, `not-found` for another run id.
+ */
+export function findRun(engine: Engine, verb: string, target: TaskTarget): LiveRun {
+  const record = findContainer(engine, target.container);
+  const { runId = '' } = target;
+  const run = runId === '' ? engine.runs.initOf(record.id) : engine.runs.get(runId);
+  if (run !== undefined && run.containerId === record.id) return run;
+  if (runId !== '')
+    throw cannot('not-found', verb, 'container', record.name, `no process with run id ${runId}`, {
+      reason: 'RUN_NOT_FOUND',
+    });
+  throw cannot('failed-precondition', verb, 'container', record.name, `it is ${record.status}, not running`, {
+    reason: 'CONTAINER_NOT_RUNNING',
+    metadata: { status: record.status },
+    hint: 'start it first',
+  });
+}
+
+/** Straight to the process, past a shim that does not answer; by pidfd and start time, so to no other process. */
+function signalDirectly(pid: number, startTime: bigint, signal: number): void {
+  const pidfd = pidfdOpen(pid);
+  try {
+    if (processStartTime(pid) === startTime) pidfdSendSignal(pidfd, signal);
+  } finally {
+    closeSync(pidfd);
+  }
+}
+
+/** @throws MydockerError `unavailable` when the process is gone. */
+export async function signalRun(run: LiveRun, signal: number): Promise<void> {
+  try {
+    await run.connection.request(REQUEST.signal, signal);
+  } catch (error) {
+    const { created } = run;
+    const silent = error instanceof MydockerError && error.code === 'deadline-exceeded';
+    if (!silent || created === undefined) throw error;
+    signalDirectly(created.pid, created.pidStartTime, signal);
+  }
+}
+
+/**
+ * A container's pid namespace ends only when every process in it has been reaped, and additional processes are
+ * reaped by shims of their own. One that is stopped or stuck would hold the whole container, so it goes.
+ */
+export async function releaseStuckExecs(engine: Engine, run: LiveRun): Promise<void> {
+  const over = await Promise.race([run.ended.then(() => true), sleep(KILL_GRACE_MS, false)]);
+  if (over) return;
+  for (const exec of engine.runs.execsOf(run.containerId)) {
+    const answers = await exec.connection.request(REQUEST.status, 0, 0, STATUS_DEADLINE_MS).then(
+      () => true,
+      () => false,
+    );
+    const { created } = exec;
+    if (answers || created === undefined) continue;
+    engine.log.warn(
+      { container: run.containerId, run: exec.runId },
+      'killing the stuck shim of an additional process',
+    );
+    try {
+      signalDirectly(created.shimPid, created.shimStartTime, SIGKILL);
+    } catch {
+      // Gone meanwhile.
+    }
+  }
+}
+
+/**
+ * @param request - signal by number.
+ * @throws MydockerError `failed-precondition` when it does not run; `not-found`.
+ */
+export async function killTask(
+  engine: Engine,
+  request: TaskTarget & { readonly signal: number },
+): Promise<void> {
+  await failpoint('kill.begin');
+  const run = findRun(engine, 'kill', request);
+  // A start in progress is given up; one that is over is signalled.
+  if (run.created === undefined && request.signal === SIGKILL) return run.connection.giveUp();
+  await signalRun(run, request.signal);
+  if (request.signal === SIGKILL && run.kind === 'init') void releaseStuckExecs(engine, run);
+}
+
+/** @throws MydockerError `failed-precondition` when there is no terminal. */
+export async function resizeTask(
+  engine: Engine,
+  request: TaskTarget & { readonly rows: number; readonly columns: number },
+): Promise<void> {
+  const run = findRun(engine, 'resize', request);
+  if (!run.terminal)
+    throw cannot('failed-precondition', 'resize', 'container', request.container, 'it has no terminal', {
+      reason: 'NO_TERMINAL',
+    });
+  await run.connection.request(REQUEST.resize, request.rows, request.columns);
+}

@@ -1,0 +1,131 @@
+/**
+ * A failed step of a launch plan as a sentence: which step, on what, why, and what to do. The shim reports
+ * numbers only; the plan knows the words.
+ */
+import { cannot, type ErrorDetails, type MydockerError, toMydockerError } from '../model/error.ts';
+import { type Op, opAt, type Plan } from '../model/plan.ts';
+import { LaunchFailure, ShimGone } from '../task/shim-connection.ts';
+import { FAILED_LAUNCH, LAUNCH_STEPS } from '../task/shim-protocol.ts';
+
+/** What the commonest errnos mean, in words; others show their name. */
+const WORDS: Readonly<Record<string, string>> = {
+  EACCES: 'permission denied',
+  EPERM: 'operation not permitted',
+  ENOENT: 'no such file or directory',
+  ENOTDIR: 'not a directory',
+  EISDIR: 'is a directory',
+  ELOOP: 'too many symbolic links, or a link where none is allowed',
+  ENOEXEC: 'exec format error',
+  ENOSPC: 'no space left',
+  ENOMEM: 'out of memory',
+  EAGAIN: 'resource limit reached',
+  EINVAL: 'invalid argument',
+  EROFS: 'read-only file system',
+  E2BIG: 'argument list too long',
+  EBUSY: 'busy',
+};
+
+const why = (errno: string): string => (errno in WORDS ? `${errno} (${WORDS[errno]})` : errno);
+
+interface Advice {
+  readonly op: Op['name'];
+  readonly errno: string;
+  readonly hint: string;
+}
+
+const ADVICE: readonly Advice[] = [
+  { op: 'open', errno: 'ENOENT', hint: 'check that the path exists on the host' },
+  { op: 'open', errno: 'ENOTDIR', hint: 'the path is a file where a folder is needed' },
+  {
+    op: 'open-in-root',
+    errno: 'ENOTDIR',
+    hint: 'the image has a file or a symbolic link where a folder must be',
+  },
+  { op: 'open-in-root', errno: 'ELOOP', hint: 'the image has a symbolic link where none is allowed' },
+  { op: 'mount', errno: 'EPERM', hint: 'the server needs CAP_SYS_ADMIN' },
+  { op: 'mount', errno: 'ENODEV', hint: 'this kernel lacks the filesystem' },
+  { op: 'write', errno: 'EINVAL', hint: 'the kernel refuses the value' },
+  { op: 'join', errno: 'EAGAIN', hint: 'the pids limit is reached' },
+  { op: 'rlimit', errno: 'EPERM', hint: 'raising a hard limit takes CAP_SYS_RESOURCE' },
+];
+
+function execDetails(op: Op, errno: string): { text: string; details: ErrorDetails } {
+  const command = Array.isArray(op.s2) ? String(op.s2[0]) : '';
+  const shown = JSON.stringify(command);
+  if (errno === 'ENOENT' || errno === 'ENOTDIR')
+    return {
+      text: command.includes('/')
+        ? `execute ${shown}: ${why('ENOENT')}`
+        : `execute ${shown}: ENOENT (not found in PATH of the container)`,
+      details: {
+        reason: 'COMMAND_NOT_FOUND',
+        exitStatus: 127,
+        hint: 'check the command and the image; a script needs its interpreter, a program its loader',
+      },
+    };
+  return {
+    text: `execute ${shown}: ${why(errno)}`,
+    details: {
+      reason: 'COMMAND_NOT_EXECUTABLE',
+      exitStatus: 126,
+      hint:
+        errno === 'ENOEXEC'
+          ? 'the file is for another architecture, or a script without #!'
+          : 'check that the file is executable by the user it runs as',
+    },
+  };
+}
+
+function inPlan(plan: Plan | undefined, failure: LaunchFailure): { text: string; details: ErrorDetails } {
+  if (failure.section === FAILED_LAUNCH) {
+    const step = LAUNCH_STEPS[failure.index] ?? 'launch';
+    const gone = failure.errno === 'EINTR' ? 'the process was killed' : why(failure.errno);
+    return { text: `${step}: ${gone}`, details: { reason: 'LAUNCH_FAILED', exitStatus: 125 } };
+  }
+  const op = plan === undefined ? undefined : opAt(plan, failure.section, failure.index);
+  if (op === undefined)
+    return { text: failure.message, details: { reason: 'LAUNCH_FAILED', exitStatus: 125 } };
+  if (op.name === 'exec') return execDetails(op, failure.errno);
+  const hint = ADVICE.find((a) => a.op === op.name && a.errno === failure.errno)?.hint;
+  return {
+    text: `${op.about}: ${why(failure.errno)}`,
+    details: {
+      reason: 'LAUNCH_FAILED',
+      exitStatus: 125,
+      metadata: { step: op.name, errno: failure.errno },
+      ...(hint === undefined ? {} : { hint }),
+    },
+  };
+}
+
+/**
+ * @param verb - `start`, `execute in`.
+ * @param name - of the container.
+ * @param plan - that failed; undefined when an earlier server made it.
+ * @returns the error a user sees; `cannot start container web: mount /data: EACCES (permission denied)`.
+ */
+export function launchError(
+  verb: string,
+  name: string,
+  plan: Plan | undefined,
+  thrown: unknown,
+): MydockerError {
+  if (thrown instanceof LaunchFailure) {
+    const { text, details } = inPlan(plan, thrown);
+    return cannot('failed-precondition', verb, 'container', name, text, { ...details, cause: thrown });
+  }
+  if (thrown instanceof ShimGone)
+    return cannot('unavailable', verb, 'container', name, 'its shim ended before the process began', {
+      reason: 'SHIM_GONE',
+      exitStatus: 125,
+      hint: 'try again; the log of the server may say more',
+      cause: thrown,
+    });
+  if (thrown instanceof RangeError)
+    return cannot('invalid-argument', verb, 'container', name, thrown.message, {
+      reason: 'PLAN_TOO_LARGE',
+      exitStatus: 125,
+      cause: thrown,
+    });
+  return toMydockerError(thrown);
+}

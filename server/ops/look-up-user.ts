@@ -1,0 +1,44 @@
+/**
+ * Who `-u` or an image's USER means, by the passwd and group files that the container will see.
+ */
+import { existsSync } from 'node:fs';
+import type { ContainerConfig } from '../model/container.ts';
+import { type Credentials, MAX_USER_FILE_BYTES, parseUserSpec, resolveUser } from '../model/user-spec.ts';
+import { readMergedFile } from '../snapshot/lookup.ts';
+import { containerFolder, type Engine } from './engine.ts';
+
+/** What decides the answer. */
+export interface UserOwner {
+  readonly id: string;
+  readonly config: ContainerConfig;
+  readonly layers: readonly bigint[];
+}
+
+/** Answers for images, which never change; containers that changed their own files are asked each time. */
+const MAX_CACHED = 256;
+const cache = new Map<string, Credentials>();
+
+/**
+ * @throws MydockerError `invalid-argument` when the files do not have the name, or cannot be read as such.
+ */
+export function lookUpUser(engine: Engine, owner: UserOwner, user: string): Credentials {
+  const folder = containerFolder(engine.paths, owner.id);
+  const source = owner.config.rootfs;
+  if (source.kind === 'directory')
+    return resolve(user, (path) => readMergedFile([source.path], path, MAX_USER_FILE_BYTES));
+  const changed = ['passwd', 'group'].some((name) => existsSync(`${folder}/upper/etc/${name}`));
+  const read = (own: string | undefined) => (path: string) =>
+    engine.snapshotter.readFile(own, owner.layers, path, MAX_USER_FILE_BYTES);
+  if (changed) return resolve(user, read(folder));
+  const key = `${owner.layers.join(',')} ${user}`;
+  const known = cache.get(key);
+  if (known !== undefined) return known;
+  const found = resolve(user, read(undefined));
+  if (cache.size >= MAX_CACHED) cache.delete(cache.keys().next().value ?? '');
+  cache.set(key, found);
+  return found;
+}
+
+function resolve(user: string, read: (path: string) => Buffer | undefined): Credentials {
+  return resolveUser(parseUserSpec(user), read('/etc/passwd'), read('/etc/group'));
+}

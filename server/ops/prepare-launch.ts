@@ -1,0 +1,115 @@
+/**
+ * Everything that a start decides before it touches anything: who the process is, what its files in /etc say,
+ * and the launch plan. Explain prints the same result.
+ */
+import { existsSync, statSync } from 'node:fs';
+import { planCgroup } from '../cgroup/cgroup-plan.ts';
+import { cgroupMounts } from '../cgroup/layout.ts';
+import type { ContainerConfig } from '../model/container.ts';
+import { type Plan, slotAllocator } from '../model/plan.ts';
+import { buildSpec } from '../spec/build-spec.ts';
+import { planLaunch, type RunPlace } from '../spec/launch-plan.ts';
+import { loopbackUp } from '../spec/loopback.ts';
+import type { TerminalSize } from '../spec/process-plan.ts';
+import type { Rootfs } from '../spec/rootfs-plan.ts';
+import { logEnd } from '../task/log-file.ts';
+import { formatRunHead } from '../task/run-files.ts';
+import type { LogPosition } from '../task/shim-protocol.ts';
+import { containerFolder, type Engine, runFolder } from './engine.ts';
+import { etcFiles } from './etc-files.ts';
+import { lookUpUser } from './look-up-user.ts';
+
+/** What a start needs to know of its container; a record has it, and so has one that was never created. */
+export interface Launchable {
+  readonly id: string;
+  readonly config: ContainerConfig;
+  readonly layers: readonly bigint[];
+  /** Absent before the first start. */
+  readonly run?: unknown;
+}
+
+export interface PreparedLaunch {
+  readonly plan: Plan;
+  /** Descriptors for the plan's first slots; the caller closes them. */
+  readonly descriptors: readonly number[];
+  readonly cgroupPath: string;
+  readonly runFolder: string;
+  readonly logFrom: LogPosition;
+}
+
+const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? true;
+
+function rootfsOf(engine: Engine, container: Launchable): Rootfs {
+  const source = container.config.rootfs;
+  return source.kind === 'directory'
+    ? { kind: 'directory', path: source.path }
+    : {
+        kind: 'overlay',
+        ...engine.snapshotter.dirs(containerFolder(engine.paths, container.id), container.layers),
+      };
+}
+
+/**
+ * @param runId - of the run to come.
+ * @throws MydockerError `invalid-argument` for a user that the image does not have, `failed-precondition` for
+ * a limit that this machine cannot set; RangeError for what no plan can hold.
+ */
+export function prepareLaunch(
+  engine: Engine,
+  container: Launchable,
+  runId: string,
+  terminalSize: TerminalSize,
+): PreparedLaunch {
+  const { id, config } = container;
+  const { paths, cgroups, bootId } = engine;
+  const folder = containerFolder(paths, id);
+  const firstRun = container.run === undefined;
+  const logFrom = firstRun ? { serial: 1, offset: 0 } : logEnd(`${folder}/logs`);
+  const cgroupPath = `${cgroups.parent}/${id}`;
+  const descriptors = engine.deviceProgram === undefined ? [] : [engine.deviceProgram];
+  const slots = slotAllocator(descriptors.length);
+  const spec = buildSpec(config, lookUpUser(engine, container, config.user), cgroupPath, engine.host);
+  const place: RunPlace = {
+    head: formatRunHead({
+      containerId: id,
+      runId,
+      bootId,
+      kind: 'init',
+      terminal: config.terminal,
+      logSerial: logFrom.serial,
+      logOffset: logFrom.offset,
+    }),
+    runFolder: runFolder(paths, runId),
+    logsFolder: `${folder}/logs`,
+    logSerial: logFrom.serial,
+    logMaxFiles: engine.config.logMaxFiles,
+    logMaxBytes: engine.config.logMaxBytes,
+  };
+  const cgroup = planCgroup(
+    { layout: cgroups.layout, path: cgroupPath },
+    config.resources,
+    (count) => Array.from({ length: count }, () => slots.take()),
+    descriptors.length > 0 ? 0 : undefined,
+  );
+  const plan = planLaunch(
+    {
+      spec,
+      place,
+      rootfs: {
+        rootfs: rootfsOf(engine, container),
+        mountPoint: `${paths.state}/mount/root`,
+        filesPoint: `${paths.state}/mount/etc`,
+        etcFiles: etcFiles(config),
+        fileSources: new Set(config.mounts.map((m) => m.source).filter((s) => existsSync(s) && !isFolder(s))),
+        cgroupMounts: cgroupMounts(cgroups.layout),
+      },
+      maskedFolders: engine.host.maskedFolders,
+      openStdin: config.openStdin,
+      terminalSize,
+      cgroup,
+      network: config.network === 'none' ? [loopbackUp] : [],
+    },
+    slots,
+  );
+  return { plan, descriptors, cgroupPath, runFolder: place.runFolder, logFrom };
+}

@@ -1,0 +1,157 @@
+/** A container's log as a client wants it: raw or line by line, from anywhere, to the end or followed. */
+import { cannot } from '../model/error.ts';
+import { isAlive } from '../model/task-state.ts';
+import { LogCursor, tailPosition, watchLog } from '../task/log-file.ts';
+import {
+  type LogEntry,
+  type LogFilter,
+  logTime,
+  type RawChunk,
+  toEntries,
+  toRawChunks,
+} from '../task/log-record.ts';
+import type { LogPosition } from '../task/shim-protocol.ts';
+import { containerFolder, type Engine } from './engine.ts';
+import { findContainer } from './find-container.ts';
+
+export interface LogRequest {
+  readonly container: string;
+  /** Goes on until the container's process ends. */
+  readonly follow: boolean;
+  /** Only the last so many lines; absent: all. */
+  readonly tail?: number | undefined;
+  /** ns since epoch. */
+  readonly since?: bigint | undefined;
+  /** ns since epoch. */
+  readonly until?: bigint | undefined;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  /** As the process wrote it, in large pieces; else line by line with times. */
+  readonly raw: boolean;
+  readonly abort: AbortSignal;
+}
+
+export type LogChunk =
+  | { readonly kind: 'raw'; readonly chunks: readonly RawChunk[] }
+  | { readonly kind: 'entries'; readonly entries: readonly LogEntry[] };
+
+/** How long a follower that was not woken looks again: the watch may be refused by the machine's limits. */
+const LOOK_AGAIN_MS = 1000;
+
+/** Woken by changes of the log, by the end of the run, by time, by the client. */
+class Alarm implements Disposable {
+  readonly #stop: () => void;
+  #wake: (() => void) | undefined;
+  #rung = false;
+
+  constructor(folder: string, abort: AbortSignal) {
+    const ring = (): void => {
+      this.#rung = true;
+      this.#wake?.();
+    };
+    const timer = setInterval(ring, LOOK_AGAIN_MS);
+    abort.addEventListener('abort', ring);
+    let unwatch: (() => void) | undefined;
+    try {
+      unwatch = watchLog(folder, ring);
+    } catch {
+      // Too many watches on this machine: the timer has to do.
+    }
+    this.ring = ring;
+    this.#stop = () => {
+      clearInterval(timer);
+      abort.removeEventListener('abort', ring);
+      unwatch?.();
+    };
+  }
+
+  readonly ring: () => void;
+
+  /** Forgets what has rung so far. */
+  reset(): void {
+    this.#rung = false;
+  }
+
+  async wait(): Promise<void> {
+    if (this.#rung) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#wake = resolve;
+    await promise;
+  }
+
+  [Symbol.dispose](): void {
+    this.#stop();
+  }
+}
+
+function startOf(folder: string, request: LogRequest): LogPosition {
+  return request.tail === undefined ? { serial: 1, offset: 0 } : tailPosition(folder, request.tail);
+}
+
+/** @throws MydockerError `not-found` when there is no such container or its log was removed. */
+export async function* readLogs(engine: Engine, request: LogRequest): AsyncGenerator<LogChunk, void> {
+  const { id, name } = findContainer(engine, request.container);
+  const folder = `${containerFolder(engine.paths, id)}/logs`;
+  const filter: LogFilter = {
+    stdout: request.stdout,
+    stderr: request.stderr,
+    ...(request.since === undefined ? {} : { since: logTime(request.since) }),
+    ...(request.until === undefined ? {} : { until: logTime(request.until) }),
+  };
+  const decode = decoder(request.raw, filter);
+  let start: LogPosition;
+  try {
+    start = startOf(folder, request);
+  } catch (cause) {
+    throw cannot('not-found', 'read log of', 'container', name, 'it is gone', {
+      reason: 'LOG_NOT_FOUND',
+      cause,
+    });
+  }
+  await using cursor = new LogCursor(folder, start);
+  if (!request.follow) {
+    yield* readToEnd(cursor, decode, request.abort);
+    return;
+  }
+  using alarm = new Alarm(folder, request.abort);
+  const isRunning = (): boolean => isAlive(engine.store.containers.get(id)?.status ?? 'stopped');
+  while (!request.abort.aborted) {
+    alarm.reset();
+    const running = isRunning();
+    yield* readToEnd(cursor, decode, request.abort);
+    // Whatever was written before it ended has been read: the state was asked for first.
+    if (!running) return;
+    void engine.runs.initOf(id)?.ended.then(alarm.ring);
+    await alarm.wait();
+  }
+}
+
+type Decode = (bytes: Buffer) => { chunk: LogChunk; consumed: number; empty: boolean };
+
+function decoder(raw: boolean, filter: LogFilter): Decode {
+  if (raw)
+    return (bytes) => {
+      const { chunks, consumed } = toRawChunks(bytes, filter);
+      return { chunk: { kind: 'raw', chunks }, consumed, empty: chunks.length === 0 };
+    };
+  return (bytes) => {
+    const { entries, consumed } = toEntries(bytes, filter);
+    return { chunk: { kind: 'entries', entries }, consumed, empty: entries.length === 0 };
+  };
+}
+
+async function* readToEnd(
+  cursor: LogCursor,
+  decode: Decode,
+  abort: AbortSignal,
+): AsyncGenerator<LogChunk, void> {
+  while (!abort.aborted) {
+    const bytes = await cursor.read();
+    if (bytes.length === 0) return;
+    const { chunk, consumed, empty } = decode(bytes);
+    // The writer is in the middle of a line; its rest comes with the next look.
+    cursor.stepBack(bytes.length - consumed);
+    if (!empty) yield chunk;
+    if (consumed === 0) return;
+  }
+}

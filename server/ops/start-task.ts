@@ -1,0 +1,236 @@
+/**
+ * How a container starts: the page to read first. Each step is undone when a later one fails, and whatever
+ * dies in between (this server, the shim, the process), nothing unknown is left.
+ */
+import { mkdirSync, rmSync, statSync } from 'node:fs';
+import { reapCgroup } from '../cgroup/reap.ts';
+import { failpoint } from '../failpoint.ts';
+import type { ContainerRecord, Exit, Run } from '../model/container.ts';
+import { cancelled, cannot, type MydockerError } from '../model/error.ts';
+import { newRunId } from '../model/ids.ts';
+import { transition } from '../model/task-state.ts';
+import { nowNs } from '../model/time.ts';
+import { encodePlan } from '../spec/plan-codec.ts';
+import type { TerminalSize } from '../spec/process-plan.ts';
+import type { LiveRun } from '../task/runs.ts';
+import type { ShimConnection } from '../task/shim-connection.ts';
+import { REQUEST } from '../task/shim-protocol.ts';
+import type { Engine } from './engine.ts';
+import { findContainer } from './find-container.ts';
+import { type Ending, failedExit, removeIfAsked, superviseRun } from './finish-run.ts';
+import { launchError } from './launch-error.ts';
+import { type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
+
+export interface StartRequest {
+  /** Id, name or unique prefix. */
+  readonly container: string;
+  /** Size of the client's terminal; absent: the kernel's 0 by 0. */
+  readonly terminalSize?: TerminalSize;
+  /** The client gave up: a start that is not over is undone. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Makes the namespaces and stops at the start gate.
+ * @throws MydockerError as startTask.
+ */
+export function createTask(engine: Engine, request: StartRequest): Promise<ContainerRecord> {
+  const { id } = findContainer(engine, request.container);
+  return engine.queues.run('container', id, () => launch(engine, id, request, false));
+}
+
+/**
+ * Starts a container, or opens the gate of one that waits there.
+ * @returns the record; its run has the pid.
+ * @throws MydockerError `failed-precondition` when it runs already and for each step of the plan that failed
+ * (exitStatus 126, 127, 125), `not-found`, `cancelled`.
+ */
+export function startTask(engine: Engine, request: StartRequest): Promise<ContainerRecord> {
+  const { id } = findContainer(engine, request.container);
+  return engine.queues.run('container', id, async () => {
+    const waiting = engine.runs.initOf(id);
+    const record = engine.store.containers.get(id);
+    return record?.status === 'starting' && waiting !== undefined
+      ? openGate(engine, record, waiting)
+      : launch(engine, id, request, true);
+  });
+}
+
+/** @param open - whether the process may begin, or waits at the gate. */
+async function launch(
+  engine: Engine,
+  id: string,
+  request: StartRequest,
+  open: boolean,
+): Promise<ContainerRecord> {
+  await failpoint('start.begin');
+  // 1. The state allows it.
+  const before = findContainer(engine, id);
+  transition(before.status, 'start', before.name);
+  // 2. Everything is decided before anything is touched.
+  const runId = newRunId();
+  const prepared = decide(engine, before, runId, request.terminalSize ?? { rows: 0, columns: 0 });
+  await failpoint('start.plan');
+  // 3. What must exist on the host: the parent of the groups, the sources of volumes.
+  prepareHost(engine, before);
+  // 4. The intent is written down while the shim already works. Until it is durable nothing of the user's runs.
+  const run: Run = {
+    runId,
+    bootId: engine.bootId,
+    pid: 0,
+    pidStartTime: 0n,
+    startedAt: nowNs(),
+    cgroupPath: prepared.cgroupPath,
+  };
+  const written = engine.store.containers.put({ ...before, status: 'starting', run });
+  written.catch(() => undefined);
+  await failpoint('start.launch');
+  const live = newRun(
+    before,
+    runId,
+    prepared,
+    engine.zygote.launch(encodePlan(prepared.plan), prepared.descriptors),
+  );
+  engine.runs.add(live);
+  const giveUp = (): void => void live.connection.giveUp();
+  request.signal?.addEventListener('abort', giveUp);
+  try {
+    await failpoint('start.launched');
+    const starting = await written;
+    await failpoint('start.put-starting');
+    // 5. From here the shim outlives this server, and opens the gate as soon as its child is there.
+    live.connection.commit(open);
+    await failpoint('start.commit');
+    // 6. The process exists: in its cgroup and namespaces, everything mounted, at the gate.
+    live.created = await live.connection.created;
+    await failpoint('start.created');
+    // 7. The user's program runs.
+    if (open) await live.connection.started;
+    // 8. What is known of it is recorded; after a crash it would be found again from the intent.
+    const record = await note(engine, starting, live, open ? 'running' : 'starting');
+    void superviseRun(engine, live);
+    await failpoint('start.done');
+    return record;
+  } catch (thrown) {
+    const error = request.signal?.aborted
+      ? cancelled(`cannot start container ${before.name}: the request was cancelled`)
+      : launchError('start', before.name, prepared.plan, thrown);
+    await undoStart(engine, before, live, written, error);
+    throw error;
+  } finally {
+    request.signal?.removeEventListener('abort', giveUp);
+  }
+}
+
+function decide(engine: Engine, record: ContainerRecord, runId: string, size: TerminalSize): PreparedLaunch {
+  try {
+    return prepareLaunch(engine, record, runId, size);
+  } catch (thrown) {
+    throw thrown instanceof RangeError
+      ? cannot('invalid-argument', 'start', 'container', record.name, thrown.message, { exitStatus: 125 })
+      : thrown;
+  }
+}
+
+/** As with Docker, a missing source of a volume is made, as a folder. */
+function prepareHost(engine: Engine, { name, config }: ContainerRecord): void {
+  engine.cgroups.prepare();
+  for (const { source, destination } of config.mounts) {
+    if (statSync(source, { throwIfNoEntry: false }) !== undefined) continue;
+    try {
+      mkdirSync(source, { recursive: true });
+    } catch (cause) {
+      const errno = (cause as NodeJS.ErrnoException).code ?? 'EIO';
+      throw cannot(
+        'failed-precondition',
+        'start',
+        'container',
+        name,
+        `mount ${destination}: make ${source}: ${errno}`,
+        {
+          reason: 'LAUNCH_FAILED',
+          exitStatus: 125,
+          cause,
+        },
+      );
+    }
+  }
+}
+
+/** From now on kill, stop and wait find the run. */
+function newRun(
+  record: ContainerRecord,
+  runId: string,
+  prepared: PreparedLaunch,
+  connection: ShimConnection,
+): LiveRun & Ending {
+  const { promise, resolve } = Promise.withResolvers<Exit>();
+  return {
+    containerId: record.id,
+    runId,
+    kind: 'init',
+    folder: prepared.runFolder,
+    connection,
+    logFrom: prepared.logFrom,
+    terminal: record.config.terminal,
+    plan: prepared.plan,
+    ended: promise,
+    end: resolve,
+  };
+}
+
+/** The record of a process that exists. Not synced: the intent is, and leads back here. */
+function note(
+  engine: Engine,
+  starting: ContainerRecord,
+  live: LiveRun,
+  status: 'starting' | 'running',
+): Promise<ContainerRecord> {
+  const { pid = 0, pidStartTime = 0n } = live.created ?? {};
+  const run = { ...(starting.run as Run), pid, pidStartTime };
+  const attributes = { name: starting.name, pid: String(pid) };
+  const type = status === 'running' ? 'container.start' : 'container.task-create';
+  return engine.store.containers.put(
+    { ...starting, status, run },
+    { sync: false, event: { type, kind: 'container', id: starting.id, runId: live.runId, attributes } },
+  );
+}
+
+/** Puts a container back where it was; what the shim made is gone already, or is removed here. */
+async function undoStart(
+  engine: Engine,
+  before: ContainerRecord,
+  live: LiveRun & Ending,
+  written: Promise<ContainerRecord>,
+  error: MydockerError,
+): Promise<void> {
+  const exit = failedExit(error);
+  try {
+    await live.connection.giveUp();
+    await reapCgroup(engine.cgroups.layout, `${engine.cgroups.parent}/${before.id}`);
+    rmSync(live.folder, { recursive: true, force: true });
+    const starting = await written.catch(() => undefined);
+    const now = engine.store.containers.get(before.id);
+    if (starting !== undefined && now !== undefined) {
+      const { run: _, ...rest } = now;
+      const earlier = before.run === undefined ? {} : { run: before.run };
+      await engine.store.containers.put({ ...rest, ...earlier, status: before.status, exit });
+    }
+  } catch (failure) {
+    engine.log.error({ err: failure, container: before.id }, 'cannot undo a start');
+  }
+  engine.runs.remove(live, undefined);
+  live.end(exit);
+  void removeIfAsked(engine, before.id);
+}
+
+/** The second half of a start that stopped at the gate. */
+async function openGate(engine: Engine, record: ContainerRecord, live: LiveRun): Promise<ContainerRecord> {
+  try {
+    await live.connection.request(REQUEST.start);
+    await live.connection.started;
+    return await note(engine, record, live, 'running');
+  } catch (thrown) {
+    throw launchError('start', record.name, live.plan, thrown);
+  }
+}

@@ -1,0 +1,75 @@
+/** Ends a container's process in order: its stop signal, time to finish, SIGKILL. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { failpoint } from '../failpoint.ts';
+import type { ContainerRecord } from '../model/container.ts';
+import { cannot } from '../model/error.ts';
+import type { LiveRun } from '../task/runs.ts';
+import type { Engine } from './engine.ts';
+import { findContainer } from './find-container.ts';
+import { releaseStuckExecs, signalRun } from './kill-task.ts';
+import { startTask } from './start-task.ts';
+
+const SIGKILL = 9;
+/** How long the kernel may take to end a process after SIGKILL. */
+const KILL_DEADLINE_MS = 10_000;
+
+export interface StopRequest {
+  readonly container: string;
+  /** Sent first; default: the container's. */
+  readonly signal?: number | undefined;
+  /** Time before SIGKILL; negative: never; default: the container's. */
+  readonly timeoutMs?: number | undefined;
+  readonly abort?: AbortSignal | undefined;
+}
+
+async function endedWithin(run: LiveRun, ms: number, abort?: AbortSignal): Promise<boolean> {
+  const stopped = new AbortController();
+  const signal = abort === undefined ? stopped.signal : AbortSignal.any([stopped.signal, abort]);
+  const ended = run.ended.then(() => true);
+  try {
+    return ms < 0
+      ? await Promise.race([ended, aborted(signal)])
+      : await Promise.race([ended, sleep(ms, false, { signal })]);
+  } finally {
+    stopped.abort();
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  signal.addEventListener('abort', () => reject(signal.reason));
+  promise.catch(() => undefined);
+  return promise;
+}
+
+/**
+ * @returns the record as it is then; a container that does not run is no error.
+ * @throws MydockerError `not-found`; `deadline-exceeded` when even SIGKILL does not end it; AbortError.
+ */
+export async function stopTask(engine: Engine, request: StopRequest): Promise<ContainerRecord> {
+  await failpoint('stop.begin');
+  const record = findContainer(engine, request.container);
+  const run = engine.runs.initOf(record.id);
+  if (run === undefined) return record;
+  const { stopSignal, stopTimeoutMs } = record.config;
+  if (run.created === undefined) await run.connection.giveUp();
+  // It may be over by now: then there is nothing to signal.
+  else await signalRun(run, request.signal ?? stopSignal).catch(() => undefined);
+  await failpoint('stop.signalled');
+  if (!(await endedWithin(run, request.timeoutMs ?? stopTimeoutMs, request.abort))) {
+    await signalRun(run, SIGKILL).catch(() => undefined);
+    void releaseStuckExecs(engine, run);
+    if (!(await endedWithin(run, KILL_DEADLINE_MS, request.abort)))
+      throw cannot('deadline-exceeded', 'stop', 'container', record.name, 'SIGKILL did not end it', {
+        reason: 'NOT_KILLABLE',
+        hint: 'a process of it hangs in the kernel, mostly on a file system that does not answer',
+      });
+  }
+  return engine.store.containers.get(record.id) ?? record;
+}
+
+/** Stop, then start: same id, name, files. */
+export async function restartTask(engine: Engine, request: StopRequest): Promise<ContainerRecord> {
+  const { id } = await stopTask(engine, request);
+  return startTask(engine, { container: id });
+}

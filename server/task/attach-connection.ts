@@ -1,0 +1,155 @@
+/**
+ * A client's end of a process's stdio. The shim never waits for a slow reader of a process that has a log: it
+ * leaves a hole, and each frame says where its bytes stand in the log, so that the hole is read from there.
+ * What a reader gets is complete and in order whatever its speed.
+ */
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import { isBefore, LogCursor, logEnd } from './log-file.ts';
+import { type LogFilter, type OutputStream, type RawChunk, toRawChunks } from './log-record.ts';
+import {
+  ATTACH_FLAG,
+  decodeFrame,
+  encodeFrame,
+  FRAME_BYTES,
+  type Frame,
+  type LogPosition,
+  STREAM,
+} from './shim-protocol.ts';
+
+export interface AttachOptions {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  /** Standard input of the process ends when this client leaves. */
+  readonly stdinOnce: boolean;
+  /** Output before this moment is wanted too, from here on; needs a log. */
+  readonly replayFrom?: LogPosition;
+  /** Folder of the log; absent for a process that has none. */
+  readonly logsFolder?: string;
+}
+
+const STREAM_NAME: Readonly<Record<number, OutputStream>> = {
+  [STREAM.stdout]: 'stdout',
+  [STREAM.stderr]: 'stderr',
+};
+
+export class AttachConnection {
+  readonly #socket: Socket;
+  readonly #options: AttachOptions;
+  readonly #filter: LogFilter;
+  /** Up to where in the log everything was given out; undefined until the shim has said where it is. */
+  #at: LogPosition | undefined;
+
+  /** @param socket - connected to a shim's attach socket, or one end of a pair that the shim has. */
+  constructor(socket: Socket, options: AttachOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#filter = { stdout: options.stdout, stderr: options.stderr };
+    this.#at = options.replayFrom;
+    const flags =
+      (options.stdout ? ATTACH_FLAG.stdout : 0) |
+      (options.stderr ? ATTACH_FLAG.stderr : 0) |
+      (options.stdin ? ATTACH_FLAG.stdin : 0) |
+      (options.stdinOnce ? ATTACH_FLAG.stdinOnce : 0);
+    socket.on('error', () => socket.destroy());
+    socket.write(encodeFrame(STREAM.hello, 0, flags));
+  }
+
+  /** Resolves when the process may be given more: a reader that reads nothing stops its writer. */
+  async write(data: Uint8Array): Promise<void> {
+    if (data.length === 0 || this.#socket.destroyed) return;
+    this.#socket.write(encodeFrame(STREAM.stdin, data.length));
+    if (this.#socket.write(data) || this.#socket.destroyed) return;
+    await Promise.race([once(this.#socket, 'drain'), once(this.#socket, 'close')]).catch(() => undefined);
+  }
+
+  closeStdin(): void {
+    if (!this.#socket.destroyed) this.#socket.write(encodeFrame(STREAM.stdin, 0));
+  }
+
+  close(): void {
+    this.#closedByUs = true;
+    this.#socket.destroy();
+  }
+
+  /** Output until the process has ended and all of it is given out, or until close(). */
+  async *output(): AsyncGenerator<RawChunk, void> {
+    const head = Buffer.alloc(FRAME_BYTES);
+    let headLength = 0;
+    let frame: Frame | undefined;
+    let given = 0;
+    for await (const chunk of this.#chunks()) {
+      for (let at = 0; at < chunk.length || frame?.length === given; ) {
+        if (frame === undefined) {
+          const copied = chunk.copy(head, headLength, at, at + FRAME_BYTES - headLength);
+          headLength += copied;
+          at += copied;
+          if (headLength < FRAME_BYTES) break;
+          frame = decodeFrame(head, 0);
+          headLength = 0;
+          given = 0;
+          yield* this.#fillHole(frame.from);
+        }
+        const data = chunk.subarray(at, at + frame.length - given);
+        given += data.length;
+        at += data.length;
+        const stream = STREAM_NAME[frame.stream];
+        if (stream !== undefined && data.length > 0) yield { stream, data };
+        if (given < frame.length) break;
+        this.#at = frame.to;
+        frame = undefined;
+      }
+    }
+    // The shim left without waiting for us: the rest is in the log.
+    if (!this.#closedByUs) yield* this.#rest(frame === undefined ? 0 : given);
+  }
+
+  #closedByUs = false;
+
+  async *#chunks(): AsyncGenerator<Buffer, void> {
+    try {
+      for await (const chunk of this.#socket) yield chunk as Buffer;
+    } catch {
+      // Destroyed: by close(), or because the shim died; #closedByUs tells which.
+    }
+  }
+
+  async *#fillHole(upTo: LogPosition): AsyncGenerator<RawChunk, void> {
+    const { logsFolder } = this.#options;
+    const from = this.#at;
+    if (from === undefined || upTo.serial === 0 || logsFolder === undefined) {
+      this.#at = upTo;
+      return;
+    }
+    if (isBefore(from, upTo)) yield* readRaw(logsFolder, from, upTo, this.#filter);
+    this.#at = upTo;
+  }
+
+  async *#rest(skip: number): AsyncGenerator<RawChunk, void> {
+    const { logsFolder } = this.#options;
+    if (logsFolder === undefined || this.#at === undefined) return;
+    let left = skip;
+    for await (const { stream, data } of readRaw(logsFolder, this.#at, logEnd(logsFolder), this.#filter)) {
+      const passed = Math.min(left, data.length);
+      left -= passed;
+      if (passed < data.length) yield { stream, data: data.subarray(passed) };
+    }
+  }
+}
+
+/** A part of a log as the process wrote it. */
+export async function* readRaw(
+  folder: string,
+  from: LogPosition,
+  to: LogPosition,
+  filter: LogFilter,
+): AsyncGenerator<RawChunk, void> {
+  await using cursor = new LogCursor(folder, from);
+  for (let bytes = await cursor.read(to); bytes.length > 0; bytes = await cursor.read(to)) {
+    const { chunks, consumed } = toRawChunks(bytes, filter);
+    if (consumed === 0) return;
+    cursor.stepBack(bytes.length - consumed);
+    yield* chunks;
+  }
+}

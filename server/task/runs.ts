@@ -1,0 +1,85 @@
+/**
+ * The runs that are alive, with their shims, and how the last ones ended. In memory only: after a restart it
+ * is filled again from the run folders.
+ */
+import type { Exit } from '../model/container.ts';
+import type { Plan } from '../model/plan.ts';
+import type { Created, ShimConnection } from './shim-connection.ts';
+import type { LogPosition } from './shim-protocol.ts';
+
+/** Ends remembered for those who ask by run id after the container is gone. */
+const MAX_REMEMBERED = 4096;
+
+export interface LiveRun {
+  readonly containerId: string;
+  readonly runId: string;
+  readonly kind: 'init' | 'exec';
+  /** `/run/mydocker/shims/<run id>` */
+  readonly folder: string;
+  readonly connection: ShimConnection;
+  /** Where its output begins in the container's log; serial 0 for an exec, which has none. */
+  readonly logFrom: LogPosition;
+  readonly terminal: boolean;
+  /** Says what a failed step was; unknown for a run that an earlier server started. */
+  readonly plan?: Plan;
+  /** Known once the process exists. */
+  created?: Created;
+  /** Resolves when the end is known and recorded. Never rejects. */
+  readonly ended: Promise<Exit>;
+}
+
+export interface EndedRun {
+  readonly containerId: string;
+  readonly runId: string;
+  readonly exit: Exit;
+}
+
+export class Runs {
+  readonly #byRunId = new Map<string, LiveRun>();
+  readonly #inits = new Map<string, LiveRun>();
+  readonly #execs = new Map<string, Set<LiveRun>>();
+  readonly #ended = new Map<string, EndedRun>();
+
+  add(run: LiveRun): void {
+    this.#byRunId.set(run.runId, run);
+    if (run.kind === 'init') {
+      this.#inits.set(run.containerId, run);
+      return;
+    }
+    const execs = this.#execs.get(run.containerId) ?? new Set();
+    this.#execs.set(run.containerId, execs.add(run));
+  }
+
+  /** @param exit - remembered for late questions; undefined: it never ran, nobody will ask. */
+  remove(run: LiveRun, exit: Exit | undefined): void {
+    this.#byRunId.delete(run.runId);
+    if (this.#inits.get(run.containerId) === run) this.#inits.delete(run.containerId);
+    const execs = this.#execs.get(run.containerId);
+    execs?.delete(run);
+    if (execs?.size === 0) this.#execs.delete(run.containerId);
+    if (exit === undefined) return;
+    this.#ended.set(run.runId, { containerId: run.containerId, runId: run.runId, exit });
+    if (this.#ended.size > MAX_REMEMBERED) this.#ended.delete(this.#ended.keys().next().value ?? '');
+  }
+
+  get(runId: string): LiveRun | undefined {
+    return this.#byRunId.get(runId);
+  }
+
+  initOf(containerId: string): LiveRun | undefined {
+    return this.#inits.get(containerId);
+  }
+
+  execsOf(containerId: string): readonly LiveRun[] {
+    return [...(this.#execs.get(containerId) ?? [])];
+  }
+
+  /** How a run ended, when that was not long ago. */
+  endOf(runId: string): EndedRun | undefined {
+    return this.#ended.get(runId);
+  }
+
+  all(): readonly LiveRun[] {
+    return [...this.#byRunId.values()];
+  }
+}

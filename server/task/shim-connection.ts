@@ -1,0 +1,235 @@
+/**
+ * A conversation with one shim: over its launch connection when this server started it, over its control
+ * socket when an earlier server did. Both speak the same records, so everything above is one path.
+ */
+import { closeSync, constants, openSync } from 'node:fs';
+import { connect, Socket } from 'node:net';
+import { getSystemErrorName } from 'node:util';
+import { deadlineExceeded, unavailable } from '../model/error.ts';
+import {
+  decodeMessage,
+  encodeMessage,
+  MESSAGE_BYTES,
+  type Message,
+  NOTICE,
+  REQUEST,
+} from './shim-protocol.ts';
+
+/** Longest that a shim may take to answer anything. */
+export const SHIM_DEADLINE_MS = 2000;
+
+/** The process exists, in its cgroup and namespaces, and waits at the gate (where it has one). */
+export interface Created {
+  readonly pid: number;
+  readonly shimPid: number;
+  /** Clock ticks since boot, as in /proc/PID/stat. */
+  readonly pidStartTime: bigint;
+  readonly shimStartTime: bigint;
+}
+
+export interface ShimExit {
+  readonly exitStatus: number;
+  readonly signal: number;
+  /** ns since epoch. */
+  readonly exitedAt: bigint;
+  /** The exit record is on the disk. */
+  readonly recorded: boolean;
+}
+
+/** A step of the plan failed; nothing of the start is left. */
+export class LaunchFailure extends Error {
+  override readonly name = 'LaunchFailure';
+  readonly section: number;
+  readonly index: number;
+  /** Symbolic: `ENOENT`. */
+  readonly errno: string;
+
+  constructor(section: number, index: number, errno: number) {
+    const name = errno === 0 ? 'OK' : getSystemErrorName(-errno);
+    super(`launch failed in section ${section}, step ${index}: ${name}`);
+    this.section = section;
+    this.index = index;
+    this.errno = name;
+  }
+}
+
+/** The shim is gone and has not said how its process ended. */
+export class ShimGone extends Error {
+  override readonly name = 'ShimGone';
+}
+
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class ShimConnection {
+  readonly #socket: Socket;
+  readonly #created = Promise.withResolvers<Created>();
+  readonly #started = Promise.withResolvers<void>();
+  readonly #exited = Promise.withResolvers<ShimExit>();
+  readonly #waiters = new Map<number, Waiter>();
+  #pending = Buffer.alloc(0);
+  #seq = 0;
+  #committed = false;
+  #failure: Error | undefined;
+
+  /** @param socket - connected; belongs to the connection from now on. */
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('data', (chunk: Buffer) => this.#take(chunk));
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.#end());
+    for (const { promise } of [this.#created, this.#started, this.#exited]) promise.catch(() => undefined);
+  }
+
+  /** Rejects with LaunchFailure or ShimGone. */
+  get created(): Promise<Created> {
+    return this.#created.promise;
+  }
+
+  /** The user's program runs. Rejects with LaunchFailure or ShimGone. */
+  get started(): Promise<void> {
+    return this.#started.promise;
+  }
+
+  /** Rejects with LaunchFailure or ShimGone. */
+  get exited(): Promise<ShimExit> {
+    return this.#exited.promise;
+  }
+
+  /** From now on the shim outlives this server. @param start - and its gate may open. */
+  commit(start: boolean): void {
+    this.#committed = true;
+    this.#socket.write(encodeMessage(REQUEST.commit, 0, start ? 1 : 0));
+  }
+
+  /**
+   * @returns 0n done, else the errno as a name.
+   * @throws MydockerError `deadline-exceeded` when the shim does not answer, `unavailable` when it is gone.
+   */
+  async request(type: number, a = 0, b = 0, deadlineMs: number = SHIM_DEADLINE_MS): Promise<void> {
+    if (this.#socket.destroyed) throw unavailable('the shim is gone', { reason: 'SHIM_GONE' });
+    const seq = ++this.#seq;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#waiters.set(seq, { resolve, reject });
+    this.#socket.write(encodeMessage(type, seq, a, b));
+    const timer = setTimeout(
+      () =>
+        reject(
+          deadlineExceeded(`the shim did not answer within ${deadlineMs} ms`, {
+            reason: 'SHIM_NOT_RESPONDING',
+          }),
+        ),
+      deadlineMs,
+    );
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      this.#waiters.delete(seq);
+    }
+  }
+
+  /**
+   * Ends the process, wherever its start stands. Before the commit the shim leaves nothing at all.
+   * @returns when the shim has said that it is over, or is gone.
+   */
+  async giveUp(): Promise<void> {
+    if (this.#committed) await this.request(REQUEST.signal, 9).catch(() => this.#socket.destroy());
+    else this.#socket.end();
+    await this.exited.catch(() => undefined);
+  }
+
+  /** Lets go of the shim; one that is committed lives on. */
+  close(): void {
+    this.#socket.destroy();
+  }
+
+  #take(chunk: Buffer): void {
+    let bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
+    while (bytes.length >= MESSAGE_BYTES) {
+      this.#handle(decodeMessage(bytes.subarray(0, MESSAGE_BYTES)));
+      bytes = bytes.subarray(MESSAGE_BYTES);
+    }
+    this.#pending = Buffer.from(bytes);
+  }
+
+  #handle(message: Message): void {
+    switch (message.type) {
+      case NOTICE.created:
+        this.#created.resolve({
+          pid: message.a,
+          shimPid: message.b,
+          pidStartTime: message.x,
+          shimStartTime: message.y,
+        });
+        break;
+      case NOTICE.started:
+        this.#started.resolve();
+        break;
+      case NOTICE.failed:
+        this.#fail(new LaunchFailure(message.a, message.b, Number(message.x)));
+        break;
+      case NOTICE.exited:
+        this.#started.resolve();
+        this.#exited.resolve({
+          exitStatus: message.a,
+          signal: message.b,
+          exitedAt: message.x,
+          recorded: message.y !== 0n,
+        });
+        break;
+      case NOTICE.reply:
+        this.#reply(message);
+        break;
+    }
+  }
+
+  #reply(message: Message): void {
+    const waiter = this.#waiters.get(message.seq);
+    if (message.a === 0) waiter?.resolve();
+    else {
+      const errno = getSystemErrorName(-message.a);
+      waiter?.reject(unavailable(errno, { reason: errno }));
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#created.reject(this.#failure);
+    this.#started.reject(this.#failure);
+    this.#exited.reject(this.#failure);
+  }
+
+  #end(): void {
+    this.#fail(new ShimGone('the connection to the shim has ended'));
+    for (const { reject } of this.#waiters.values())
+      reject(unavailable('the shim is gone', { reason: 'SHIM_GONE' }));
+  }
+}
+
+/** O_PATH: enough to reach what is below. */
+const O_PATH = 0o10000000;
+
+/**
+ * Connects to a socket in a run folder, through the folder's descriptor: a path of any length will do.
+ * @throws the errors of node:net: ENOENT, ECONNREFUSED when no shim listens.
+ */
+export async function connectInFolder(folder: string, name: 'control' | 'attach'): Promise<Socket> {
+  const fd = openSync(folder, O_PATH | constants.O_DIRECTORY);
+  try {
+    const socket = connect({ path: `/proc/self/fd/${fd}/${name}`, allowHalfOpen: false });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    socket.once('connect', resolve);
+    socket.once('error', reject);
+    await promise;
+    socket.off('error', reject);
+    return socket;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Wraps a descriptor that is one end of a socket pair. */
+export const socketOf = (fd: number): Socket => new Socket({ fd, readable: true, writable: true });
