@@ -1,0 +1,166 @@
+/**
+ * How a container comes to be: metadata and empty folders, nothing mounted, nothing run. Its files are on
+ * the disk before its record is, so that a record never names what is not there; a crash in between leaves
+ * a folder that no record names, which the next start of the server sweeps.
+ */
+import { closeSync, fsync, mkdirSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { promisify } from 'node:util';
+import { failpoint } from '../failpoint.ts';
+import type { ContainerRecord, RootfsSource } from '../model/container.ts';
+import { cannot, notFound } from '../model/error.ts';
+import { newId, shortId } from '../model/ids.ts';
+import { parseName, randomName } from '../model/name.ts';
+import { nowNs } from '../model/time.ts';
+import { UndoStack } from '../model/undo.ts';
+import { encodeJson } from '../store/codec.ts';
+import { checkConfig, hostCpus } from './check-config.ts';
+import { type ContainerOptions, type Merged, mergeOptions } from './container-options.ts';
+import { containerFolder, type Engine } from './engine.ts';
+import { findImage } from './image-engine.ts';
+
+export interface CreateRequest {
+  /** `''`: one is made up. */
+  readonly name: string;
+  readonly options: ContainerOptions;
+}
+
+export interface CreateResult {
+  readonly record: ContainerRecord;
+  /** What the client may not expect, in sentences. */
+  readonly warnings: readonly string[];
+}
+
+/** A container as it would be created. */
+export interface PlannedContainer extends Merged {
+  readonly id: string;
+  /** Serials, topmost first. */
+  readonly layers: readonly bigint[];
+}
+
+const syncFd = promisify(fsync);
+
+/**
+ * Records a container.
+ * @throws MydockerError `not-found` for an image that is not here, `invalid-argument`, `already-exists` for
+ * a name that is taken, `resource-exhausted` for a full disk.
+ */
+export async function createContainer(engine: Engine, request: CreateRequest): Promise<CreateResult> {
+  const { containers } = engine.store;
+  await failpoint('create.begin');
+  // 1. Everything is decided before anything is touched.
+  const { id, config, layers, warnings } = planContainer(engine, request.options);
+  const name =
+    request.name === '' ? randomName((taken) => containers.isNameTaken(taken)) : parseName(request.name);
+  // 2. Of two who want the name one goes on from here.
+  using _reserved = containers.reserveName(name, id);
+  await using undo = new UndoStack((label, err) => engine.log.error({ err, container: id }, label));
+  const now = nowNs();
+  const record = {
+    v: 1,
+    rev: 0n,
+    createdAt: now,
+    updatedAt: now,
+    id,
+    name,
+    config,
+    layers,
+    status: 'created',
+  } as const;
+  // 3. Folders and config.json, durable.
+  const folder = containerFolder(engine.paths, id);
+  undo.push(`remove folder of container ${id}`, () => rmSync(folder, { recursive: true, force: true }));
+  try {
+    makeFolders(engine, folder, record);
+    await failpoint('create.folder');
+    await writeConfig(`${engine.paths.root}/containers`, folder, record);
+  } catch (cause) {
+    throw diskError(name, cause);
+  }
+  await failpoint('create.config');
+  // 4. The record makes it a container.
+  const stored = await put(engine, record);
+  undo.commit();
+  await failpoint('create.done');
+  return { record: stored, warnings };
+}
+
+/**
+ * The container that these options would make, without making it.
+ * @throws MydockerError as {@link createContainer}.
+ */
+export function planContainer(engine: Engine, options: ContainerOptions): PlannedContainer {
+  const id = newId();
+  const image = options.rootfs.kind === 'image' ? findImage(engine, options.rootfs.reference) : undefined;
+  const rootfs: RootfsSource =
+    options.rootfs.kind === 'image'
+      ? { kind: 'image', imageId: image?.id ?? '', reference: options.rootfs.reference }
+      : options.rootfs;
+  const merged = mergeOptions(options, {
+    rootfs,
+    ...(image === undefined ? {} : { image: image.config }),
+    // In the host's network the host's name is the one that its addresses resolve to.
+    hostname: options.network === 'host' ? hostname() : shortId(id),
+  });
+  checkConfig(merged.config, hostCpus());
+  if (rootfs.kind === 'directory') checkRootfsDirectory(rootfs.path);
+  return { ...merged, id, layers: image === undefined ? [] : image.layers.map((l) => l.serial).reverse() };
+}
+
+function checkRootfsDirectory(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return;
+  throw cannot('invalid-argument', 'create', 'container', '', `the rootfs ${path} is not a directory`, {
+    reason: 'ROOTFS_NOT_A_DIRECTORY',
+    hint: 'unpack a root filesystem there first',
+  });
+}
+
+function makeFolders(engine: Engine, folder: string, { config, layers }: ContainerRecord): void {
+  mkdirSync(folder, { mode: 0o700 });
+  mkdirSync(`${folder}/logs`, { mode: 0o700 });
+  if (config.rootfs.kind === 'image') engine.snapshotter.prepare(folder, layers);
+}
+
+/** One journal commit serves all three, so they are waited for together. */
+async function writeConfig(parent: string, folder: string, record: ContainerRecord): Promise<void> {
+  const fds: number[] = [];
+  try {
+    const file = openSync(`${folder}/config.json`, 'wx', 0o600);
+    fds.push(file);
+    const text = Buffer.from(encodeJson(record));
+    for (let at = 0; at < text.length; ) at += writeSync(file, text, at);
+    for (const path of [folder, parent]) fds.push(openSync(path, 'r'));
+    await Promise.all(fds.map((fd) => syncFd(fd)));
+  } finally {
+    for (const fd of fds) closeSync(fd);
+  }
+}
+
+/** An image is not removed between the look at it and the record that uses it. */
+async function put(engine: Engine, record: ContainerRecord): Promise<ContainerRecord> {
+  const { rootfs } = record.config;
+  const image = rootfs.kind === 'image' ? rootfs.reference : rootfs.path;
+  const write = async (): Promise<ContainerRecord> => {
+    await failpoint('create.put');
+    const attributes = { name: record.name, image };
+    return await engine.store.containers.put(record, {
+      event: { type: 'container.create', kind: 'container', id: record.id, attributes },
+    });
+  };
+  if (rootfs.kind === 'directory') return await write();
+  return await engine.queues.run('image', rootfs.imageId, () => {
+    if (engine.store.images.get(rootfs.imageId) === undefined) throw notFound('image', rootfs.reference);
+    return write();
+  });
+}
+
+function diskError(name: string, cause: unknown): Error {
+  const errno = (cause as NodeJS.ErrnoException).code;
+  if (errno === 'ENOSPC' || errno === 'EDQUOT')
+    return cannot('resource-exhausted', 'create', 'container', name, 'no space left on the disk', {
+      reason: 'NO_SPACE',
+      hint: 'remove containers and images that are not needed',
+      cause,
+    });
+  return cause instanceof Error ? cause : new Error(String(cause));
+}

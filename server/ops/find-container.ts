@@ -1,0 +1,36 @@
+/**
+ * From what a client typed to the record it means; every operation on a container begins here.
+ */
+import type { ContainerRecord } from '../model/container.ts';
+import { aborted, invalidArgument, notFound } from '../model/error.ts';
+import { resolveContainer } from '../model/resolve.ts';
+import type { Engine } from './engine.ts';
+
+/**
+ * The container that a text means: id, name or unique prefix of an id, in this order.
+ * @throws MydockerError `not-found`; `invalid-argument` when the text is empty or means several.
+ */
+export function findContainer(engine: Pick<Engine, 'store'>, text: string): ContainerRecord {
+  const { containers } = engine.store;
+  if (text === '') {
+    throw invalidArgument('cannot find container: none was named', { reason: 'CONTAINER_MISSING' });
+  }
+  const id = resolveContainer(text, { ids: containers.ids(), idByName: (name) => containers.idByName(name) });
+  const record = containers.get(id);
+  if (record === undefined) throw notFound('container', text);
+  return record;
+}
+
+/**
+ * Refuses a change that was meant for another state of the container.
+ * @param expected - rev that the client saw; 0n is "whatever".
+ * @throws MydockerError `aborted`, reason REV_MISMATCH.
+ */
+export function expectRev(verb: string, record: ContainerRecord, expected: bigint): void {
+  if (expected === 0n || record.rev === expected) return;
+  throw aborted(`cannot ${verb} container ${record.name}: it was changed meanwhile`, {
+    reason: 'REV_MISMATCH',
+    hint: 'read it again, then decide again',
+    metadata: { container: record.id, expected: String(expected), rev: String(record.rev) },
+  });
+}

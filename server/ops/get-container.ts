@@ -1,0 +1,58 @@
+/** One container in full: its record, and where its files are. */
+import { readdirSync } from 'node:fs';
+import type { ContainerRecord } from '../model/container.ts';
+import { containerFolder, type Engine, layerFolder } from './engine.ts';
+import { findContainer } from './find-container.ts';
+
+/** Absolute paths on the server's host. */
+export interface ContainerFiles {
+  readonly folder: string;
+  /** `''` with a rootfs directory, which is written in place. */
+  readonly upperDir: string;
+  /** Topmost first. */
+  readonly lowerDirs: readonly string[];
+  /** The log's file that is written now; `''` before the first start. */
+  readonly logFile: string;
+}
+
+/** What an inspect shows. */
+export interface ContainerDetails {
+  readonly record: ContainerRecord;
+  readonly files: ContainerFiles;
+  /** Pid of the shim of the present run; 0: none, or not known. */
+  readonly shimPid: number;
+}
+
+/**
+ * @param container - id, name or unique prefix.
+ * @throws MydockerError as findContainer.
+ */
+export function getContainer(engine: Engine, container: string): ContainerDetails {
+  const record = findContainer(engine, container);
+  const folder = containerFolder(engine.paths, record.id);
+  const fromImage = record.config.rootfs.kind === 'image';
+  return {
+    record,
+    files: {
+      folder,
+      upperDir: fromImage ? `${folder}/upper` : '',
+      lowerDirs: record.layers.map((serial) => layerFolder(engine.paths, serial)),
+      logFile: newestLog(`${folder}/logs`),
+    },
+    shimPid: engine.runs.initOf(record.id)?.created?.shimPid ?? 0,
+  };
+}
+
+/** Log files are numbered with leading zeros, so the last name is the newest. */
+function newestLog(folder: string): string {
+  try {
+    const newest = readdirSync(folder)
+      .filter((name) => name.endsWith('.log'))
+      .sort()
+      .at(-1);
+    return newest === undefined ? '' : `${folder}/${newest}`;
+  } catch {
+    // Removed meanwhile; there is no log to name any more.
+    return '';
+  }
+}

@@ -1,0 +1,54 @@
+/** Another name for a container; its id, and what runs, stay as they are. */
+import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import type { ContainerRecord } from '../model/container.ts';
+import { cannot } from '../model/error.ts';
+import { parseName } from '../model/name.ts';
+import { encodeJson } from '../store/codec.ts';
+import { containerFolder, type Engine } from './engine.ts';
+import { expectRev, findContainer } from './find-container.ts';
+
+export interface RenameRequest {
+  /** Id, name or unique prefix. */
+  readonly container: string;
+  readonly newName: string;
+  /** Refused unless it has this rev; absent or 0n: whatever. */
+  readonly expectedRev?: bigint;
+}
+
+/**
+ * @returns the record with its new name.
+ * @throws MydockerError `not-found`, `invalid-argument`, `already-exists` for a name that is taken or its own,
+ * `aborted` for another rev.
+ */
+export async function renameContainer(engine: Engine, request: RenameRequest): Promise<ContainerRecord> {
+  const { id } = findContainer(engine, request.container);
+  const newName = parseName(request.newName);
+  return await engine.queues.run('container', id, async () => {
+    const record = findContainer(engine, id);
+    expectRev('rename', record, request.expectedRev ?? 0n);
+    if (record.name === newName)
+      throw cannot('already-exists', 'rename', 'container', record.name, 'it has that name', {
+        reason: 'NAME_IN_USE',
+        metadata: { name: newName, holder: id },
+      });
+    using _reserved = engine.store.containers.reserveName(newName, id);
+    // What a lost record would be rebuilt from, before the record itself.
+    writeConfig(containerFolder(engine.paths, id), { ...record, name: newName });
+    const attributes = { name: newName, old_name: record.name };
+    return await engine.store.containers.update(id, (now) => ({ ...now, name: newName }), {
+      event: { type: 'container.rename', kind: 'container', id, attributes },
+    });
+  });
+}
+
+function writeConfig(folder: string, record: ContainerRecord): void {
+  const temporary = `${folder}/.tmp-config.json`;
+  writeFileSync(temporary, encodeJson(record), { mode: 0o600, flush: true });
+  renameSync(temporary, `${folder}/config.json`);
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
