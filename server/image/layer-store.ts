@@ -1,0 +1,206 @@
+/**
+ * Unpacked layers on the disk: `layers/<serial>/`, complete or not there. What is being made or removed has
+ * a name that begins with a dot, and is swept at the next start if the server dies meanwhile.
+ *
+ *   layers/.tmp-<serial>/      is filled by a worker, then synced by it
+ *   layers/<serial>/           renamed, its parent synced; a record names it only after that
+ *   layers/.rm-<serial>/       taken out of sight, then emptied by a worker
+ */
+import { closeSync, openSync } from 'node:fs';
+import { chmod, mkdir, readdir, rename, rmdir, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Logger } from '../model/logger.ts';
+import type { LaunchWorker } from '../model/worker.ts';
+import { ARCHIVE_LIMITS, type ArchiveLimits } from './archive-limits.ts';
+import { runRemoveTree, runUnpack } from './run-worker.ts';
+import { syncFolder } from './sync-folder.ts';
+import type { UnpackResult } from './worker-protocol.ts';
+
+/** Left free for everything else on the disk: the metadata must still be written when a layer filled it. */
+const RESERVE_BYTES = 256 * 2 ** 20;
+/** On a small disk a part of what is free instead. */
+const RESERVE_PART = 0.05;
+
+/** Removals that run at a time; each is a process. */
+const MAX_REMOVALS = 2;
+
+/** How an archive becomes a layer. */
+export interface UnpackOptions {
+  /** True when no layer is below it. */
+  readonly base: boolean;
+  /** Default ARCHIVE_LIMITS; never more than the disk has free. */
+  readonly limits?: ArchiveLimits;
+  /** Kills the worker; what was unpacked is removed by `discard`. */
+  readonly signal?: AbortSignal;
+}
+
+/** What a sweep did. */
+export interface LayerSweep {
+  /** Folders that nothing named, now being removed. */
+  readonly removed: readonly string[];
+  /** Serials that are named and not there. */
+  readonly missing: readonly bigint[];
+}
+
+export interface LayerStore {
+  /** Folder of a layer. */
+  folder(serial: bigint): string;
+  /** Makes the folders, 0700 also where they exist with another mode. */
+  prepare(): Promise<void>;
+  /**
+   * Unpacks an archive under a name that nobody sees; durable when it returns.
+   * @throws MydockerError as run-worker.ts; also after a failure `discard` is to be called.
+   */
+  unpack(serial: bigint, archive: AsyncIterable<Uint8Array>, options: UnpackOptions): Promise<UnpackResult>;
+  /** Gives an unpacked layer its name, durably. */
+  publish(serial: bigint): Promise<void>;
+  /** Removes what `unpack` made and nobody wants; returns at once. */
+  discard(serial: bigint): void;
+  /** Takes a layer away that no record names any more; returns once it has lost its name. */
+  remove(serial: bigint): Promise<void>;
+  /** Finds what a death left behind: at start, before any other use. */
+  sweep(known: ReadonlySet<bigint>): Promise<LayerSweep>;
+  /** Empties and removes another folder that a container or an archive has shaped; absent is fine. */
+  removeFolder(path: string): Promise<void>;
+  /** Resolves when nothing is being removed any more. */
+  idle(): Promise<void>;
+}
+
+/**
+ * @param root - the server's root folder.
+ * @param launch - starts workers.
+ */
+export function createLayerStore(root: string, launch: LaunchWorker, log: Logger): LayerStore {
+  const layers = join(root, 'layers');
+  const folder = (serial: bigint): string => join(layers, String(serial));
+  const temporary = (serial: bigint): string => join(layers, `.tmp-${serial}`);
+  const removals = createRemovals(launch, log);
+
+  const moveAway = async (serial: string): Promise<void> => {
+    const away = join(layers, `.rm-${serial}`);
+    await rename(join(layers, serial), away);
+    removals.start(away);
+  };
+
+  return {
+    folder,
+    prepare: async () => {
+      for (const path of [layers, join(root, 'blobs'), join(root, 'blobs', 'sha256')]) {
+        await mkdir(path, { recursive: true, mode: 0o700 });
+        await chmod(path, 0o700);
+      }
+    },
+    unpack: async (serial, archive, options) => {
+      const path = temporary(serial);
+      await mkdir(path, { mode: 0o700 });
+      const limits = await withinDisk(layers, options.limits ?? ARCHIVE_LIMITS);
+      const target = { launch, ...(options.signal === undefined ? {} : { signal: options.signal }) };
+      const directoryFd = openSync(path, 'r');
+      try {
+        return await runUnpack(
+          { ...target, directoryFd },
+          { verb: 'unpack', base: options.base, limits },
+          archive,
+        );
+      } finally {
+        closeSync(directoryFd);
+      }
+    },
+    publish: async (serial) => {
+      await rename(temporary(serial), folder(serial));
+      await syncFolder(layers);
+    },
+    discard: (serial) => removals.start(temporary(serial)),
+    remove: async (serial) => {
+      await moveAway(String(serial)).catch((error: unknown) => {
+        if (!isGone(error)) throw error;
+      });
+    },
+    sweep: async (known) => {
+      const names = new Set(await readdir(layers));
+      const unfinished = [...names].filter((name) => /^\.(?:tmp|rm)-/.test(name));
+      const unknown = [...names].filter((name) => /^\d+$/.test(name) && !known.has(BigInt(name)));
+      for (const name of unfinished) removals.start(join(layers, name));
+      for (const name of unknown) await moveAway(name);
+      return {
+        removed: [...unfinished, ...unknown],
+        missing: [...known].filter((serial) => !names.has(String(serial))),
+      };
+    },
+    removeFolder: (path) => removals.run(path),
+    idle: () => removals.idle(),
+  };
+}
+
+interface Removals {
+  /** In the background; a failure goes to the log, the folder to the next sweep. */
+  start(path: string): void;
+  run(path: string): Promise<void>;
+  idle(): Promise<void>;
+}
+
+function createRemovals(launch: LaunchWorker, log: Logger): Removals {
+  const running = new Set<Promise<void>>();
+  const waiting: (() => void)[] = [];
+  let free = MAX_REMOVALS;
+
+  const run = async (path: string): Promise<void> => {
+    if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
+    else free -= 1;
+    try {
+      await removeFolder(path, launch);
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) free += 1;
+      else next();
+    }
+  };
+
+  return {
+    run,
+    start: (path) => {
+      const removal = run(path)
+        .catch((error: unknown) => log.error({ err: error, path }, 'a folder could not be removed'))
+        .finally(() => running.delete(removal));
+      running.add(removal);
+    },
+    idle: async () => {
+      while (running.size > 0) await Promise.all(running);
+    },
+  };
+}
+
+async function removeFolder(path: string, launch: LaunchWorker): Promise<void> {
+  // Most folders that are removed after a failure are empty, and need no process.
+  if (await removeEmpty(path)) return;
+  const directoryFd = openSync(path, 'r');
+  try {
+    await runRemoveTree({ directoryFd, launch });
+  } finally {
+    closeSync(directoryFd);
+  }
+  await removeEmpty(path);
+}
+
+/** @returns whether it is gone. */
+async function removeEmpty(path: string): Promise<boolean> {
+  try {
+    await rmdir(path);
+    return true;
+  } catch (error) {
+    if (isGone(error)) return true;
+    if (error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY') return false;
+    throw error;
+  }
+}
+
+async function withinDisk(path: string, limits: ArchiveLimits): Promise<ArchiveLimits> {
+  const { bavail, bsize } = await statfs(path);
+  const free = bavail * bsize;
+  const usable = Math.floor(free - Math.min(RESERVE_BYTES, free * RESERVE_PART));
+  return { ...limits, unpackedBytes: Math.min(limits.unpackedBytes, usable) };
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}
