@@ -1,6 +1,7 @@
 /*
- * Clients of the container's stdio. With a log a slow client loses frames and reads the hole from the log; without
- * one (backpressure) its slowness reaches the process. Each client costs a socket and, while it lags, one buffer.
+ * Clients of the container's stdio. With a log a slow client loses frames and
+ * reads the hole from the log; without one (backpressure) its slowness reaches
+ * the process. Each client costs a socket and, while it lags, one buffer.
  */
 #define _GNU_SOURCE
 #include "shim.h"
@@ -38,11 +39,14 @@ static size_t stdin_at, stdin_end;
 
 int listen_in(int folder, const char *name) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
-  /* Through the folder's descriptor: the folder's path may be longer than sun_path. */
-  char *at = put_number(put_text(address.sun_path, "/proc/self/fd/"), (uint64_t)folder);
+  /* Through the folder's descriptor: the folder's path may be longer than
+   * sun_path. */
+  char *at = put_number(put_text(address.sun_path, "/proc/self/fd/"),
+                        (uint64_t)folder);
   (void)put_text(put_text(at, "/"), name);
   AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 16) < 0)
+  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
+      listen(fd, 16) < 0)
     return -errno;
   return fd_take(&fd);
 }
@@ -67,12 +71,14 @@ void attach_add(int fd) {
   clients[client_count++] = (struct client){.fd = fd};
 }
 
-/* Only the user that runs the server may attach, whoever can reach the folder. */
+/* Only the user that runs the server may attach, whoever can reach the folder.
+ */
 void attach_accept(int listener) {
   int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
   struct ucred peer;
   socklen_t size = sizeof peer;
-  if (fd >= 0 && (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != geteuid())) {
+  if (fd >= 0 && (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
+                  peer.uid != geteuid())) {
     (void)close(fd);
     return;
   }
@@ -98,9 +104,11 @@ static void sweep(void) {
   client_count = kept;
 }
 
-static void keep_rest(struct client *client, const struct iovec *parts, size_t skip) {
+static void keep_rest(struct client *client, const struct iovec *parts,
+                      size_t skip) {
   if (client->pending == NULL) {
-    client->pending = mmap(NULL, PENDING_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    client->pending = mmap(NULL, PENDING_MAX, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (client->pending == MAP_FAILED) {
       client->pending = NULL;
       drop(client);
@@ -110,16 +118,19 @@ static void keep_rest(struct client *client, const struct iovec *parts, size_t s
   client->pending_at = client->pending_end = 0;
   for (int i = 0; i < 2; i++) {
     size_t past = skip < parts[i].iov_len ? skip : parts[i].iov_len;
-    memcpy(client->pending + client->pending_end, (const char *)parts[i].iov_base + past, parts[i].iov_len - past);
+    memcpy(client->pending + client->pending_end,
+           (const char *)parts[i].iov_base + past, parts[i].iov_len - past);
     client->pending_end += parts[i].iov_len - past;
     skip -= past;
   }
 }
 
-static void send_frame(struct client *client, const struct frame *frame, const char *bytes) {
+static void send_frame(struct client *client, const struct frame *frame,
+                       const char *bytes) {
   if (client->fd < 0 || client->pending_at < client->pending_end)
     return; /* it lags: the positions of its next frame show the hole */
-  struct iovec parts[2] = {{(void *)(uintptr_t)frame, sizeof *frame}, {(void *)(uintptr_t)bytes, frame->length}};
+  struct iovec parts[2] = {{(void *)(uintptr_t)frame, sizeof *frame},
+                           {(void *)(uintptr_t)bytes, frame->length}};
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
   ssize_t sent = sendmsg(client->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0 && errno != EAGAIN && errno != EINTR)
@@ -132,14 +143,16 @@ static void send_frame(struct client *client, const struct frame *frame, const c
 
 static void send_pending(struct client *client) {
   size_t left = client->pending_end - client->pending_at;
-  ssize_t sent = send(client->fd, client->pending + client->pending_at, left, MSG_NOSIGNAL | MSG_DONTWAIT);
+  ssize_t sent = send(client->fd, client->pending + client->pending_at, left,
+                      MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0 && errno != EAGAIN && errno != EINTR)
     drop(client);
   else if (sent > 0)
     client->pending_at += (size_t)sent;
 }
 
-void attach_output(bool is_stderr, const char *bytes, size_t length, struct log_position from, struct log_position to) {
+void attach_output(bool is_stderr, const char *bytes, size_t length,
+                   struct log_position from, struct log_position to) {
   struct frame frame = {.stream = is_stderr ? STREAM_STDERR : STREAM_STDOUT,
                         .length = (uint32_t)length,
                         .serial0 = from.serial,
@@ -159,7 +172,8 @@ bool attach_pending(void) {
   return false;
 }
 
-/* What no socket took at once waits in one buffer, and nobody's input is read meanwhile. */
+/* What no socket took at once waits in one buffer, and nobody's input is read
+ * meanwhile. */
 static void feed_stdin(const char *bytes, size_t length) {
   if (stdin_fd < 0)
     return;
@@ -175,7 +189,8 @@ static void feed_stdin(const char *bytes, size_t length) {
 }
 
 static void feed_pending(void) {
-  ssize_t written = write(stdin_fd, stdin_pending + stdin_at, stdin_end - stdin_at);
+  ssize_t written =
+      write(stdin_fd, stdin_pending + stdin_at, stdin_end - stdin_at);
   if (written > 0)
     stdin_at += (size_t)written;
   else if (errno != EAGAIN && errno != EINTR)
@@ -195,7 +210,8 @@ static void take_header(struct client *client) {
     client->greeted = true;
     client->flags = header->flags;
     send_frame(client, &reply, "");
-  } else if (header->stream == STREAM_STDIN && client->greeted && (client->flags & ATTACH_STDIN)) {
+  } else if (header->stream == STREAM_STDIN && client->greeted &&
+             (client->flags & ATTACH_STDIN)) {
     client->data_left = header->length;
     if (header->length == 0)
       attach_close_stdin();
@@ -207,7 +223,8 @@ static void take_header(struct client *client) {
 static void read_client(struct client *client) {
   static char input[CHUNK];
   char *into = input;
-  size_t wanted = client->data_left < sizeof input ? client->data_left : sizeof input;
+  size_t wanted =
+      client->data_left < sizeof input ? client->data_left : sizeof input;
   if (client->data_left == 0) {
     into = (char *)&client->header + client->header_have;
     wanted = sizeof client->header - client->header_have;
@@ -225,17 +242,21 @@ static void read_client(struct client *client) {
   }
 }
 
-/* Entry 0 is standard input, then one a client. @returns how many entries were written. */
+/* Entry 0 is standard input, then one a client. @returns how many entries were
+ * written. */
 int attach_poll_set(void *poll_entries) {
   struct pollfd *polled = poll_entries;
   bool stdin_full = stdin_at < stdin_end;
   sweep();
-  polled[0] = (struct pollfd){.fd = stdin_full ? stdin_fd : -1, .events = POLLOUT};
+  polled[0] =
+      (struct pollfd){.fd = stdin_full ? stdin_fd : -1, .events = POLLOUT};
   for (int i = 0; i < client_count; i++) {
     bool wants_read = !stdin_full || !clients[i].greeted;
     bool wants_write = clients[i].pending_at < clients[i].pending_end;
-    polled[i + 1] = (struct pollfd){.fd = clients[i].fd,
-                                    .events = (short)((wants_read ? POLLIN : 0) | (wants_write ? POLLOUT : 0))};
+    polled[i + 1] =
+        (struct pollfd){.fd = clients[i].fd,
+                        .events = (short)((wants_read ? POLLIN : 0) |
+                                          (wants_write ? POLLOUT : 0))};
   }
   return client_count + 1;
 }
@@ -253,15 +274,19 @@ void attach_handle(const void *poll_entries) {
       send_pending(&clients[i]);
     if (clients[i].fd >= 0 && (events & POLLIN) && stdin_at >= stdin_end)
       read_client(&clients[i]);
-    else if (clients[i].fd >= 0 && (events & (POLLHUP | POLLERR)) && !(events & POLLIN))
+    else if (clients[i].fd >= 0 && (events & (POLLHUP | POLLERR)) &&
+             !(events & POLLIN))
       drop(&clients[i]);
   }
 }
 
 void attach_end(void) {
   struct log_position at = log_position();
-  struct frame frame = {
-      .stream = STREAM_END, .serial0 = at.serial, .serial1 = at.serial, .offset0 = at.offset, .offset1 = at.offset};
+  struct frame frame = {.stream = STREAM_END,
+                        .serial0 = at.serial,
+                        .serial1 = at.serial,
+                        .offset0 = at.offset,
+                        .offset1 = at.offset};
   for (int i = 0; i < client_count; i++) {
     send_frame(&clients[i], &frame, "");
     if (clients[i].fd >= 0)

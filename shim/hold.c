@@ -1,9 +1,10 @@
 /*
- * The second half of a shim's life: one poll loop that relays stdio, answers the server, and waits for the end.
- * After the loop began nothing but that end (or, before the commit, the server's) finishes it.
+ * The second half of a shim's life: one poll loop that relays stdio, answers
+ * the server, and waits for the end. After the loop began nothing but that end
+ * (or, before the commit, the server's) finishes it.
  */
 #define _GNU_SOURCE
-#include "shim.h"
+#include "hold.h"
 
 #include "scope.h"
 
@@ -11,43 +12,21 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
-enum { CONTROLS_MAX = 8, CHUNK = 64 << 10, DRAIN_MS = 10000 };
-enum { AT_SIGNAL, AT_SYNC, AT_CONTROL, AT_ATTACH, AT_STDOUT, AT_STDERR, AT_CONTROLS };
+enum { CHUNK = 64 << 10, DRAIN_MS = 10000 };
+enum {
+  AT_SIGNAL,
+  AT_SYNC,
+  AT_CONTROL,
+  AT_ATTACH,
+  AT_STDOUT,
+  AT_STDERR,
+  AT_CONTROLS
+};
 
-static struct {
-  struct run *run;
-  int signal_fd, control, attach;
-  int out[2]; /* stdout or the pty's master, stderr */
-  int controls[CONTROLS_MAX]; /* [0]: the launch connection */
-  bool created, started, ended;
-  int status;
-  struct failure failure;
-} self;
-
-static void say(const struct message *message) {
-  for (int i = 0; i < CONTROLS_MAX; i++)
-    if (self.controls[i] >= 0)
-      (void)send_message(self.controls[i], message);
-}
-
-static struct message created_message(void) {
-  return (struct message){.type = MSG_CREATED,
-                          .version = WIRE_VERSION,
-                          .a = self.run->child,
-                          .b = getpid(),
-                          .x = process_start_time(self.run->child),
-                          .y = process_start_time(getpid())};
-}
-
-static void open_gate(void) {
-  if (self.run->start && self.run->ready && !self.started)
-    (void)write_all(fd_of(self.run->plan.header->gate_slot), "", 1);
-}
+static struct holder self;
 
 static void created(void) {
   if (self.created)
@@ -55,8 +34,8 @@ static void created(void) {
   self.created = true;
   if (self.run->plan.header->flags & PLAN_HOLD)
     (void)write_state(self.run);
-  struct message message = created_message();
-  say(&message);
+  struct message message = created_message(&self);
+  say(&self, &message);
 }
 
 static void take_note(void) {
@@ -66,12 +45,13 @@ static void take_note(void) {
   if (got > 0 && note.kind == NOTE_READY) {
     self.run->ready = true;
     created();
-    open_gate();
+    open_gate(&self);
   } else if (got > 0 && note.kind == NOTE_RESPAWN) {
     self.run->child = note.value;
     created();
   } else if (got > 0 && note.kind == NOTE_FAIL) {
-    self.failure = (struct failure){.section = CHILD, .index = note.index, .error = note.value};
+    self.failure = (struct failure){
+        .section = CHILD, .index = note.index, .error = note.value};
   } else if (got <= 0) {
     (void)close(self.run->sync);
     self.run->sync = -1;
@@ -94,7 +74,8 @@ static void reap(void) {
   (void)!read(self.signal_fd, &info, sizeof info);
   for (;;) {
     siginfo_t died = {.si_pid = 0};
-    if (waitid(P_ALL, 0, &died, WEXITED | WNOHANG | WNOWAIT) < 0 || died.si_pid == 0)
+    if (waitid(P_ALL, 0, &died, WEXITED | WNOHANG | WNOWAIT) < 0 ||
+        died.si_pid == 0)
       return;
     take_notes();
     int status;
@@ -103,82 +84,6 @@ static void reap(void) {
     self.ended = true;
     self.status = status;
   }
-}
-
-static int resize(const struct message *message) {
-  struct winsize size = {.ws_row = (unsigned short)message->a, .ws_col = (unsigned short)message->b};
-  return ioctl(self.out[0], TIOCSWINSZ, &size) < 0 ? -errno : 0;
-}
-
-static int obey(const struct message *message) {
-  switch (message->type) {
-  case MSG_COMMIT:
-    self.run->committed = true;
-    if (message->a == 0)
-      return 0;
-    /* fall through */
-  case MSG_START:
-    self.run->start = true;
-    open_gate();
-    return 0;
-  case MSG_SIGNAL:
-    return self.ended ? -ESRCH : kill(self.run->child, message->a) < 0 ? -errno : 0;
-  case MSG_RESIZE:
-    return resize(message);
-  case MSG_CLOSE_STDIN:
-    attach_close_stdin();
-    return 0;
-  case MSG_REOPEN_LOG:
-    return log_reopen();
-  case MSG_STATUS:
-    return 0;
-  default:
-    return -EOPNOTSUPP;
-  }
-}
-
-/* Without a commit the end of the launch connection is the end of the launch. It stays open as long as this
- * process, so that whoever still listens knows when everything is undone. */
-static void close_control(int i) {
-  if (i == 0 && !self.run->committed)
-    (void)kill(self.run->child, SIGKILL);
-  else
-    (void)close(self.controls[i]);
-  self.controls[i] = -1;
-}
-
-static void read_control(int i) {
-  struct message message;
-  ssize_t got = recv(self.controls[i], &message, sizeof message, MSG_WAITALL);
-  if (got != (ssize_t)sizeof message || message.version != WIRE_VERSION) {
-    close_control(i);
-    return;
-  }
-  int result = obey(&message);
-  struct message reply = {.type = MSG_REPLY, .version = WIRE_VERSION, .seq = message.seq, .a = -result};
-  if (message.type != MSG_COMMIT)
-    (void)send_message(self.controls[i], &reply);
-}
-
-static void accept_control(void) {
-  int fd = accept4(self.control, NULL, NULL, SOCK_CLOEXEC);
-  struct ucred peer = {.uid = (uid_t)-1};
-  socklen_t size = sizeof peer;
-  int i = 1;
-  while (i < CONTROLS_MAX && self.controls[i] >= 0)
-    i++;
-  if (fd < 0)
-    return;
-  (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-  struct message message = created_message();
-  if (peer.uid != geteuid() || i == CONTROLS_MAX || send_message(fd, &message) < 0) {
-    (void)close(fd);
-    return;
-  }
-  self.controls[i] = fd;
-  message.type = MSG_STARTED;
-  if (self.started)
-    (void)send_message(fd, &message);
 }
 
 /* @returns whether more may be there. */
@@ -200,25 +105,33 @@ static bool relay(int which) {
 
 static void run_loop_once(bool ending, int timeout) {
   struct pollfd polled[AT_CONTROLS + CONTROLS_MAX + 1 + CLIENTS_MAX];
-  bool hold_back = (self.run->plan.header->flags & PLAN_BACKPRESSURE) && attach_pending();
+  bool hold_back =
+      (self.run->plan.header->flags & PLAN_BACKPRESSURE) && attach_pending();
   polled[AT_SIGNAL] = (struct pollfd){.fd = self.signal_fd, .events = POLLIN};
   polled[AT_SYNC] = (struct pollfd){.fd = self.run->sync, .events = POLLIN};
-  polled[AT_CONTROL] = (struct pollfd){.fd = ending ? -1 : self.control, .events = POLLIN};
-  polled[AT_ATTACH] = (struct pollfd){.fd = ending ? -1 : self.attach, .events = POLLIN};
-  polled[AT_STDOUT] = (struct pollfd){.fd = hold_back ? -1 : self.out[0], .events = POLLIN};
-  polled[AT_STDERR] = (struct pollfd){.fd = hold_back ? -1 : self.out[1], .events = POLLIN};
+  polled[AT_CONTROL] =
+      (struct pollfd){.fd = ending ? -1 : self.control, .events = POLLIN};
+  polled[AT_ATTACH] =
+      (struct pollfd){.fd = ending ? -1 : self.attach, .events = POLLIN};
+  polled[AT_STDOUT] =
+      (struct pollfd){.fd = hold_back ? -1 : self.out[0], .events = POLLIN};
+  polled[AT_STDERR] =
+      (struct pollfd){.fd = hold_back ? -1 : self.out[1], .events = POLLIN};
   for (int i = 0; i < CONTROLS_MAX; i++)
-    polled[AT_CONTROLS + i] = (struct pollfd){.fd = self.controls[i], .events = POLLIN};
+    polled[AT_CONTROLS + i] =
+        (struct pollfd){.fd = self.controls[i], .events = POLLIN};
   struct pollfd *attached = polled + AT_CONTROLS + CONTROLS_MAX;
-  nfds_t count = (nfds_t)(AT_CONTROLS + CONTROLS_MAX + attach_poll_set(attached));
+  nfds_t count =
+      (nfds_t)(AT_CONTROLS + CONTROLS_MAX + attach_poll_set(attached));
   if (poll(polled, count, timeout) <= 0)
     return;
   if (polled[AT_SYNC].revents != 0) {
     bool before = self.started;
     take_notes();
-    struct message message = {.type = MSG_STARTED, .version = WIRE_VERSION, .a = self.run->child};
+    struct message message = {
+        .type = MSG_STARTED, .version = WIRE_VERSION, .a = self.run->child};
     if (self.started && !before)
-      say(&message);
+      say(&self, &message);
   }
   if (polled[AT_STDOUT].revents != 0)
     (void)relay(0);
@@ -227,16 +140,17 @@ static void run_loop_once(bool ending, int timeout) {
   attach_handle(attached);
   for (int i = 0; i < CONTROLS_MAX; i++)
     if (polled[AT_CONTROLS + i].revents != 0)
-      read_control(i);
+      read_control(&self, i);
   if (polled[AT_CONTROL].revents != 0)
-    accept_control();
+    accept_control(&self);
   if (polled[AT_ATTACH].revents != 0)
     attach_accept(self.attach);
   if (polled[AT_SIGNAL].revents != 0)
     reap();
 }
 
-/* What the process wrote before it died is still in the pipes; who holds them open besides is not waited for. */
+/* What the process wrote before it died is still in the pipes; who holds them
+ * open besides is not waited for. */
 static void drain(void) {
   bool wait = (self.run->plan.header->flags & PLAN_BACKPRESSURE) != 0;
   uint64_t deadline = now_ns() + (uint64_t)DRAIN_MS * 1000000;
@@ -247,7 +161,9 @@ static void drain(void) {
       if (self.out[which] < 0 || !relay(which))
         break;
     }
-  while (attach_pending() && now_ns() < (wait ? deadline : deadline - (uint64_t)(DRAIN_MS - 100) * 1000000))
+  while (attach_pending() &&
+         now_ns() < (wait ? deadline
+                          : deadline - (uint64_t)(DRAIN_MS - 100) * 1000000))
     run_loop_once(true, 50);
 }
 
@@ -263,17 +179,25 @@ static void finish(void) {
   int signal_number = WIFSIGNALED(self.status) ? WTERMSIG(self.status) : 0;
   int code = signal_number > 0 ? 128 + signal_number : WEXITSTATUS(self.status);
   if (!self.started && self.failure.error == 0)
-    self.failure = (struct failure){.section = FAILED_LAUNCH, .index = LAUNCH_CHILD_GONE, .error = EINTR};
-  struct message message = {
-      .type = MSG_EXITED, .version = WIRE_VERSION, .a = code, .b = signal_number, .x = now_ns()};
-  for (int which = 0; which < 2; which++) /* never wait for a holder of the other end */
+    self.failure = (struct failure){
+        .section = FAILED_LAUNCH, .index = LAUNCH_CHILD_GONE, .error = EINTR};
+  struct message message = {.type = MSG_EXITED,
+                            .version = WIRE_VERSION,
+                            .a = code,
+                            .b = signal_number,
+                            .x = now_ns()};
+  for (int which = 0; which < 2;
+       which++) /* never wait for a holder of the other end */
     if (self.out[which] >= 0)
       (void)fcntl(self.out[which], F_SETFL, O_NONBLOCK);
   if (hold && self.run->committed) {
     /* The log is complete before the record says where it ends. */
     if (!(self.run->plan.header->flags & PLAN_BACKPRESSURE))
       drain();
-    message.y = write_exit_record(self.run, code, signal_number, &self.failure) == 0 ? EXIT_RECORDED : 0;
+    message.y =
+        write_exit_record(self.run, code, signal_number, &self.failure) == 0
+            ? EXIT_RECORDED
+            : 0;
   } else {
     after_exit(self.run, NULL, NULL);
   }
@@ -283,14 +207,15 @@ static void finish(void) {
                                .a = self.failure.section,
                                .b = (int)self.failure.index,
                                .x = (uint64_t)self.failure.error};
-  say(&message);
+  say(&self, &message);
   if (hold && (self.run->plan.header->flags & PLAN_BACKPRESSURE))
     drain();
   attach_end();
   remove_names();
 }
 
-/* Everything that takes a name or a descriptor, while the child is still at work. */
+/* Everything that takes a name or a descriptor, while the child is still at
+ * work. */
 static int prepare(struct run *run) {
   const struct plan_header *header = run->plan.header;
   sigset_t child;
@@ -307,7 +232,8 @@ static int prepare(struct run *run) {
     return -errno;
   if (!(header->flags & PLAN_HOLD))
     return 0;
-  int stdin_fd = header->flags & PLAN_TERMINAL ? dup(self.out[0]) : fd_of(header->stdin_slot);
+  int stdin_fd = header->flags & PLAN_TERMINAL ? dup(self.out[0])
+                                               : fd_of(header->stdin_slot);
   if (stdin_fd >= 0)
     (void)fcntl(stdin_fd, F_SETFL, O_NONBLOCK);
   attach_configure(stdin_fd, (header->flags & PLAN_BACKPRESSURE) != 0);
@@ -323,7 +249,8 @@ static int prepare(struct run *run) {
 int hold(struct run *run) {
   int result = prepare(run);
   if (result < 0) {
-    self.failure = (struct failure){.section = FAILED_LAUNCH, .index = LAUNCH_HOLD, .error = -result};
+    self.failure = (struct failure){
+        .section = FAILED_LAUNCH, .index = LAUNCH_HOLD, .error = -result};
     (void)kill(run->child, SIGKILL);
     (void)waitpid(run->child, &self.status, 0);
     self.ended = true;

@@ -9,9 +9,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-int fd_of(uint16_t slot) {
-  return slot == SLOT_NONE ? -1 : SLOT_BASE + slot;
-}
+int fd_of(uint16_t slot) { return slot == SLOT_NONE ? -1 : SLOT_BASE + slot; }
 
 int slot_set(uint16_t slot, int fd) {
   if (fd < 0)
@@ -86,7 +84,8 @@ uint64_t now_ns(void) {
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-/* Field 22 of /proc/PID/stat, in clock ticks since boot: with it a pid names one process for ever. */
+/* Field 22 of /proc/PID/stat, in clock ticks since boot: with it a pid names
+ * one process for ever. */
 uint64_t process_start_time(pid_t pid) {
   char path[32], stat[1024];
   (void)put_text(put_number(put_text(path, "/proc/"), (uint64_t)pid), "/stat");
@@ -94,7 +93,8 @@ uint64_t process_start_time(pid_t pid) {
   if (length < 0)
     return 0;
   stat[length] = '\0';
-  const char *at = strrchr(stat, ')'); /* the name before it may hold spaces and brackets */
+  const char *at =
+      strrchr(stat, ')'); /* the name before it may hold spaces and brackets */
   for (int spaces = 0; at != NULL && spaces < 20; spaces++)
     at = strchr(at + 1, ' ');
   uint64_t ticks = 0;
@@ -103,9 +103,11 @@ uint64_t process_start_time(pid_t pid) {
   return ticks;
 }
 
-/* A record is far smaller than a socket's buffer: it goes whole or the reader is not reading. */
+/* A record is far smaller than a socket's buffer: it goes whole or the reader
+ * is not reading. */
 int send_message(int fd, const struct message *message) {
-  ssize_t sent = send(fd, message, sizeof *message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  ssize_t sent =
+      send(fd, message, sizeof *message, MSG_NOSIGNAL | MSG_DONTWAIT);
   return sent == (ssize_t)sizeof *message ? 0 : -1;
 }
 
@@ -128,15 +130,18 @@ int send_note(int sync, struct note note, int fd) {
   return sendmsg(sync, &message, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-/* @returns 1 for a note, 0 at the end (every holder of the other end is gone or has exec'ed), -errno. */
+/* @returns 1 for a note, 0 at the end (every holder of the other end is gone or
+ * has exec'ed), -errno. */
 int recv_note(int sync, struct note *note, int *fd) {
   union {
     struct cmsghdr header;
     char space[CMSG_SPACE(sizeof(int))];
   } control;
   struct iovec part = {.iov_base = note, .iov_len = sizeof *note};
-  struct msghdr message = {
-      .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
+  struct msghdr message = {.msg_iov = &part,
+                           .msg_iovlen = 1,
+                           .msg_control = &control,
+                           .msg_controllen = sizeof control.space};
   ssize_t got;
   do
     got = recvmsg(sync, &message, MSG_CMSG_CLOEXEC);
@@ -147,7 +152,8 @@ int recv_note(int sync, struct note *note, int *fd) {
     return 0;
   *fd = -1;
   const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-  if (header != NULL && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
+  if (header != NULL && header->cmsg_type == SCM_RIGHTS &&
+      header->cmsg_len == CMSG_LEN(sizeof(int)))
     memcpy(fd, CMSG_DATA(header), sizeof *fd);
   return got == (ssize_t)sizeof *note ? 1 : -EPROTO;
 }

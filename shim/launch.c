@@ -1,4 +1,5 @@
-/* The first half of a shim's life: execute the plan up to the point where the child runs by itself. */
+/* The first half of a shim's life: execute the plan up to the point where the
+ * child runs by itself. */
 #define _GNU_SOURCE
 #include "shim.h"
 
@@ -39,10 +40,14 @@ void after_exit(struct run *run, char **record_end, const char *record_limit) {
       (void)step(run, op);
       continue;
     }
-    ssize_t length = read_path(plan_str(&run->plan, op->s1), content, sizeof content);
-    if (record_end == NULL || length < 0 || record_limit - *record_end < length + op->s2_len + 32)
+    ssize_t length =
+        read_path(plan_str(&run->plan, op->s1), content, sizeof content);
+    if (record_end == NULL || length < 0 ||
+        record_limit - *record_end < length + op->s2_len + 32)
       continue;
-    *record_end = put_text(put_text(put_text(*record_end, "file "), plan_str(&run->plan, op->s2)), " ");
+    *record_end = put_text(
+        put_text(put_text(*record_end, "file "), plan_str(&run->plan, op->s2)),
+        " ");
     *record_end = put_text(put_number(*record_end, (uint64_t)length), "\n");
     memcpy(*record_end, content, (size_t)length);
     *record_end += length;
@@ -61,14 +66,17 @@ static int take_message(struct run *run, struct message *message) {
   return 0;
 }
 
-/* Waits for the child's next note while the server may still give the start up. */
+/* Waits for the child's next note while the server may still give the start up.
+ */
 int await_note(struct run *run, uint32_t kind, struct note *note, int *fd) {
   for (;;) {
-    struct pollfd polled[2] = {{.fd = run->sync, .events = POLLIN}, {.fd = run->launch, .events = POLLIN}};
+    struct pollfd polled[2] = {{.fd = run->sync, .events = POLLIN},
+                               {.fd = run->launch, .events = POLLIN}};
     if (poll(polled, 2, -1) < 0 && errno != EINTR)
       return -errno;
     struct message message;
-    if (polled[0].revents == 0 && polled[1].revents != 0 && take_message(run, &message) < 0)
+    if (polled[0].revents == 0 && polled[1].revents != 0 &&
+        take_message(run, &message) < 0)
       return -ECANCELED;
     if (polled[0].revents == 0)
       continue;
@@ -80,7 +88,8 @@ int await_note(struct run *run, uint32_t kind, struct note *note, int *fd) {
     if (note->kind != NOTE_ASK)
       return note->kind == NOTE_FAIL ? -EREMOTEIO : -EPROTO;
     int answer = await_answer(run, note->value);
-    int sent = send_note(run->sync, (struct note){.kind = NOTE_GO, .value = -answer}, -1);
+    int sent = send_note(run->sync,
+                         (struct note){.kind = NOTE_GO, .value = -answer}, -1);
     if (sent < 0)
       return sent;
   }
@@ -88,7 +97,8 @@ int await_note(struct run *run, uint32_t kind, struct note *note, int *fd) {
 
 /* @returns 0 or -errno as the server answered. */
 int await_answer(struct run *run, int question) {
-  struct message message = {.type = MSG_ASK, .version = WIRE_VERSION, .a = question};
+  struct message message = {
+      .type = MSG_ASK, .version = WIRE_VERSION, .a = question};
   if (send_message(run->launch, &message) < 0)
     return -ECANCELED;
   do
@@ -98,22 +108,27 @@ int await_answer(struct run *run, int question) {
   return -message.a;
 }
 
-/* execve(2) wants arrays of pointers; nothing may be allocated after the clone. */
+/* execve(2) wants arrays of pointers; nothing may be allocated after the clone.
+ */
 static int prepare_exec(struct run *run) {
   const struct plan_header *header = run->plan.header;
-  for (uint32_t i = header->section_end[PARENT_AFTER]; i < header->section_end[CHILD]; i++) {
+  for (uint32_t i = header->section_end[PARENT_AFTER];
+       i < header->section_end[CHILD]; i++) {
     const struct op *op = &run->plan.ops[i];
     if (op->code != OP_EXEC)
       continue;
     size_t count = op->x + op->y + op->z + 3;
-    char **all = mmap(NULL, count * sizeof *all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char **all = mmap(NULL, count * sizeof *all, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (all == MAP_FAILED)
       return -errno;
     const struct {
       char ***list;
       uint32_t offset;
       uint64_t count;
-    } lists[] = {{&run->paths, op->s1, op->x}, {&run->argv, op->s2, op->y}, {&run->envp, op->s3, op->z}};
+    } lists[] = {{&run->paths, op->s1, op->x},
+                 {&run->argv, op->s2, op->y},
+                 {&run->envp, op->s3, op->z}};
     for (size_t l = 0; l < 3; l++) {
       const char *text = plan_str(&run->plan, lists[l].offset);
       *lists[l].list = all;
@@ -126,7 +141,8 @@ static int prepare_exec(struct run *run) {
 }
 
 static _Noreturn void run_child(struct run *run, int sync) {
-  /* The shim's end of the launch connection must close when the shim dies, so it is not kept here. */
+  /* The shim's end of the launch connection must close when the shim dies, so
+   * it is not kept here. */
   (void)close(run->launch);
   run->launch = -1;
   run->child = 0;
@@ -140,13 +156,15 @@ static _Noreturn void run_child(struct run *run, int sync) {
   (void)sigemptyset(&none);
   (void)sigprocmask(SIG_SETMASK, &none, NULL);
   struct failure failure = run_section(run, CHILD);
-  struct note note = {.kind = NOTE_FAIL, .index = failure.index, .value = failure.error};
+  struct note note = {
+      .kind = NOTE_FAIL, .index = failure.index, .value = failure.error};
   (void)send_note(run->sync, note, -1);
   _exit(127);
 }
 
 static pid_t clone_child(const struct plan_header *header) {
-  struct clone_args args = {.flags = header->clone_flags, .exit_signal = SIGCHLD};
+  struct clone_args args = {.flags = header->clone_flags,
+                            .exit_signal = SIGCHLD};
   if (header->cgroup_slot != SLOT_NONE) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = (unsigned)fd_of(header->cgroup_slot);
@@ -174,7 +192,8 @@ static struct failure give_up(struct run *run, struct failure failure) {
 struct failure launch(struct run *run) {
   int sync[2];
   int result = prepare_exec(run);
-  if (result == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) < 0)
+  if (result == 0 &&
+      socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) < 0)
     result = -errno;
   if (result < 0)
     return failed(FAILED_LAUNCH, LAUNCH_CLONE, -result);

@@ -1,8 +1,9 @@
 /*
- * The container's output on disk, in the format of the Kubernetes CRI, one line each:
- *     2026-11-22T03:13:00.123456789Z stdout F text      (F: whole line, P: part, the rest follows)
- * Files are named by a serial, %08u.log, and never renamed: (serial, offset) names a place for ever.
- * A full disk loses lines, never the container.
+ * The container's output on disk, in the format of the Kubernetes CRI, one line
+ * each: 2026-11-22T03:13:00.123456789Z stdout F text      (F: whole line, P:
+ * part, the rest follows) Files are named by a serial, %08u.log, and never
+ * renamed: (serial, offset) names a place for ever. A full disk loses lines,
+ * never the container.
  */
 #define _GNU_SOURCE
 #include "shim.h"
@@ -33,7 +34,8 @@ static int open_serial(uint32_t serial) {
   char name[16];
   struct stat stat;
   log_name(name, serial);
-  int fd = openat(log_file.folder, name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  int fd = openat(log_file.folder, name,
+                  O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0 || fstat(fd, &stat) < 0)
     return -errno;
   if (log_file.fd >= 0)
@@ -59,12 +61,14 @@ int log_reopen(void) {
 }
 
 struct log_position log_position(void) {
-  return (struct log_position){.serial = log_file.serial, .offset = log_file.offset};
+  return (struct log_position){.serial = log_file.serial,
+                               .offset = log_file.offset};
 }
 
 static void rotate(void) {
   char name[16];
-  if (log_file.max_bytes == 0 || log_file.offset < log_file.max_bytes || open_serial(log_file.serial + 1) < 0)
+  if (log_file.max_bytes == 0 || log_file.offset < log_file.max_bytes ||
+      open_serial(log_file.serial + 1) < 0)
     return;
   if (log_file.max_files == 0 || log_file.serial < log_file.max_files)
     return;
@@ -92,7 +96,8 @@ static void put_digits(char *at, int width, uint64_t number) {
     at[i] = (char)('0' + number % 10);
 }
 
-/* "2026-11-22T03:13:00.123456789Z stdout " for all lines of one read. The date changes once a second. */
+/* "2026-11-22T03:13:00.123456789Z stdout " for all lines of one read. The date
+ * changes once a second. */
 static size_t stamp(char *at, bool is_stderr) {
   static time_t last = -1;
   static char date[21] = "0000-00-00T00:00:00.";
@@ -122,7 +127,8 @@ void log_write(bool is_stderr, const char *bytes, size_t length) {
   const char *end = bytes + length;
   while (bytes < end) {
     const char *newline = memchr(bytes, '\n', (size_t)(end - bytes));
-    size_t text = newline == NULL ? (size_t)(end - bytes) : (size_t)(newline - bytes);
+    size_t text =
+        newline == NULL ? (size_t)(end - bytes) : (size_t)(newline - bytes);
     if (out_length + head_length + text + 3 > sizeof out)
       flush();
     memcpy(out + out_length, head, head_length);

@@ -1,10 +1,12 @@
 /*
  * mydocker-shim: the one program between the server and the kernel.
  *
- *     mydockerd --spawns once--> zygote --fork, no exec--> shim, one a process --clone--> the container's process
+ *     mydockerd --spawns once--> zygote --fork, no exec--> shim, one a process
+ * --clone--> the container's process
  *
- * The zygote waits on descriptor 4 for launch requests. A shim reads its plan, checks it whole, executes it
- * (launch.c) and holds the process until its end (hold.c).
+ * The zygote waits on descriptor 4 for launch requests. A shim reads its plan,
+ * checks it whole, executes it (launch.c) and holds the process until its end
+ * (hold.c).
  */
 #define _GNU_SOURCE
 #include "shim.h"
@@ -21,13 +23,17 @@
 
 enum { ZYGOTE_SOCKET = 4, DESCRIPTORS_MAX = 2 + INHERIT_MAX };
 
-/* Where ps finds the title: the first argument, which the server made long enough. */
+/* Where ps finds the title: the first argument, which the server made long
+ * enough. */
 static char *title_at;
 static size_t title_size;
 
 static int refuse(int launch, int error, int index) {
-  struct message message = {
-      .type = MSG_FAILED, .version = WIRE_VERSION, .a = FAILED_LAUNCH, .b = index, .x = (uint64_t)error};
+  struct message message = {.type = MSG_FAILED,
+                            .version = WIRE_VERSION,
+                            .a = FAILED_LAUNCH,
+                            .b = index,
+                            .x = (uint64_t)error};
   return send_message(launch, &message);
 }
 
@@ -39,14 +45,17 @@ static void set_title(const struct plan *plan) {
 }
 
 static int load_plan(int fd, struct plan *plan) {
-  int seals = fcntl(fd, F_GET_SEALS), needed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
+  int seals = fcntl(fd, F_GET_SEALS),
+      needed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
   struct stat stat;
   if (fstat(fd, &stat) < 0)
     return -errno;
-  if (seals < 0 || (seals & needed) != needed || stat.st_size <= 0 || stat.st_size > PLAN_MAX_BYTES)
+  if (seals < 0 || (seals & needed) != needed || stat.st_size <= 0 ||
+      stat.st_size > PLAN_MAX_BYTES)
     return -EINVAL;
   void *bytes = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-  return bytes == MAP_FAILED ? -errno : plan_parse(bytes, (size_t)stat.st_size, plan);
+  return bytes == MAP_FAILED ? -errno
+                             : plan_parse(bytes, (size_t)stat.st_size, plan);
 }
 
 static int shim_main(const int *descriptors, int count) {
@@ -78,7 +87,8 @@ static int shim_main(const int *descriptors, int count) {
   return send_message(run.launch, &message);
 }
 
-/* @returns how many descriptors came with a launch request; 0 when the server is gone. */
+/* @returns how many descriptors came with a launch request; 0 when the server
+ * is gone. */
 static int receive(int *descriptors) {
   struct launch_request request;
   union {
@@ -86,15 +96,18 @@ static int receive(int *descriptors) {
     char space[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
   } control;
   struct iovec part = {.iov_base = &request, .iov_len = sizeof request};
-  struct msghdr message = {
-      .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
+  struct msghdr message = {.msg_iov = &part,
+                           .msg_iovlen = 1,
+                           .msg_control = &control,
+                           .msg_controllen = sizeof control.space};
   ssize_t got;
   do
     got = recvmsg(ZYGOTE_SOCKET, &message, MSG_CMSG_CLOEXEC);
   while (got < 0 && errno == EINTR);
   const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-  if (got != (ssize_t)sizeof request || request.magic != LAUNCH_MAGIC || request.version != WIRE_VERSION ||
-      header == NULL || header->cmsg_type != SCM_RIGHTS)
+  if (got != (ssize_t)sizeof request || request.magic != LAUNCH_MAGIC ||
+      request.version != WIRE_VERSION || header == NULL ||
+      header->cmsg_type != SCM_RIGHTS)
     return 0;
   size_t bytes = header->cmsg_len - CMSG_LEN(0);
   memcpy(descriptors, CMSG_DATA(header), bytes);

@@ -1,4 +1,5 @@
-/* Ownership by scope: what a function opened is closed however it is left. errno survives. */
+/* Ownership by scope: what a function opened is closed however it is left.
+ * errno survives. */
 #pragma once
 #include <errno.h>
 #include <unistd.h>
@@ -6,7 +7,8 @@
 static inline void scope_close(const int *fd) {
   int saved = errno;
   if (*fd >= 0)
-    (void)close(*fd); /* never retried: on Linux the descriptor is gone even after EINTR */
+    (void)close(*fd); /* never retried: on Linux the descriptor is gone even
+                         after EINTR */
   errno = saved;
 }
 #define AUTO_FD __attribute__((cleanup(scope_close))) int

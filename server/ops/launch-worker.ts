@@ -3,7 +3,7 @@ import { closeSync, openSync, readlinkSync, statSync } from 'node:fs';
 import { planCgroup } from '../cgroup/cgroup-plan.ts';
 import { newRunId } from '../model/ids.ts';
 import { slotAllocator } from '../model/plan.ts';
-import type { LaunchWorker, Worker, WorkerExit, WorkerOptions } from '../model/worker.ts';
+import type { LaunchWorker, Worker, WorkerExit, WorkerRequest } from '../model/worker.ts';
 import { encodePlan } from '../spec/plan-codec.ts';
 import { planWorker } from '../spec/worker-plan.ts';
 import type { Engine } from './engine.ts';
@@ -38,16 +38,16 @@ export function workerLauncher(host: WorkerHost, folderDescriptor: number): Laun
 
 async function launch(
   host: WorkerHost,
-  options: WorkerOptions,
+  options: WorkerRequest,
   folderDescriptor: number,
   nothing: number,
 ): Promise<Worker> {
-  const folderFd = options.fds[folderDescriptor] ?? nothing;
+  const folderFd: number = options.fds[folderDescriptor] ?? nothing;
   const given: [number, number][] = [0, 1, 2]
     .filter((d) => options.fds[d] === undefined)
     .map((d) => [d, nothing]);
   for (const [descriptor, fd] of Object.entries(options.fds))
-    if (Number(descriptor) !== folderDescriptor && fd !== undefined) given.push([Number(descriptor), fd]);
+    if (Number(descriptor) !== folderDescriptor) given.push([Number(descriptor), fd as number]);
   const program = host.deviceProgram === undefined ? [] : [host.deviceProgram];
   const slots = slotAllocator(program.length + given.length);
   const { layout, parent } = host.cgroups;
@@ -84,7 +84,7 @@ async function launch(
       signal,
       oomKilled: signal === SIGKILL && !killed,
     }),
-    (): WorkerExit => ({ exitStatus: 128 + SIGKILL, signal: SIGKILL, oomKilled: false }),
+    (): WorkerExit => ({ exitStatus: 0, signal: SIGKILL, oomKilled: false }),
   );
   void exit.then(() => connection.close());
   return {
