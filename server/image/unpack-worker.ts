@@ -29,13 +29,14 @@ const HEAD_BYTES = 6;
 async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult> {
   const { limits, base } = job;
   const sent = createHash('sha256');
-  const plain = createHash('sha256');
   const input = createReadStream('', { fd: WORKER_FD.archive, highWaterMark: READ_BYTES });
   const archive = new ByteSource(input, { hash: sent, maxBytes: limits.unpackedBytes });
   const head = Buffer.from((await archive.read(HEAD_BYTES)) ?? '');
   const compression = detectCompression(head);
+  // Without compression both digests are of the same bytes, and hashing is most of the work.
+  const plain = compression === 'none' ? undefined : createHash('sha256');
   const tar = new ByteSource(decompress(archive, head, compression), {
-    hash: plain,
+    ...(plain === undefined ? {} : { hash: plain }),
     maxBytes: limits.unpackedBytes,
   });
   const writer = createLayerWriter(WORKER_FD.directory, { base, limits });
@@ -43,11 +44,12 @@ async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult
   const summary = writer.finish();
   // The one wait for the disk, for all files together; the server's rename comes after it.
   syncFs(WORKER_FD.directory);
+  const archiveDigest = digest(sent);
   return {
     ...summary,
     compression,
-    diffId: digest(plain),
-    digest: digest(sent),
+    diffId: plain === undefined ? archiveDigest : digest(plain),
+    digest: archiveDigest,
     archiveBytes: archive.received,
   };
 }
