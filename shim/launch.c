@@ -54,11 +54,13 @@ void after_exit(struct run *run, char **record_end, const char *record_limit) {
   }
 }
 
-/* Takes one message of the server. @returns 0, or -EPIPE when it is gone. */
+/* Takes one message of the server. @returns 0, or -ECANCELED when it is gone or wants the process dead. */
 static int take_message(struct run *run, struct message *message) {
   ssize_t got = recv(run->launch, message, sizeof *message, MSG_WAITALL);
   if (got != (ssize_t)sizeof *message)
-    return -EPIPE;
+    return -ECANCELED;
+  if (message->type == MSG_SIGNAL)
+    return -ECANCELED; /* nothing of the user's runs yet that could handle one */
   if (message->type == MSG_COMMIT) {
     run->committed = true;
     run->start = run->start || message->a != 0;

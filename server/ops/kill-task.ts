@@ -101,8 +101,9 @@ export async function killTask(
 ): Promise<void> {
   await failpoint('kill.begin');
   const run = findRun(engine, 'kill', request);
-  // A start in progress is given up; one that is over is signalled.
+  // A start in progress is given up by SIGKILL; any other signal waits for somebody who can take it.
   if (run.created === undefined && request.signal === SIGKILL) return run.connection.giveUp();
+  if (run.created === undefined) await run.connection.started;
   await signalRun(run, request.signal);
   if (request.signal === SIGKILL && run.kind === 'init') void releaseStuckExecs(engine, run);
 }
