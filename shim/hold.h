@@ -1,0 +1,23 @@
+/* What the loop (hold.c) and the conversation with the server (control.c)
+ * share. */
+#pragma once
+#include "shim.h"
+
+enum { CONTROLS_MAX = 8 };
+
+struct holder {
+  struct run *run;
+  int signal_fd, control, attach;
+  int out[2]; /* stdout or the pty's master, stderr; -1 when everybody has
+                 closed it */
+  int controls[CONTROLS_MAX]; /* [0]: the launch connection */
+  bool created, started, ended;
+  int status; /* of the ended process, as wait(2) has it */
+  struct failure failure;
+};
+
+void say(const struct holder *self, const struct message *message);
+struct message created_message(const struct holder *self);
+void open_gate(const struct holder *self);
+void read_control(struct holder *self, int i);
+void accept_control(struct holder *self);
