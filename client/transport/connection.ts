@@ -44,9 +44,10 @@ export interface Connection {
 /**
  * Connects to the server.
  * @param host - `unix://PATH`.
+ * @param debug - gets a line for each call.
  * @returns at once; what goes wrong with the connection is an error of its calls.
  */
-export function openConnection(host: string): Connection {
+export function openConnection(host: string, debug: (line: string) => void = () => {}): Connection {
   // Not an import: help and wrong arguments must not pay for loading it.
   const http2 = process.getBuiltinModule('node:http2');
   const path = parseHost(host);
@@ -70,6 +71,7 @@ export function openConnection(host: string): Connection {
     method: Method<Request, Response>,
     options: CallOptions = {},
   ): Call<Request, Response> => {
+    debug(`call ${method.path} at ${host}`);
     const stream = request(session, method.path, options);
     if (stream === undefined) throw failure ?? lostConnection(host, new Error('it was closed'));
     // Streams close before their session says why.

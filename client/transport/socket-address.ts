@@ -3,9 +3,6 @@ import { closeSync, openSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { UsageError } from '../usage-error.ts';
 
-/** Where the server listens unless something else is said. */
-export const DEFAULT_HOST = 'unix:///run/mydocker/mydocker.sock';
-
 /** sun_path has 108 bytes and ends with NUL. Source: unix(7). */
 const MAX_PATH_BYTES = 107;
 
@@ -28,7 +25,7 @@ export function parseHost(host: string): string {
   const path = host.startsWith('unix://') ? host.slice('unix://'.length) : host;
   if (path.startsWith('/')) return path;
   throw new UsageError(`invalid host ${JSON.stringify(host)}: it is not unix://PATH with an absolute path`, {
-    hint: `for example ${DEFAULT_HOST}`,
+    hint: 'for example unix:///run/mydocker/mydocker.sock',
   });
 }
 

@@ -1,0 +1,52 @@
+/** Methods of ContainersService, each by itself, so that a bundle holds the codecs of those it calls. */
+import {
+  CreateContainerRequest,
+  CreateContainerResponse,
+  ExplainContainerRequest,
+  ExplainContainerResponse,
+  GetContainerRequest,
+  GetContainerResponse,
+  ListContainersRequest,
+  ListContainersResponse,
+  RemoveContainerRequest,
+  RemoveContainerResponse,
+  RenameContainerRequest,
+  RenameContainerResponse,
+} from '../../proto/gen/mydocker/v1/containers.ts';
+import type { Method } from '../transport/method.ts';
+
+export const createContainer: Method<CreateContainerRequest, CreateContainerResponse> = {
+  path: '/mydocker.v1.ContainersService/CreateContainer',
+  request: CreateContainerRequest,
+  response: CreateContainerResponse,
+};
+
+export const getContainer: Method<GetContainerRequest, GetContainerResponse> = {
+  path: '/mydocker.v1.ContainersService/GetContainer',
+  request: GetContainerRequest,
+  response: GetContainerResponse,
+};
+
+export const listContainers: Method<ListContainersRequest, ListContainersResponse> = {
+  path: '/mydocker.v1.ContainersService/ListContainers',
+  request: ListContainersRequest,
+  response: ListContainersResponse,
+};
+
+export const removeContainer: Method<RemoveContainerRequest, RemoveContainerResponse> = {
+  path: '/mydocker.v1.ContainersService/RemoveContainer',
+  request: RemoveContainerRequest,
+  response: RemoveContainerResponse,
+};
+
+export const renameContainer: Method<RenameContainerRequest, RenameContainerResponse> = {
+  path: '/mydocker.v1.ContainersService/RenameContainer',
+  request: RenameContainerRequest,
+  response: RenameContainerResponse,
+};
+
+export const explainContainer: Method<ExplainContainerRequest, ExplainContainerResponse> = {
+  path: '/mydocker.v1.ContainersService/ExplainContainer',
+  request: ExplainContainerRequest,
+  response: ExplainContainerResponse,
+};

@@ -1,0 +1,162 @@
+/**
+ * One attached client, whatever it is attached to: output to standard output and error as it comes, input and signals
+ * the other way, until the run is over or the person leaves.
+ */
+import {
+  AttachOpen,
+  type AttachTaskRequest,
+  type AttachTaskResponse,
+} from '../../proto/gen/mydocker/v1/tasks.ts';
+import type { Exit } from '../../proto/gen/mydocker/v1/types.ts';
+import { attachTask } from '../api/tasks.ts';
+import type { Context } from '../context.ts';
+import { printError, stderrSink, stdoutSink } from '../output.ts';
+import { showId } from '../render/values.ts';
+import type { Call } from '../transport/call.ts';
+import { Code, RpcError } from '../transport/rpc-error.ts';
+import { detachDetector } from './detach-detector.ts';
+import { enterRawMode, terminalSize } from './raw-terminal.ts';
+import { proxySignals } from './signal-proxy.ts';
+
+/** To what to attach and how. */
+export interface SessionOptions {
+  /** What the contract's AttachOpen has, but for streams and size. */
+  readonly open: NonNullable<Parameters<typeof AttachOpen.create>[0]> & { readonly container: string };
+  /** The run has a terminal. */
+  readonly terminal: boolean;
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  /** Signals go to the run. */
+  readonly sigProxy: boolean;
+  /** Bytes that leave the run alone; only looked for on a terminal. */
+  readonly detachKeys: Buffer;
+}
+
+/** How it ended. */
+export interface SessionEnd {
+  /** Undefined where the person left. */
+  readonly exit: Exit | undefined;
+}
+
+type AttachCall = Call<AttachTaskRequest, AttachTaskResponse>;
+
+/** What the frames of a session told so far. */
+interface Progress {
+  exit: Exit | undefined;
+  detached: boolean;
+  droppedBytes: bigint;
+}
+
+/**
+ * Attaches and stays until the end.
+ * @throws RpcError
+ */
+export async function attachSession(context: Context, options: SessionOptions): Promise<SessionEnd> {
+  const connection = context.connect();
+  const { container } = options.open;
+  const call = connection.bidi(attachTask);
+  const progress: Progress = { exit: undefined, detached: false, droppedBytes: 0n };
+  const signals = options.sigProxy
+    ? proxySignals(connection, container, options.open.exec !== undefined)
+    : undefined;
+  // Without input the terminal stays as it is: ^C is then a signal, and passed on.
+  const raw = options.terminal && options.stdin ? enterRawMode() : undefined;
+  const size = options.terminal ? terminalSize() : undefined;
+  const resized = (): void => sendSize(call);
+  try {
+    const open = AttachOpen.create({
+      ...options.open,
+      stdin: options.stdin,
+      stdout: options.stdout,
+      stderr: options.stderr,
+      ...(size === undefined ? {} : { terminalSize: size }),
+    });
+    await call.send({ frame: { $case: 'open', value: open } });
+    if (options.terminal) process.on('SIGWINCH', resized);
+    await relay(call, options, progress, (runId) => signals?.aim(runId));
+  } finally {
+    process.off('SIGWINCH', resized);
+    raw?.restore();
+    signals?.stop();
+  }
+  tellDropped(progress.droppedBytes, container);
+  if (progress.detached) printError(`left ${showId(container)} running\n`);
+  if (progress.exit === undefined && !progress.detached) {
+    throw new RpcError(
+      Code.UNAVAILABLE,
+      `lost sight of container ${showId(container)}: the server ended the connection`,
+      {
+        hint: 'it may still run: see mydocker ps',
+      },
+    );
+  }
+  return { exit: progress.exit };
+}
+
+/** Reads the call to its end. */
+async function relay(
+  call: AttachCall,
+  options: SessionOptions,
+  progress: Progress,
+  aim: (runId: string) => void,
+): Promise<void> {
+  for await (const { frame } of call.responses()) {
+    switch (frame?.$case) {
+      case 'ready':
+        if (frame.value.runId !== '') aim(frame.value.runId);
+        if (options.stdin) void sendInput(call, options, progress);
+        break;
+      case 'started':
+        aim(frame.value.run?.runId ?? '');
+        break;
+      case 'stdout':
+        await stdoutSink.write(frame.value);
+        break;
+      case 'stderr':
+        await stderrSink.write(frame.value);
+        break;
+      case 'dropped':
+        progress.droppedBytes += frame.value.sizeBytes;
+        break;
+      case 'exit':
+        progress.exit = frame.value;
+        break;
+    }
+  }
+}
+
+/** Standard input to its end, or to the keys that leave. */
+async function sendInput(call: AttachCall, options: SessionOptions, progress: Progress): Promise<void> {
+  const detect = detachDetector(options.terminal ? options.detachKeys : Buffer.alloc(0));
+  try {
+    for await (const chunk of process.stdin) {
+      const { bytes, detached } = detect(chunk as Buffer);
+      if (bytes.length > 0 && !(await call.send({ frame: { $case: 'stdin', value: bytes } }))) return;
+      if (detached) {
+        progress.detached = true;
+        await call.send({ frame: { $case: 'detach', value: {} } });
+        return;
+      }
+    }
+  } catch {
+    // A terminal that went away has no more input.
+  }
+  await call.send({ frame: { $case: 'closeStdin', value: {} } });
+}
+
+function sendSize(call: AttachCall): void {
+  // The streams of node:process read their new size in their own handler of the same signal.
+  setImmediate(() => {
+    const size = terminalSize();
+    if (size !== undefined) void call.send({ frame: { $case: 'resize', value: size } });
+  });
+}
+
+function tellDropped(bytes: bigint, container: string): void {
+  if (bytes === 0n) return;
+  printError(
+    `mydocker: ${bytes} bytes of output are missing above, as they were read too slowly\n` +
+      `hint: mydocker logs ${showId(container)} has them all\n`,
+  );
+}

@@ -1,0 +1,133 @@
+/** From what was typed after `create` and `run` to the contract's configuration of a container. */
+import { resolve } from 'node:path';
+import { type ContainerConfig, NetworkMode } from '../proto/gen/mydocker/v1/config.ts';
+import type { Resources } from '../proto/gen/mydocker/v1/resources.ts';
+import type { CreateOptions } from './grammar/container-options.ts';
+import type { Arguments } from './grammar/option.ts';
+import { type Environment, parseEnvironment, parseLabels } from './parse/parse-key-value.ts';
+import { parseBillionths, parseSize, parseWhole } from './parse/parse-number.ts';
+import { parseVolumes } from './parse/parse-volume.ts';
+import { UsageError } from './usage-error.ts';
+
+/** What create is given: fields that are left out have their default. */
+export type ConfigFields = NonNullable<Parameters<typeof ContainerConfig.create>[0]>;
+type ResourceFields = NonNullable<Parameters<typeof Resources.create>[0]>;
+type Given = Arguments<CreateOptions>['options'];
+
+const BILLIONTHS_PER_PERCENT = 10_000_000n;
+/** Longest time that the contract can say, in s. */
+const MAX_TIMEOUT_S = 2_147_483;
+
+/** Surroundings that the arguments refer to. */
+export interface ConfigSurroundings {
+  readonly env: Environment;
+  /** What relative paths begin at. */
+  readonly folder: string;
+}
+
+/**
+ * The configuration that arguments ask for.
+ * @param detached - nobody attaches, so input stays open when the first client leaves.
+ * @throws UsageError
+ */
+export function containerConfig(
+  { options, positionals }: Arguments<CreateOptions>,
+  detached: boolean,
+  { env, folder }: ConfigSurroundings,
+): ConfigFields {
+  const { rootfs, words } = rootfsAndCommand(options, positionals, env, folder);
+  const { entrypoint, workdir, user, stopTimeout } = options;
+  return {
+    rootfs,
+    ...(entrypoint === undefined ? {} : { entrypoint: { values: entrypoint === '' ? [] : [entrypoint] } }),
+    ...(words.length === 0 ? {} : { command: { values: words } }),
+    env: parseEnvironment(options.env, options.envFile, env),
+    ...(workdir === undefined ? {} : { workingDir: workdir }),
+    ...(user === undefined ? {} : { user }),
+    hostname: options.hostname ?? '',
+    terminal: options.tty ?? false,
+    openStdin: options.interactive ?? false,
+    stdinOnce: (options.interactive ?? false) && !detached,
+    mounts: options.volume.flatMap((volume) => parseVolumes(volume, folder)),
+    readOnlyRootfs: options.readOnly ?? false,
+    ...network(options.network),
+    ...resources(options),
+    stopSignal: options.stopSignal ?? '',
+    ...(stopTimeout === undefined ? {} : { stopTimeoutMs: timeoutMs('--stop-timeout', stopTimeout) }),
+    autoRemove: options.rm ?? false,
+    labels: parseLabels(options.label),
+    // Its second version is the only one that there is today.
+    storageDriver: options.storageDriver === 'overlay2' ? 'overlay' : (options.storageDriver ?? ''),
+  };
+}
+
+/** Seconds, or -1 for no end, in ms. @throws UsageError */
+export function timeoutMs(option: string, text: string): number {
+  const seconds = parseWhole(option, text, -1, MAX_TIMEOUT_S);
+  return seconds < 0 ? -1 : seconds * 1000;
+}
+
+/** Exactly one of image, folder and default image; what is left is the command. */
+function rootfsAndCommand(
+  { image, rootfs }: Given,
+  positionals: readonly string[],
+  env: Environment,
+  folder: string,
+): { rootfs: NonNullable<ConfigFields['rootfs']>; words: string[] } {
+  if (image !== undefined && rootfs !== undefined) {
+    throw new UsageError('--image and --rootfs exclude each other');
+  }
+  if (rootfs !== undefined) {
+    return { rootfs: { $case: 'rootfsDir', value: resolve(folder, rootfs) }, words: [...positionals] };
+  }
+  const standing = image ?? env['MYDOCKER_IMAGE'];
+  const [first, ...rest] = positionals;
+  if (standing !== undefined && standing !== '') {
+    return { rootfs: { $case: 'image', value: standing }, words: [...positionals] };
+  }
+  if (first === undefined || first === '') {
+    throw new UsageError('no image given', {
+      hint: 'mydocker run IMAGE [COMMAND…], or --image, --rootfs, MYDOCKER_IMAGE',
+    });
+  }
+  return { rootfs: { $case: 'image', value: first }, words: rest };
+}
+
+function network(names: readonly string[]): Pick<ConfigFields, 'network'> {
+  const [first] = names;
+  if (first === undefined) return {};
+  const shared = /^container:(.+)$/.exec(first)?.[1];
+  if (
+    names.length > 1 &&
+    names.some((name) => ['none', 'host'].includes(name) || name.startsWith('container:'))
+  ) {
+    throw new UsageError('--network none, host and container:NAME stand alone');
+  }
+  if (first === 'none') return { network: { mode: NetworkMode.NONE } };
+  if (first === 'host') return { network: { mode: NetworkMode.HOST } };
+  if (shared !== undefined) return { network: { mode: NetworkMode.CONTAINER, container: shared } };
+  return { network: { mode: NetworkMode.NETWORKS, attachments: names.map((name) => ({ network: name })) } };
+}
+
+function resources(options: Given): Pick<ConfigFields, 'resources'> {
+  const { memory, cpuShares, cpusetCpus, cpusetMems, pidsMax } = options;
+  const pids = pidsMax === undefined ? undefined : parseWhole('--pids-limit', pidsMax, -1, 4_194_304);
+  const cpus = nanoCpus(options);
+  const fields: ResourceFields = {
+    ...(memory === undefined ? {} : { memoryLimitBytes: parseSize('--memory', memory) }),
+    ...(cpuShares === undefined ? {} : { cpuShares: parseWhole('--cpu-shares', cpuShares, 0, 262_144) }),
+    ...(cpus === undefined ? {} : { nanoCpus: cpus }),
+    ...(cpusetCpus === undefined ? {} : { cpusetCpus }),
+    ...(cpusetMems === undefined ? {} : { cpusetMems }),
+    ...(pids === undefined ? {} : { pidsMax: pids === 0 ? -1n : BigInt(pids) }),
+  };
+  return Object.keys(fields).length === 0 ? {} : { resources: fields };
+}
+
+function nanoCpus({ cpus, cpu }: Given): bigint | undefined {
+  if (cpus !== undefined && cpu !== undefined) throw new UsageError('--cpus and --cpu exclude each other');
+  if (cpus !== undefined) return parseBillionths('--cpus', cpus) || undefined;
+  if (cpu === undefined || cpu === '-1') return undefined;
+  const percent = parseBillionths('--cpu', cpu);
+  return (percent * BILLIONTHS_PER_PERCENT) / 1_000_000_000n || undefined;
+}

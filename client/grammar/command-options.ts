@@ -1,0 +1,166 @@
+/** The options of every command but create and run. */
+
+/** Options of `ps`. */
+export const PS_OPTIONS = {
+  all: { names: ['-a', '--all'], type: 'flag', about: 'all containers (which is the default)' },
+  running: { names: ['-r', '--running'], type: 'flag', about: 'only running ones' },
+  quiet: { names: ['-q', '--quiet'], type: 'flag', about: 'ids only' },
+  noTrunc: { names: ['--no-trunc'], type: 'flag', about: 'ids and commands in full' },
+  last: { names: ['-n', '--last'], type: 'text', value: 'N', about: 'only the newest N' },
+  latest: { names: ['-l', '--latest'], type: 'flag', about: 'only the newest one' },
+  filter: {
+    names: ['-f', '--filter'],
+    type: 'list',
+    value: 'KEY=VALUE',
+    about: 'id, name, status, image, label, network, volume, exited, health, publish, before or since',
+  },
+} as const;
+
+/** Options of `images`. */
+export const IMAGES_OPTIONS = {
+  all: { names: ['-a', '--all'], type: 'flag', about: 'all images (which is the default)' },
+  quiet: { names: ['-q', '--quiet'], type: 'flag', about: 'ids only' },
+  noTrunc: { names: ['--no-trunc'], type: 'flag', about: 'ids in full' },
+  filter: {
+    names: ['-f', '--filter'],
+    type: 'list',
+    value: 'KEY=VALUE',
+    about: 'reference, dangling, label, before or since',
+  },
+} as const;
+
+/** Options of `import`. */
+export const IMPORT_OPTIONS = {
+  message: { names: ['-m', '--message'], type: 'text', value: 'TEXT', about: 'words for its history' },
+  change: {
+    names: ['-c', '--change'],
+    type: 'list',
+    value: 'INSTRUCTION',
+    about: 'what it says about containers, as in a Dockerfile: CMD, ENTRYPOINT, ENV, USER, WORKDIR …',
+  },
+  platform: { names: ['--platform'], type: 'text', value: 'OS/ARCH', about: 'what it is made for' },
+} as const;
+
+/** Options of `logs`. */
+export const LOGS_OPTIONS = {
+  follow: { names: ['-f', '--follow'], type: 'flag', about: 'go on with what comes' },
+  tail: { names: ['-n', '--tail'], type: 'text', value: 'N', about: 'only the last N lines; all' },
+  timestamps: { names: ['-t', '--timestamps'], type: 'flag', about: 'the time before each line' },
+  since: {
+    names: ['--since'],
+    type: 'text',
+    value: 'TIME',
+    about: 'only from then on: 10m, 2026-11-22T03:13:00Z',
+  },
+  until: { names: ['--until'], type: 'text', value: 'TIME', about: 'only until then' },
+} as const;
+
+const DETACH_KEYS = {
+  names: ['--detach-keys'],
+  type: 'text',
+  value: 'KEYS',
+  about: 'keys that leave it running (default ctrl-p,ctrl-q)',
+} as const;
+const SIG_PROXY = {
+  names: ['--sig-proxy'],
+  type: 'flag',
+  about: 'pass signals on to the process (default true; not with a terminal)',
+} as const;
+
+/** Options of `exec`. */
+export const EXEC_OPTIONS = {
+  detach: { names: ['-d', '--detach'], type: 'flag', about: 'run in the background' },
+  interactive: { names: ['-i', '--interactive'], type: 'flag', about: 'keep standard input open' },
+  tty: { names: ['-t', '--tty'], type: 'flag', about: 'give the process a terminal' },
+  env: { names: ['-e', '--env'], type: 'list', value: 'KEY[=VALUE]', about: 'environment variable' },
+  envFile: { names: ['--env-file'], type: 'list', value: 'FILE', about: 'environment variables, one a line' },
+  workdir: { names: ['-w', '--workdir'], type: 'text', value: 'DIR', about: 'working directory inside' },
+  user: { names: ['-u', '--user'], type: 'text', value: 'USER[:GROUP]', about: 'names or numbers' },
+  privileged: { names: ['--privileged'], type: 'flag', about: 'all capabilities and no filter' },
+  detachKeys: DETACH_KEYS as typeof DETACH_KEYS,
+} as const;
+
+/** Options of `attach`. */
+export const ATTACH_OPTIONS = {
+  noStdin: { names: ['--no-stdin'], type: 'flag', about: 'do not attach standard input' },
+  sigProxy: SIG_PROXY as typeof SIG_PROXY,
+  detachKeys: DETACH_KEYS as typeof DETACH_KEYS,
+} as const;
+
+/** Options of `start`. */
+export const START_OPTIONS = {
+  attach: { names: ['-a', '--attach'], type: 'flag', about: 'attach to its output and wait for its end' },
+  interactive: { names: ['-i', '--interactive'], type: 'flag', about: 'attach to its input too' },
+  name: { names: ['-n', '--name'], type: 'list', value: 'NAME', about: 'the container, as an option' },
+  sigProxy: SIG_PROXY as typeof SIG_PROXY,
+  detachKeys: DETACH_KEYS as typeof DETACH_KEYS,
+} as const;
+
+/** Options of `stop` and `restart`. */
+export const STOP_OPTIONS = {
+  time: {
+    names: ['-t', '--time', '--timeout'],
+    type: 'text',
+    value: 'SECONDS',
+    about: 'how long to wait before SIGKILL (default the container’s, 10); -1: without end',
+  },
+  signal: { names: ['-s', '--signal'], type: 'text', value: 'SIGNAL', about: 'what to send first' },
+} as const;
+
+/** Options of `kill`. */
+export const KILL_OPTIONS = {
+  signal: {
+    names: ['-s', '--signal'],
+    type: 'text',
+    value: 'SIGNAL',
+    about: 'what to send (default SIGKILL)',
+  },
+} as const;
+
+/** Options of `rm`. */
+export const RM_OPTIONS = {
+  force: { names: ['-f', '--force'], type: 'flag', about: 'kill it first where it runs' },
+  volumes: { names: ['-v', '--volumes'], type: 'flag', about: 'also its anonymous volumes' },
+} as const;
+
+/** Options of `rmi`. */
+export const RMI_OPTIONS = {
+  force: {
+    names: ['-f', '--force'],
+    type: 'flag',
+    about: 'also where it has several references or stopped containers use it',
+  },
+} as const;
+
+/** Options of `inspect`. */
+export const INSPECT_OPTIONS = {
+  type: { names: ['--type'], type: 'text', value: 'TYPE', about: 'container, network or image' },
+  size: { names: ['-s', '--size'], type: 'flag', about: 'measure a container’s files' },
+} as const;
+
+/** Options of `explain`. */
+export const EXPLAIN_OPTIONS = {
+  showEnv: { names: ['--show-env'], type: 'flag', about: 'print values of environment variables' },
+} as const;
+
+/** Options of `events`. */
+export const EVENTS_OPTIONS = {
+  since: { names: ['--since'], type: 'text', value: 'TIME', about: 'begin then; without: now' },
+  until: { names: ['--until'], type: 'text', value: 'TIME', about: 'end then' },
+  filter: {
+    names: ['-f', '--filter'],
+    type: 'list',
+    value: 'KEY=VALUE',
+    about: 'type, event, container, image, network or label',
+  },
+  json: { names: ['--json'], type: 'flag', about: 'one JSON object a line' },
+} as const;
+
+/** Options of `network create`. */
+export const NETWORK_CREATE_OPTIONS = {
+  subnet: { names: ['-s', '--subnet'], type: 'list', value: 'CIDR', about: 'addresses: 10.20.30.0/24' },
+  driver: { names: ['-d', '--driver'], type: 'text', value: 'DRIVER', about: 'bridge' },
+} as const;
+
+/** No options at all. */
+export const NO_OPTIONS = {} as const;

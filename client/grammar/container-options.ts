@@ -1,0 +1,135 @@
+/** The options of create and run: Docker's spellings, and those of the five projects that this one continues. */
+/** What decides how a container runs. */
+export const CREATE_OPTIONS = {
+  name: { names: ['-n', '--name'], type: 'text', value: 'NAME', about: 'name of the container' },
+  image: {
+    names: ['--image'],
+    type: 'text',
+    value: 'IMAGE',
+    about: 'image; all arguments are then the command',
+  },
+  rootfs: {
+    names: ['--rootfs'],
+    type: 'text',
+    value: 'DIR',
+    about: 'folder to use as root filesystem, in place; all arguments are then the command',
+  },
+  interactive: { names: ['-i', '--interactive'], type: 'flag', about: 'keep standard input open' },
+  tty: { names: ['-t', '--tty'], type: 'flag', about: 'give the process a terminal' },
+  rm: { names: ['--rm'], type: 'flag', about: 'remove the container when its process ends' },
+  hostname: { names: ['--hostname'], type: 'text', value: 'NAME', about: 'host name inside' },
+  env: {
+    names: ['-e', '--env'],
+    type: 'list',
+    value: 'KEY[=VALUE]',
+    about: 'environment variable; without a value: as it is here',
+  },
+  envFile: { names: ['--env-file'], type: 'list', value: 'FILE', about: 'environment variables, one a line' },
+  workdir: { names: ['-w', '--workdir'], type: 'text', value: 'DIR', about: 'working directory inside' },
+  user: { names: ['-u', '--user'], type: 'text', value: 'USER[:GROUP]', about: 'names or numbers' },
+  volume: {
+    names: ['-v', '--volume'],
+    type: 'list',
+    value: 'SRC:DST[:ro]',
+    about: 'mount a folder or file of the host; several may be joined with commas',
+  },
+  entrypoint: {
+    names: ['--entrypoint'],
+    type: 'text',
+    value: 'PROGRAM',
+    about: 'replaces the image’s; empty: none',
+  },
+  network: {
+    names: ['--network', '--net'],
+    type: 'list',
+    value: 'NETWORK',
+    about: 'none, host, container:NAME, or a network’s name',
+  },
+  readOnly: { names: ['--read-only'], type: 'flag', about: 'mount the root filesystem read-only' },
+  memory: {
+    names: ['-m', '--memory', '--memory-limit', '--mem'],
+    type: 'text',
+    value: 'SIZE',
+    about: 'most memory: 512m, 2g; -1: no limit',
+  },
+  cpuShares: {
+    names: ['-c', '--cpu-shares', '--cpushare'],
+    type: 'text',
+    value: 'N',
+    about: 'weight of its CPU time, 2 to 262144, against 1024 of others',
+  },
+  cpus: { names: ['--cpus'], type: 'text', value: 'N', about: 'most CPU time: 1.5 is one and a half CPUs' },
+  cpu: { names: ['--cpu'], type: 'text', value: 'PERCENT', about: 'most CPU time in percent of one CPU' },
+  cpusetCpus: {
+    names: ['--cpuset-cpus', '--cpuset'],
+    type: 'text',
+    value: 'LIST',
+    about: 'CPUs that may be used: 0-2,4',
+  },
+  cpusetMems: {
+    names: ['--cpuset-mems'],
+    type: 'text',
+    value: 'LIST',
+    about: 'memory nodes that may be used',
+  },
+  pidsMax: {
+    names: ['--pids-limit', '--pids-max'],
+    type: 'text',
+    value: 'N',
+    about: 'most processes and threads; 0 or -1: no limit',
+  },
+  stopSignal: { names: ['--stop-signal'], type: 'text', value: 'SIGNAL', about: 'what a stop sends first' },
+  stopTimeout: {
+    names: ['--stop-timeout'],
+    type: 'text',
+    value: 'SECONDS',
+    about: 'how long a stop waits before SIGKILL; -1: without end',
+  },
+  label: { names: ['-l', '--label'], type: 'list', value: 'KEY[=VALUE]', about: 'label' },
+  storageDriver: {
+    names: ['-s', '--storage-driver'],
+    type: 'text',
+    value: 'DRIVER',
+    about: 'how the writable layer is made: overlay (also written overlay2)',
+  },
+  explain: {
+    names: ['--explain'],
+    type: 'flag',
+    about: 'print the launch plan; create and run nothing',
+  },
+  showEnv: {
+    names: ['--show-env'],
+    type: 'flag',
+    about: 'with --explain: print values of environment variables',
+  },
+} as const;
+
+/** What `run` has beyond `create`. */
+const RUN_ONLY = {
+  detach: { names: ['-d', '--detach'], type: 'flag', about: 'run in the background and print the id' },
+  attach: {
+    names: ['-a', '--attach'],
+    type: 'list',
+    value: 'STREAM',
+    about: 'attach to stdin, stdout or stderr only',
+  },
+  sigProxy: {
+    names: ['--sig-proxy'],
+    type: 'flag',
+    about: 'pass signals on to the process (default true)',
+  },
+  detachKeys: {
+    names: ['--detach-keys'],
+    type: 'text',
+    value: 'KEYS',
+    about: 'keys that leave the container running (default ctrl-p,ctrl-q)',
+  },
+} as const;
+
+/** Options of `run`. */
+export const RUN_OPTIONS: typeof CREATE_OPTIONS & typeof RUN_ONLY = { ...CREATE_OPTIONS, ...RUN_ONLY };
+
+/** As given to `create`. */
+export type CreateOptions = typeof CREATE_OPTIONS;
+/** As given to `run`. */
+export type RunOptions = typeof RUN_OPTIONS;

@@ -1,0 +1,67 @@
+/** `-v`: what is mounted where. */
+import { resolve } from 'node:path';
+import { MountPropagation } from '../../proto/gen/mydocker/v1/config.ts';
+import { UsageError } from '../usage-error.ts';
+
+/** A mount as create sends it. */
+export type VolumeMount = {
+  readonly destination: string;
+  readonly readOnly: boolean;
+  readonly source:
+    | {
+        readonly $case: 'bind';
+        readonly value: { readonly source: string; readonly propagation: MountPropagation };
+      }
+    | { readonly $case: 'volume'; readonly value: { readonly name: string; readonly noCopy: boolean } };
+};
+
+const PROPAGATION: Readonly<Record<string, MountPropagation>> = {
+  rprivate: MountPropagation.RPRIVATE,
+  private: MountPropagation.PRIVATE,
+  rslave: MountPropagation.RSLAVE,
+  slave: MountPropagation.SLAVE,
+  rshared: MountPropagation.RSHARED,
+  shared: MountPropagation.SHARED,
+};
+// SELinux labels and consistency mean nothing here, but are in many people's scripts.
+const IGNORED = new Set(['rw', 'z', 'Z', 'cached', 'delegated', 'consistent']);
+const HINT = 'for example -v /src:/dst or -v /src:/dst:ro';
+
+/**
+ * Mounts of one `-v`.
+ * @param text - `SRC:DST[:OPTIONS]`, `DST` alone for an anonymous volume, or several of them joined with commas. SRC is
+ * a path of the host (`/…`, `./…`, `../…`) or a volume's name.
+ * @param folder - what relative paths begin at.
+ * @throws UsageError
+ */
+export function parseVolumes(text: string, folder: string): VolumeMount[] {
+  // A comma may also stand between options, so only one before another `/src:/dst` separates.
+  return text.split(/,(?=\/[^:,]+:\/)/).map((part) => parseVolume(part, folder));
+}
+
+function parseVolume(text: string, folder: string): VolumeMount {
+  const parts = text.split(':');
+  const [source = '', destination = '', options = ''] = parts.length === 1 ? ['', text] : parts;
+  const bad = (why: string): UsageError =>
+    new UsageError(`invalid volume ${JSON.stringify(text)}: ${why}`, { hint: HINT });
+  if (parts.length > 3) throw bad('it has more than three parts');
+  if (!destination.startsWith('/')) throw bad('the path inside is not absolute');
+  if (/^\/+$/.test(destination)) throw bad('the path inside is the root');
+  if (parts.length > 1 && source === '') throw bad('the path of the host is empty');
+  let readOnly = false;
+  let noCopy = false;
+  let propagation: MountPropagation = MountPropagation.UNSPECIFIED;
+  for (const option of options.split(',').filter(Boolean)) {
+    const named = PROPAGATION[option];
+    if (option === 'ro') readOnly = true;
+    else if (option === 'nocopy') noCopy = true;
+    else if (named !== undefined) propagation = named;
+    else if (!IGNORED.has(option)) throw bad(`unknown option ${JSON.stringify(option)}`);
+  }
+  if (/^\.{0,2}\//.test(source) || source === '.' || source === '..') {
+    const value = { source: resolve(folder, source), propagation };
+    return { destination, readOnly, source: { $case: 'bind', value } };
+  }
+  if (/^[^/]*\//.test(source)) throw bad('a path of the host begins with / or ./');
+  return { destination, readOnly, source: { $case: 'volume', value: { name: source, noCopy } } };
+}
