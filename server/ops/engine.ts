@@ -35,8 +35,8 @@ export interface Engine {
   readonly log: Logger;
   readonly store: Store;
   readonly snapshotter: Snapshotter;
-  readonly layerStore: LayerStore;
-  readonly blobStore: BlobStore;
+  readonly layers: LayerStore;
+  readonly blobs: BlobStore;
   readonly zygote: Zygote;
   /** Runs that are alive, by container and run id, with their shims. */
   readonly runs: Runs;

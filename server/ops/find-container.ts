@@ -2,7 +2,7 @@
  * From what a client typed to the record it means; every operation on a container begins here.
  */
 import type { ContainerRecord } from '../model/container.ts';
-import { aborted, invalidArgument, notFound } from '../model/error.ts';
+import { aborted, cannot, invalidArgument, notFound, quoteId } from '../model/error.ts';
 import { resolveContainer } from '../model/resolve.ts';
 import type { Engine } from './engine.ts';
 
@@ -32,5 +32,24 @@ export function expectRev(verb: string, record: ContainerRecord, expected: bigin
     reason: 'REV_MISMATCH',
     hint: 'read it again, then decide again',
     metadata: { container: record.id, expected: String(expected), rev: String(record.rev) },
+  });
+}
+
+/**
+ * Refuses what was meant for a run that is over.
+ * @param runId - of the container's own run or of an exec; `''` is whichever runs.
+ * @throws MydockerError `failed-precondition`, reason RUN_OVER.
+ */
+export function expectRun(
+  engine: Pick<Engine, 'runs'>,
+  verb: string,
+  record: ContainerRecord,
+  runId: string,
+): void {
+  if (runId === '' || engine.runs.get(runId)?.containerId === record.id) return;
+  throw cannot('failed-precondition', verb, 'container', record.name, `run ${quoteId(runId)} is over`, {
+    reason: 'RUN_OVER',
+    hint: 'the container may have been started again; look at its present run',
+    metadata: { container: record.id, run_id: quoteId(runId) },
   });
 }

@@ -15,12 +15,22 @@ export interface ContainerFiles {
   readonly logFile: string;
 }
 
+/** An additional process that runs. */
+export interface ExecView {
+  readonly runId: string;
+  /** 0 until known. */
+  readonly pid: number;
+  readonly shimPid: number;
+}
+
 /** What an inspect shows. */
 export interface ContainerDetails {
   readonly record: ContainerRecord;
   readonly files: ContainerFiles;
   /** Pid of the shim of the present run; 0: none, or not known. */
   readonly shimPid: number;
+  /** Additional processes that run, oldest first. */
+  readonly execs: readonly ExecView[];
 }
 
 /**
@@ -40,6 +50,11 @@ export function getContainer(engine: Engine, container: string): ContainerDetail
       logFile: newestLog(`${folder}/logs`),
     },
     shimPid: engine.runs.initOf(record.id)?.created?.shimPid ?? 0,
+    execs: engine.runs.execsOf(record.id).map(({ runId, created }) => ({
+      runId,
+      pid: created?.pid ?? 0,
+      shimPid: created?.shimPid ?? 0,
+    })),
   };
 }
 

@@ -42,6 +42,15 @@ export interface ContainerFilter {
   readonly limit?: number;
 }
 
+/**
+ * Status as clients see it: a container whose process waits at the start gate is created, nothing of its own
+ * runs yet.
+ */
+export function shownStatus({ status, run }: ContainerRecord): TaskStatus {
+  // The pid is written down before "running" only where the start stops at the gate.
+  return status === 'starting' && run !== undefined && run.pid !== 0 ? 'created' : status;
+}
+
 type Test = (record: ContainerRecord) => boolean;
 
 /**
@@ -87,8 +96,8 @@ export function imageTest(engine: Pick<Engine, 'store'>, images: readonly string
 function testsOf(engine: Pick<Engine, 'store'>, filter: ContainerFilter): Test[] {
   const { statuses, idPrefixes, names, images, labels, networks, volumes, exitStatuses } = filter;
   const tests: Test[] = [];
-  if (filter.runningOnly === true) tests.push((record) => isAlive(record.status));
-  if (given(statuses)) tests.push((record) => statuses.includes(record.status));
+  if (filter.runningOnly === true) tests.push((record) => isAlive(shownStatus(record)));
+  if (given(statuses)) tests.push((record) => statuses.includes(shownStatus(record)));
   if (given(idPrefixes)) tests.push((record) => idPrefixes.some((prefix) => record.id.startsWith(prefix)));
   if (given(names)) tests.push((record) => names.some((part) => record.name.includes(part)));
   if (given(images)) tests.push(imageTest(engine, images));

@@ -20,7 +20,8 @@ export interface SubscribeRequest {
   readonly untilAt?: bigint;
   /** Whether it goes on after what is kept. */
   readonly follow: boolean;
-  readonly kinds: readonly EventKind[];
+  /** Absent: all. */
+  readonly kinds?: readonly EventKind[];
   /** Says whether a type is wanted; what is wanted is the API's business. */
   readonly wantsType: (type: string) => boolean;
   readonly containers: readonly string[];
@@ -111,7 +112,7 @@ type Test = (event: EventRecord) => boolean;
 function matcher(engine: Pick<Engine, 'store'>, request: SubscribeRequest): Test {
   const { kinds, wantsType, containers, images, networks, labels } = request;
   const tests: Test[] = [(event) => wantsType(event.type)];
-  if (kinds.length > 0) tests.push((event) => kinds.includes(event.kind));
+  if (kinds !== undefined) tests.push((event) => kinds.includes(event.kind));
   const objects: Test[] = [];
   if (containers.length > 0)
     objects.push(

@@ -35,6 +35,7 @@ export const LAYERS: readonly Layer[] = [
     imports: /^(server|native|proto\/gen)\//,
     packages: /^(node:|@grpc\/|pino$)/,
   },
+  { files: /^server\/config\.ts$/, imports: /^server\/model\//, packages: /^node:/ },
   { files: /^server\/log\.ts$/, imports: /^server\/model\//, packages: /^(node:|pino$)/ },
   { files: /^server\/failpoint\.ts$/, imports: /^server\/model\//, packages: new RegExp(NODE) },
   {

@@ -1,0 +1,147 @@
+/**
+ * How the server is told what to do: flags, a JSON file with the same names, defaults. Pure but for reading
+ * that file.
+ */
+import { readFileSync } from 'node:fs';
+import { isAbsolute, normalize } from 'node:path';
+import { parseArgs } from 'node:util';
+import { invalidArgument, quoteId } from './model/error.ts';
+
+/** What a server is started with. */
+export interface ServerConfig {
+  /** Folder of durable data; absolute. */
+  readonly root: string;
+  /** Folder of data that is gone at reboot; absolute. */
+  readonly state: string;
+  /** `unix:///run/mydocker/mydocker.sock`, at least one. */
+  readonly listen: readonly string[];
+  /** Begins with `/`; absent: made from the root. */
+  readonly cgroupParent?: string;
+  readonly debug: boolean;
+}
+
+/** What the command line asks for. */
+export type Invocation =
+  | { readonly kind: 'serve'; readonly config: ServerConfig }
+  | { readonly kind: 'help' | 'version' };
+
+export const HELP: string = `mydockerd: runs containers and serves their API
+
+  --root DIR             durable data (default /var/lib/mydocker)
+  --state DIR            data that is gone at reboot (default /run/mydocker)
+  --listen unix://PATH   where to serve; may be repeated (default unix://STATE/mydocker.sock)
+  --cgroup-parent PATH   cgroup below which those of containers are made (default /mydocker-KEY,
+                         KEY being made from the root)
+  --config FILE          JSON object with the same names without dashes in front; flags win
+  --debug                log more
+  --version, --help
+
+It stops on SIGTERM and SIGINT; containers run on and are found again at the next start.
+`;
+
+const DEFAULT_ROOT = '/var/lib/mydocker';
+const DEFAULT_STATE = '/run/mydocker';
+
+/** Names in the file and on the command line. */
+const OPTIONS = {
+  root: { type: 'string' },
+  state: { type: 'string' },
+  listen: { type: 'string', multiple: true },
+  'cgroup-parent': { type: 'string' },
+  config: { type: 'string' },
+  debug: { type: 'boolean' },
+  version: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+interface Settings {
+  root?: string | undefined;
+  state?: string | undefined;
+  listen?: string[] | undefined;
+  'cgroup-parent'?: string | undefined;
+  debug?: boolean | undefined;
+}
+
+/**
+ * @param args - without program and script.
+ * @throws MydockerError `invalid-argument` for an option that is not there or cannot be read.
+ */
+export function parseInvocation(args: readonly string[]): Invocation {
+  const flags = parseFlags(args);
+  if (flags.help === true) return { kind: 'help' };
+  if (flags.version === true) return { kind: 'version' };
+  const file = flags.config === undefined ? {} : readFile(flags.config);
+  const state = absolute('state', flags.state ?? file.state ?? DEFAULT_STATE);
+  const parent = flags['cgroup-parent'] ?? file['cgroup-parent'];
+  return {
+    kind: 'serve',
+    config: {
+      root: absolute('root', flags.root ?? file.root ?? DEFAULT_ROOT),
+      state,
+      listen: flags.listen ?? file.listen ?? [`unix://${state}/mydocker.sock`],
+      ...(parent === undefined ? {} : { cgroupParent: absolute('cgroup-parent', parent) }),
+      debug: flags.debug ?? file.debug ?? false,
+    },
+  };
+}
+
+function parseFlags(
+  args: readonly string[],
+): Settings & { config?: string; version?: boolean; help?: boolean } {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, strict: true, allowPositionals: false }).values;
+  } catch (error) {
+    const why = error instanceof Error ? (error.message.split('. ')[0] ?? '') : String(error);
+    throw invalidArgument(why, { reason: 'OPTION_INVALID', hint: 'mydockerd --help shows the options' });
+  }
+}
+
+function readFile(path: string): Settings {
+  let values: unknown;
+  try {
+    values = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    const why = (cause as NodeJS.ErrnoException).code ?? 'it is not JSON';
+    throw invalidArgument(`cannot read configuration ${path}: ${why}`, {
+      reason: 'CONFIG_FILE_INVALID',
+      cause,
+    });
+  }
+  if (typeof values !== 'object' || values === null || Array.isArray(values))
+    throw invalidArgument(`cannot read configuration ${path}: it is no JSON object`, {
+      reason: 'CONFIG_FILE_INVALID',
+    });
+  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, setting(path, key, value)]));
+}
+
+function setting(path: string, key: string, value: unknown): unknown {
+  const wrong = (why: string): Error =>
+    invalidArgument(`cannot read configuration ${path}: ${quoteId(key)} ${why}`, {
+      reason: 'CONFIG_FILE_INVALID',
+    });
+  switch (key) {
+    case 'root':
+    case 'state':
+    case 'cgroup-parent':
+      if (typeof value !== 'string') throw wrong('is no text');
+      return value;
+    case 'listen':
+      if (typeof value === 'string') return [value];
+      if (Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === 'string'))
+        return value;
+      throw wrong('is neither a text nor a list of texts');
+    case 'debug':
+      if (typeof value !== 'boolean') throw wrong('is neither true nor false');
+      return value;
+    default:
+      throw wrong('is no setting');
+  }
+}
+
+function absolute(option: string, path: string): string {
+  if (!isAbsolute(path) || path.includes('\0'))
+    throw invalidArgument(`invalid --${option} ${quoteId(path)}: it is not an absolute path`, {
+      reason: 'OPTION_INVALID',
+    });
+  return normalize(path).replace(/(?<=.)\/+$/, '');
+}

@@ -1,0 +1,95 @@
+/** mydocker.v1.ContainersService: decode, one operation, encode. */
+import {
+  type ContainersServiceDefinition,
+  type ExplainContainerRequest,
+  type ExplainContainerResponse,
+  PlanSectionKind,
+} from '../../proto/gen/mydocker/v1/containers.ts';
+import { invalidArgument, unimplemented } from '../model/error.ts';
+import { createContainer, planContainer } from '../ops/create-container.ts';
+import type { Engine } from '../ops/engine.ts';
+import { explainLaunch } from '../ops/explain-launch.ts';
+import { getContainer } from '../ops/get-container.ts';
+import { listContainers } from '../ops/list-containers.ts';
+import { removeContainer } from '../ops/remove-container.ts';
+import { renameContainer } from '../ops/rename-container.ts';
+import { versions } from '../ops/system-info.ts';
+import { decodeConfig } from './decode-config.ts';
+import { decodeContainerFilter } from './decode-filter.ts';
+import { encodeContainer, encodeSummary, summarySize } from './encode-container.ts';
+import { encodeExit } from './encode-run.ts';
+import type { Implementation } from './handlers.ts';
+import { refuseRest } from './refuse-rest.ts';
+import { pages } from './streams.ts';
+
+export function containersService(engine: Engine): Implementation<typeof ContainersServiceDefinition> {
+  return {
+    createContainer: async ({ name, config }) => {
+      const { record, warnings } = await createContainer(engine, { name, options: decodeConfig(config) });
+      return { id: record.id, name: record.name, rev: record.rev, warnings };
+    },
+    getContainer: ({ container, size }) => {
+      refuseRest('', { size });
+      return { container: encodeContainer(getContainer(engine, container)) };
+    },
+    *listContainers(request) {
+      const filter = decodeContainerFilter(request);
+      const found = filter === undefined ? [] : listContainers(engine, filter);
+      for (const containers of pages(found.map(encodeSummary), summarySize)) yield { containers };
+    },
+    removeContainer: async ({ container, force, expectedRev }, { signal }) => {
+      const { id, exit } = await removeContainer(engine, { container, force, expectedRev, abort: signal });
+      return { id, exit: exit === undefined ? undefined : encodeExit(exit.runId, exit.exit) };
+    },
+    renameContainer: async ({ container, newName, expectedRev }) => {
+      const { id, rev } = await renameContainer(engine, { container, newName, expectedRev });
+      return { id, rev };
+    },
+    explainContainer: (request) => explain(engine, request),
+  };
+}
+
+const SECTION = {
+  'parent-before': PlanSectionKind.PARENT_BEFORE,
+  'parent-after': PlanSectionKind.PARENT_AFTER,
+  child: PlanSectionKind.CHILD,
+  'after-exit': PlanSectionKind.AFTER_EXIT,
+} as const;
+
+function explain(engine: Engine, { subject, showValues }: ExplainContainerRequest): ExplainContainerResponse {
+  if (subject === undefined)
+    throw invalidArgument('cannot explain: no subject was given', { reason: 'SUBJECT_MISSING' });
+  const { sections } = explainLaunch(engine, subjectOf(engine, subject), showValues);
+  return {
+    sections: sections.map(({ name, steps }) => ({
+      kind: SECTION[name],
+      operations: steps.map(({ index, name, about, detail }) => ({
+        index,
+        name,
+        text: detail,
+        arguments: {},
+        why: about,
+      })),
+    })),
+    ociSpecJson: '',
+    formatVersion: versions(engine).planFormat,
+    sizeBytes: 0,
+    serverSteps: [],
+  };
+}
+
+type Subject = NonNullable<ExplainContainerRequest['subject']>;
+
+function subjectOf(engine: Engine, subject: Subject): Parameters<typeof explainLaunch>[1] {
+  switch (subject.$case) {
+    case 'container':
+      return { container: subject.value };
+    case 'create':
+      return planContainer(engine, decodeConfig(subject.value.config));
+    case 'exec':
+      throw unimplemented('cannot explain an exec: this version of the server lacks it', {
+        reason: 'OPTION_UNIMPLEMENTED',
+        metadata: { field: 'exec' },
+      });
+  }
+}

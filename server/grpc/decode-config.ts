@@ -1,0 +1,143 @@
+/**
+ * A container's configuration from the wire. What this version cannot do is refused by name: an option that
+ * is ignored is worse than one that is missing.
+ */
+import {
+  type ContainerConfig,
+  type Mount,
+  MountPropagation,
+  type NamespaceConfig,
+  NamespaceMode,
+  type NetworkConfig,
+  NetworkMode,
+  RestartMode,
+} from '../../proto/gen/mydocker/v1/config.ts';
+import type { Resources as WireResources } from '../../proto/gen/mydocker/v1/resources.ts';
+import type { BindMount, NetworkMode as Network, Resources } from '../model/container.ts';
+import { invalidArgument, type MydockerError, unimplemented } from '../model/error.ts';
+import type { ContainerOptions } from '../ops/container-options.ts';
+import { refuseRest } from './refuse-rest.ts';
+
+/**
+ * @throws MydockerError `invalid-argument` for what only the server sets or what cannot be, `unimplemented`
+ * for what this version lacks.
+ */
+export function decodeConfig(config: ContainerConfig | undefined): ContainerOptions {
+  if (config?.rootfs === undefined)
+    throw invalidArgument('cannot create container: neither an image nor a rootfs directory was given', {
+      reason: 'ROOTFS_MISSING',
+      hint: 'set config.image',
+    });
+  const { rootfs, imageId, args, entrypoint, command, env, workingDir, user, hostname, ...others } = config;
+  const { terminal, openStdin, stdinOnce, mounts, readOnlyRootfs, network, resources, ...more } = others;
+  const { stopSignal, stopTimeoutMs, autoRemove, labels, ...rest } = more;
+  if (imageId !== '' || args.length > 0) throw serverSets(imageId === '' ? 'args' : 'image_id');
+  refuseRest('config', withoutDefaults(rest));
+  return {
+    rootfs:
+      rootfs.$case === 'image'
+        ? { kind: 'image', reference: rootfs.value }
+        : { kind: 'directory', path: rootfs.value },
+    ...(entrypoint === undefined ? {} : { entrypoint: entrypoint.values }),
+    ...(command === undefined ? {} : { command: command.values }),
+    ...(workingDir === undefined ? {} : { workingDir }),
+    ...(user === undefined ? {} : { user }),
+    ...(stopTimeoutMs === undefined ? {} : { stopTimeoutMs }),
+    ...{ env, hostname, terminal, openStdin, stdinOnce, readOnlyRootfs, stopSignal, autoRemove, labels },
+    mounts: mounts.map(decodeMount),
+    network: decodeNetwork(network),
+    resources: decodeResources(resources),
+  };
+}
+
+type Rest = Pick<ContainerConfig, 'restartPolicy' | 'namespaces' | 'healthCheck' | 'storageDriver'>;
+
+/** Some ways to say what is so anyway. */
+function withoutDefaults<T extends Rest>(rest: T): object {
+  const { restartPolicy, namespaces, healthCheck, storageDriver, ...others } = rest;
+  return {
+    ...others,
+    ...(restartPolicy?.mode === RestartMode.NEVER ? {} : { restartPolicy }),
+    namespaces: Object.fromEntries(Object.entries(namespaces ?? {}).filter(isOtherNamespace)),
+    ...(healthCheck?.disabled === true ? {} : { healthCheck }),
+    ...(storageDriver === 'overlay' ? {} : { storageDriver }),
+  };
+}
+
+function isOtherNamespace([name, source]: [string, NamespaceConfig[keyof NamespaceConfig]]): boolean {
+  const usual = name === 'user' ? NamespaceMode.HOST : NamespaceMode.PRIVATE;
+  return !(source !== undefined && 'mode' in source && source.mode === usual);
+}
+
+function decodeMount({ destination, readOnly, source }: Mount): BindMount {
+  if (source === undefined)
+    throw invalidArgument(`invalid mount ${destination}: it has no source`, {
+      reason: 'MOUNT_SOURCE_MISSING',
+    });
+  if (source.$case !== 'bind')
+    throw lacking(
+      `config.mounts.${source.$case}`,
+      source.$case === 'volume'
+        ? 'named volumes are not there yet; mount a directory of the host'
+        : 'mount a directory of the host',
+    );
+  const { source: path, propagation, ...rest } = source.value;
+  refuseRest('config.mounts.bind', {
+    ...rest,
+    ...(propagation === MountPropagation.RPRIVATE ? {} : { propagation }),
+  });
+  return { source: path, destination, readOnly };
+}
+
+function decodeNetwork(network: NetworkConfig | undefined): Network {
+  if (network === undefined) return 'none';
+  const { mode, attachments, ...rest } = network;
+  refuseRest('config.network', rest);
+  const hint = 'networks are not there yet; use the mode NONE or HOST';
+  if (attachments.length > 0) throw lacking('config.network.attachments', hint);
+  switch (mode) {
+    // The default network of this version is none.
+    case NetworkMode.UNSPECIFIED:
+    case NetworkMode.NONE:
+      return 'none';
+    case NetworkMode.HOST:
+      return 'host';
+    case NetworkMode.CONTAINER:
+    case NetworkMode.NETWORKS:
+      throw lacking('config.network.mode', hint);
+  }
+}
+
+/** -1 and an empty list lift a limit, which at a create is to have none. */
+function decodeResources(resources: WireResources | undefined): Resources {
+  if (resources === undefined) return {};
+  const { memoryLimitBytes, cpuShares, nanoCpus, cpusetCpus, pidsMax, ...rest } = resources;
+  refuseRest('config.resources', rest);
+  return {
+    ...(isLimit(memoryLimitBytes) ? { memoryLimitBytes } : {}),
+    ...(cpuShares === undefined ? {} : { cpuShares }),
+    ...(isLimit(nanoCpus) ? { nanoCpus } : {}),
+    ...(cpusetCpus === undefined || cpusetCpus === '' ? {} : { cpusetCpus }),
+    ...(isLimit(pidsMax) ? { pidsMax } : {}),
+  };
+}
+
+function isLimit(value: bigint | undefined): value is bigint {
+  return value !== undefined && value !== -1n;
+}
+
+function serverSets(field: string): MydockerError {
+  return invalidArgument(`invalid config.${field}: it is set by the server`, {
+    reason: 'FIELD_OF_SERVER',
+    hint: 'leave it out',
+    metadata: { field: `config.${field}` },
+  });
+}
+
+function lacking(field: string, hint: string): MydockerError {
+  return unimplemented(`cannot use ${field}: this version of the server lacks it`, {
+    reason: 'OPTION_UNIMPLEMENTED',
+    hint,
+    metadata: { field },
+  });
+}

@@ -1,0 +1,38 @@
+/** Conditions of lists from the wire. */
+import type { ListContainersRequest } from '../../proto/gen/mydocker/v1/containers.ts';
+import { HealthStatus, type LabelFilter, TaskStatus } from '../../proto/gen/mydocker/v1/types.ts';
+import type { TaskStatus as Status } from '../model/container.ts';
+import type { ContainerFilter, LabelCondition } from '../ops/list-containers.ts';
+import { decodeStatus } from './encode-run.ts';
+import { refuseRest } from './refuse-rest.ts';
+
+/**
+ * @returns undefined where no container can meet the conditions.
+ * @throws MydockerError `unimplemented` for sizes.
+ */
+export function decodeContainerFilter(request: ListContainersRequest): ContainerFilter | undefined {
+  const { size, runningOnly, idPrefixes, names, images, networks, volumes, exitStatuses, limit } = request;
+  refuseRest('', { size });
+  const statuses = decodeStatuses(request.statuses);
+  const healthy = request.healths.length === 0 || request.healths.includes(HealthStatus.UNSPECIFIED);
+  // No container of this version is checked or publishes a port.
+  if (statuses === undefined || !healthy || request.publishedPorts.length > 0) return undefined;
+  return {
+    ...{ statuses, runningOnly, idPrefixes, names, images, networks, volumes, exitStatuses, limit },
+    labels: decodeLabels(request.labels),
+    before: request.beforeContainer,
+    since: request.sinceContainer,
+  };
+}
+
+export function decodeLabels(filters: readonly LabelFilter[]): readonly LabelCondition[] {
+  return filters.map(({ key, value, absent }) =>
+    value === undefined ? { key, absent } : { key, value, absent },
+  );
+}
+
+function decodeStatuses(statuses: readonly TaskStatus[]): readonly Status[] | undefined {
+  if (statuses.length === 0 || statuses.includes(TaskStatus.UNSPECIFIED)) return [];
+  const known = statuses.map(decodeStatus).filter((status) => status !== undefined);
+  return known.length === 0 ? undefined : known;
+}

@@ -1,0 +1,56 @@
+/** A container's configuration on the wire: what a create could be given to make another one like it. */
+import {
+  ContainerConfig as Codec,
+  NetworkMode,
+  type ContainerConfig as WireConfig,
+} from '../../proto/gen/mydocker/v1/config.ts';
+import type { ContainerConfig, Resources } from '../model/container.ts';
+import { signalName } from '../model/signal.ts';
+
+const NETWORK = { none: NetworkMode.NONE, host: NetworkMode.HOST } as const;
+
+export function encodeConfig(config: ContainerConfig): WireConfig {
+  const { rootfs, resources } = config;
+  return Codec.fromPartial({
+    rootfs:
+      rootfs.kind === 'image'
+        ? { $case: 'image', value: rootfs.reference }
+        : { $case: 'rootfsDir', value: rootfs.path },
+    imageId: rootfs.kind === 'image' ? rootfs.imageId : '',
+    // Where the one ends and the other begins is not kept; joined they are the same arguments.
+    entrypoint: { values: [] },
+    command: { values: config.args },
+    args: config.args,
+    env: config.env,
+    workingDir: config.workingDir,
+    user: config.user,
+    hostname: config.hostname,
+    terminal: config.terminal,
+    openStdin: config.openStdin,
+    stdinOnce: config.stdinOnce === true,
+    mounts: config.mounts.map(({ source, destination, readOnly }) => ({
+      destination,
+      readOnly,
+      source: { $case: 'bind', value: { source } },
+    })),
+    readOnlyRootfs: config.readOnlyRootfs,
+    network: { mode: NETWORK[config.network] },
+    resources: encodeResources(resources),
+    stopSignal: signalName(config.stopSignal),
+    stopTimeoutMs: config.stopTimeoutMs,
+    autoRemove: config.autoRemove,
+    labels: config.labels,
+    storageDriver: rootfs.kind === 'image' ? 'overlay' : '',
+  });
+}
+
+function encodeResources(resources: Resources): Parameters<typeof Codec.fromPartial>[0]['resources'] {
+  const { memoryLimitBytes, cpuShares, nanoCpus, cpusetCpus, pidsMax } = resources;
+  return {
+    memoryLimitBytes: memoryLimitBytes,
+    cpuShares: cpuShares,
+    nanoCpus: nanoCpus,
+    cpusetCpus: cpusetCpus,
+    pidsMax: pidsMax,
+  };
+}

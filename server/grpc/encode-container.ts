@@ -1,0 +1,66 @@
+/** Containers on the wire: in full, and as lists show them. */
+import type { Container, ContainerSummary } from '../../proto/gen/mydocker/v1/containers.ts';
+import { HealthStatus } from '../../proto/gen/mydocker/v1/types.ts';
+import type { ContainerRecord } from '../model/container.ts';
+import { isAlive } from '../model/task-state.ts';
+import type { ContainerDetails } from '../ops/get-container.ts';
+import { encodeConfig } from './encode-config.ts';
+import { encodeLastExit, encodeRun, encodeStatus, startedAt } from './encode-run.ts';
+import { toTimestamp } from './timestamp.ts';
+
+export function encodeContainer({ record, files, shimPid }: ContainerDetails): Container {
+  return {
+    id: record.id,
+    rev: record.rev,
+    name: record.name,
+    config: encodeConfig(record.config),
+    status: encodeStatus(record),
+    createdAt: toTimestamp(record.createdAt),
+    updatedAt: toTimestamp(record.updatedAt),
+    run: encodeRun(record, shimPid),
+    exit: encodeLastExit(record),
+    endpoints: [],
+    ports: [],
+    health: undefined,
+    restartCount: 0,
+    paths: files,
+    size: undefined,
+  };
+}
+
+export function encodeSummary(record: ContainerRecord): ContainerSummary {
+  const { config, run, status } = record;
+  const { rootfs } = config;
+  return {
+    id: record.id,
+    rev: record.rev,
+    name: record.name,
+    image: rootfs.kind === 'image' ? rootfs.reference : rootfs.path,
+    imageId: rootfs.kind === 'image' ? rootfs.imageId : '',
+    status: encodeStatus(record),
+    driver: rootfs.kind === 'image' ? 'overlay' : '',
+    pid: isAlive(status) && run !== undefined ? run.pid : 0,
+    args: config.args,
+    ips: [],
+    ports: [],
+    createdAt: toTimestamp(record.createdAt),
+    startedAt: run === undefined ? undefined : startedAt(record, run),
+    exit: encodeLastExit(record),
+    runId: run?.runId ?? '',
+    labels: config.labels,
+    health: HealthStatus.UNSPECIFIED,
+    notResponding: false,
+    networks: [config.network],
+    mounts: config.mounts.map(({ destination }) => destination),
+    size: undefined,
+  };
+}
+
+/** Rough size of a summary in bytes; all but a few lists and texts is small. */
+export function summarySize({ args, labels, mounts, image }: ContainerSummary): number {
+  let chars = 512 + image.length;
+  for (const text of args) chars += text.length + 4;
+  for (const text of mounts) chars += text.length + 4;
+  for (const key in labels) chars += key.length + (labels[key]?.length ?? 0) + 8;
+  return chars;
+}

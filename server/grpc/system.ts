@@ -1,0 +1,95 @@
+/** mydocker.v1.SystemService: decode, one operation, encode. */
+import {
+  CgroupLayout,
+  type GetInfoResponse,
+  type SystemServiceDefinition,
+} from '../../proto/gen/mydocker/v1/system.ts';
+import type { Platform } from '../../proto/gen/mydocker/v1/types.ts';
+import { invalidArgument } from '../model/error.ts';
+import type { Engine } from '../ops/engine.ts';
+import { systemInfo, versions } from '../ops/system-info.ts';
+import type { Implementation } from './handlers.ts';
+import { toTimestamp } from './timestamp.ts';
+
+/** How this server was started, as far as it is told. */
+export interface ServerFacts {
+  /** ns since epoch. */
+  readonly startedAt: bigint;
+  /** `unix:///run/mydocker/mydocker.sock`. */
+  readonly listen: readonly string[];
+  readonly debug: boolean;
+}
+
+const MAX_PAYLOAD_BYTES = 1024;
+
+const LAYOUT = { v1: CgroupLayout.V1, hybrid: CgroupLayout.HYBRID, v2: CgroupLayout.V2 } as const;
+
+export function systemService(
+  engine: Engine,
+  facts: ServerFacts,
+): Implementation<typeof SystemServiceDefinition> {
+  return {
+    ping: ({ payload }) => {
+      if (payload.length > MAX_PAYLOAD_BYTES)
+        throw invalidArgument(`cannot ping: the payload is larger than ${MAX_PAYLOAD_BYTES} bytes`);
+      return { payload };
+    },
+    getVersion: () => {
+      const { version, node, planFormat, store, kernel, architecture } = versions(engine);
+      return {
+        ...{ version, apiVersion: 'v1', gitCommit: '', builtAt: undefined, nodeVersion: node },
+        // Both are built from one tree.
+        shimVersion: version,
+        planFormatVersion: planFormat,
+        storeVersion: store,
+        kernelVersion: kernel,
+        platform: platform(architecture),
+      };
+    },
+    getInfo: () => encodeInfo(engine, facts),
+  };
+}
+
+function encodeInfo(engine: Engine, { startedAt, listen, debug }: ServerFacts): GetInfoResponse {
+  const info = systemInfo(engine);
+  const { events } = engine.store;
+  return {
+    server: {
+      ...{ version: engine.config.version, instance: engine.instance, pid: process.pid, debug },
+      startedAt: toTimestamp(startedAt),
+      rootDir: engine.paths.root,
+      stateDir: engine.paths.state,
+      listenAddresses: listen,
+      cgroupParent: engine.cgroups.parent,
+      cgroupDriver: 'cgroupfs',
+      storageDriver: 'overlay',
+      backingFilesystem: info.backingFilesystem,
+      defaultNetwork: 'none',
+      subnetPools: [],
+      lastEventSeq: events.lastSeq,
+      oldestEventSeq: events.firstSeq,
+    },
+    host: {
+      hostname: info.hostname,
+      osName: info.osName,
+      kernelVersion: info.kernel,
+      platform: platform(info.architecture),
+      cpuCount: info.cpuCount,
+      memoryBytes: info.memoryBytes,
+      cgroupLayout: LAYOUT[engine.cgroups.layout.kind],
+      cgroupControllers: info.cgroupControllers,
+      securityModules: info.securityModules,
+      bootId: engine.bootId,
+    },
+    counts: {
+      ...{ containers: info.containers, containersRunning: info.containersRunning, containersPaused: 0 },
+      ...{ containersStopped: info.containersStopped, images: info.images, networks: 0, volumes: 0 },
+    },
+    features: [],
+    warnings: info.warnings,
+  };
+}
+
+function platform(architecture: string): Platform {
+  return { os: 'linux', architecture, variant: '' };
+}

@@ -1,0 +1,158 @@
+/**
+ * mydockerd: builds everything, in the order in which one needs the other, and takes it down the other way
+ * round. The only place that knows all the parts; it decides nothing.
+ */
+import { readFileSync } from 'node:fs';
+import { loadDeviceProgram } from '../native/bpf.ts';
+import { DEFAULT_DEVICE_RULES, deviceProgram } from './cgroup/devices.ts';
+import { readCgroupLayout } from './cgroup/layout.ts';
+import { prepareCgroupParent, removeCgroupParent } from './cgroup/parent.ts';
+import { HELP, parseInvocation, type ServerConfig } from './config.ts';
+import { configureFailpoints } from './failpoint.ts';
+import { type Api, createApi } from './grpc/server.ts';
+import { createBlobStore } from './image/blob-store.ts';
+import { createLayerStore } from './image/layer-store.ts';
+import { WORKER_FD } from './image/worker-protocol.ts';
+import { createLog } from './log.ts';
+import { toMydockerError } from './model/error.ts';
+import type { Logger } from './model/logger.ts';
+import { nowNs } from './model/time.ts';
+import { type Engine, shimsFolder } from './ops/engine.ts';
+import { workerLauncher } from './ops/launch-worker.ts';
+import { ObjectQueues } from './ops/object-queues.ts';
+import { highestSerial, type Prepared, prepareFolders, readRecoverable } from './ops/prepare-folders.ts';
+import { recover } from './ops/recover.ts';
+import { sweepContainers } from './ops/sweep-containers.ts';
+import { sweepImages } from './ops/sweep-images.ts';
+import { ensureInitLayer } from './snapshot/init-layer.ts';
+import { overlaySnapshotter } from './snapshot/overlay.ts';
+import { readHostFacts } from './spec/defaults.ts';
+import { openStore } from './store/open.ts';
+import type { Store } from './store/store.ts';
+import { Runs } from './task/runs.ts';
+import { Zygote } from './task/zygote.ts';
+
+const PROJECT = new URL('../', import.meta.url).pathname;
+const RUN_ID_CHARS = 16;
+/** A container's log: ten files of 100 MiB, then the oldest goes. */
+const LOG_MAX_FILES = 9;
+const LOG_MAX_BYTES = 100n << 20n;
+
+function version(): string {
+  const { version } = JSON.parse(readFileSync(`${PROJECT}package.json`, 'utf8')) as { version: string };
+  return version;
+}
+
+function buildEngine(config: ServerConfig, prepared: Prepared, store: Store, log: Logger): Engine {
+  const { paths, instance } = prepared;
+  const layout = readCgroupLayout();
+  const parent = config.cgroupParent ?? `/mydocker-${instance}`;
+  let isPrepared = false;
+  const prepare = (): void => {
+    if (!isPrepared) prepareCgroupParent(layout, parent);
+    isPrepared = true;
+  };
+  const cgroups = { layout, parent, prepare };
+  const zygote = new Zygote({
+    program: process.env['MYDOCKER_SHIM'] ?? `${PROJECT}build/mydocker-shim`,
+    title: `mydocker-zygote ${paths.state}`,
+    titleLength: `mydocker-shim ${shimsFolder(paths)}/`.length + RUN_ID_CHARS,
+  });
+  const program =
+    layout.kind === 'v2' ? { deviceProgram: loadDeviceProgram(deviceProgram(DEFAULT_DEVICE_RULES)) } : {};
+  const launch = workerLauncher({ cgroups, paths, zygote, ...program }, WORKER_FD.directory);
+  return {
+    config: { version: version(), logMaxFiles: LOG_MAX_FILES, logMaxBytes: LOG_MAX_BYTES },
+    ...{ paths, instance, log, store, zygote, cgroups, ...program },
+    snapshotter: overlaySnapshotter(paths.root),
+    layers: createLayerStore(paths.root, launch, log),
+    blobs: createBlobStore(paths.root),
+    runs: new Runs(),
+    queues: new ObjectQueues(),
+    host: readHostFacts(),
+    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+  };
+}
+
+/** Everything up to the moment when clients are served. */
+async function start(config: ServerConfig, log: Logger): Promise<{ engine: Engine; api: Api }> {
+  const startedAt = nowNs();
+  const prepared = prepareFolders(config);
+  const { root } = prepared.paths;
+  // Its lock is what keeps a second server away, so that nothing is touched before it is held.
+  const store = await openStore({
+    root,
+    recoverable: () => readRecoverable(root),
+    highestSerial: highestSerial(root),
+    log,
+  });
+  try {
+    const engine = buildEngine(config, prepared, store, log);
+    await engine.layers.prepare();
+    ensureInitLayer(root);
+    await recover(engine);
+    await sweepContainers(engine);
+    await sweepImages(engine);
+    const { listen, debug } = config;
+    const api = createApi(engine, { startedAt, listen, debug }, log);
+    for (const address of listen) await api.listen(address, prepared.socketGid);
+    await store.events.append({ type: 'system.start', kind: 'system', id: '' }, { sync: false });
+    return { engine, api };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}
+
+/** Containers run on: their shims are nobody's children. */
+async function stop({ engine, api }: { engine: Engine; api: Api }): Promise<void> {
+  await api.stop();
+  await engine.store.events.append({ type: 'system.stop', kind: 'system', id: '' }, { sync: false });
+  engine.zygote.close();
+  await engine.store.close();
+  removeCgroupParent(engine.cgroups.layout, engine.cgroups.parent);
+}
+
+async function serve(config: ServerConfig): Promise<void> {
+  const log = createLog({ debug: config.debug });
+  // A promise that nobody waited for is a bug to be logged; the containers' server goes on.
+  process.on('unhandledRejection', (err) =>
+    log.error({ err }, 'a promise was rejected and nobody handled it'),
+  );
+  const server = await start(config, log);
+  let stopping = false;
+  const end = (signal: string): void => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, 'stopping');
+    stop(server).then(
+      () => process.exit(0),
+      (err: unknown) => {
+        log.error({ err }, 'cannot stop in good order');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
+  const { paths, instance } = server.engine;
+  log.info({ listen: config.listen, ...paths, instance, version: server.engine.config.version }, 'listening');
+}
+
+async function main(): Promise<void> {
+  configureFailpoints(process.env['MYDOCKER_FAILPOINTS']);
+  const invocation = parseInvocation(process.argv.slice(2));
+  if (invocation.kind === 'serve') await serve(invocation.config);
+  else process.stdout.write(invocation.kind === 'help' ? HELP : `mydockerd ${version()}\n`);
+}
+
+try {
+  await main();
+} catch (thrown) {
+  const error = toMydockerError(thrown);
+  // An unknown error has its words in its cause only; here they go to the one who started the server.
+  const why = error.code === 'internal' && error.cause instanceof Error ? `: ${error.cause.stack}` : '';
+  process.stderr.write(`mydockerd: ${error.message}${why}\n`);
+  if (error.hint !== undefined) process.stderr.write(`  hint: ${error.hint}\n`);
+  process.exit(1);
+}
