@@ -113,7 +113,7 @@ describe('a command', () => {
 
   test('that hangs is ended and told with its output', async () => {
     const hang = run('sh', ['-c', 'echo so far; sleep 1000'], { timeoutMs: 300 });
-    await assert.rejects(hang, /not done after 300 ms\nstdout: so far/);
+    await assert.rejects(hang, /not done after \d+ ms\nstdout: so far/);
   });
 });
 

@@ -1,0 +1,17 @@
+#!/bin/sh
+# `npm run test:vm`: the tests that depend on the layout of control groups or on the kernel, on cgroup v2 under
+# Debian's kernel in a virtual machine. Emulated, so it takes long and is no part of `npm test`.
+#
+#   npm run test:vm                                    all test files that say `@vm` in their first comment
+#   npm run test:vm -- test/integration/run.test.ts    these
+set -eu
+cd "$(dirname "$0")/.."
+sh scripts/setup.sh test
+sh scripts/build-c-test.sh
+# Made here: the machine has no network.
+sh scripts/node.sh test/fixtures/images.ts >/dev/null
+if [ $# -eq 0 ]; then
+  # shellcheck disable=SC2046
+  set -- test/harness $(grep -l '@vm' test/integration/*.test.ts)
+fi
+exec sh scripts/vm.sh sh scripts/node.sh test/run.ts "$@"
