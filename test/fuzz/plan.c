@@ -1,7 +1,8 @@
 /*
- * libFuzzer around the reader of launch plans: it stands between a file and the kernel, as root, so no bytes
- * may make it read outside them, and what it accepts must be safe to walk from end to end.
- * Built and run by scripts/fuzz.sh.
+ * libFuzzer around the reader of launch plans: it stands between a file and the
+ * kernel, as root, so no bytes may make it read outside them, and what it
+ * accepts must be safe to walk from end to end. Built and run by
+ * scripts/fuzz.sh.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,17 +15,22 @@ static volatile size_t walked;
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-  /* a copy of exactly this size, so that one byte too many is seen; aligned, as a mapped plan is */
+  /* a copy of exactly this size, so that one byte too many is seen; aligned, as
+   * a mapped plan is */
   uint8_t *bytes = malloc(size);
-  if (bytes == NULL) return 0;
+  if (bytes == NULL)
+    return 0;
   memcpy(bytes, data, size);
   struct plan plan;
   if (plan_parse(bytes, size, &plan) == 0) {
     for (uint32_t i = 0; i < plan.header->op_count; i++) {
       const struct op *op = &plan.ops[i];
-      for (uint32_t j = 0; j < op->s1_len; j++) walked += bytes[op->s1 + j];
-      for (uint32_t j = 0; j < op->s2_len; j++) walked += bytes[op->s2 + j];
-      for (uint32_t j = 0; j < op->s3_len; j++) walked += bytes[op->s3 + j];
+      for (uint32_t j = 0; j < op->s1_len; j++)
+        walked += bytes[op->s1 + j];
+      for (uint32_t j = 0; j < op->s2_len; j++)
+        walked += bytes[op->s2 + j];
+      for (uint32_t j = 0; j < op->s3_len; j++)
+        walked += bytes[op->s3 + j];
     }
   }
   free(bytes);
