@@ -165,9 +165,12 @@ void attach_output(bool is_stderr, const char *bytes, size_t length,
       send_frame(&clients[i], &frame, bytes);
 }
 
+/* Whether a client has yet to take something. Without a log one that has not
+ * greeted counts: what comes before its greeting would be lost to it. */
 bool attach_pending(void) {
   for (int i = 0; i < client_count; i++)
-    if (clients[i].fd >= 0 && clients[i].pending_at < clients[i].pending_end)
+    if (clients[i].fd >= 0 && (clients[i].pending_at < clients[i].pending_end ||
+                               (backpressure && !clients[i].greeted)))
       return true;
   return false;
 }

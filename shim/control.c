@@ -11,8 +11,8 @@
 
 void say(const struct holder *self, const struct message *message) {
   for (int i = 0; i < CONTROLS_MAX; i++)
-    if (self->controls[i] >= 0)
-      (void)send_message(self->controls[i], message);
+    if (self->controls[i].fd >= 0)
+      (void)send_message(self->controls[i].fd, message);
 }
 
 struct message created_message(const struct holder *self) {
@@ -71,24 +71,32 @@ static void close_control(struct holder *self, int i) {
   if (i == 0 && !self->run->committed)
     (void)kill(self->run->child, SIGKILL);
   else
-    (void)close(self->controls[i]);
-  self->controls[i] = -1;
+    (void)close(self->controls[i].fd);
+  self->controls[i].fd = -1;
 }
 
+/* Whoever sends half a message and waits holds up nobody but himself. */
 void read_control(struct holder *self, int i) {
-  struct message message;
-  ssize_t got = recv(self->controls[i], &message, sizeof message, MSG_WAITALL);
-  if (got != (ssize_t)sizeof message || message.version != WIRE_VERSION) {
+  struct control *control = &self->controls[i];
+  struct message *message = &control->message;
+  ssize_t got = recv(control->fd, (char *)message + control->have,
+                     sizeof *message - control->have, MSG_DONTWAIT);
+  if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    return;
+  control->have += got > 0 ? (size_t)got : 0;
+  if (got > 0 && control->have < sizeof *message)
+    return;
+  control->have = 0;
+  if (got <= 0 || message->version != WIRE_VERSION) {
     close_control(self, i);
     return;
   }
-  int result = obey(self, &message);
   struct message reply = {.type = MSG_REPLY,
                           .version = WIRE_VERSION,
-                          .seq = message.seq,
-                          .a = -result};
-  if (message.type != MSG_COMMIT)
-    (void)send_message(self->controls[i], &reply);
+                          .seq = message->seq,
+                          .a = -obey(self, message)};
+  if (message->type != MSG_COMMIT)
+    (void)send_message(control->fd, &reply);
 }
 
 void accept_control(struct holder *self) {
@@ -96,18 +104,18 @@ void accept_control(struct holder *self) {
   struct ucred peer = {.uid = (uid_t)-1};
   socklen_t size = sizeof peer;
   int i = 1;
-  while (i < CONTROLS_MAX && self->controls[i] >= 0)
+  while (i < CONTROLS_MAX && self->controls[i].fd >= 0)
     i++;
   if (fd < 0)
     return;
   (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
   struct message message = created_message(self);
   if (peer.uid != geteuid() || i == CONTROLS_MAX ||
-      send_message(fd, &message) < 0) {
+      (self->created && send_message(fd, &message) < 0)) {
     (void)close(fd);
     return;
   }
-  self->controls[i] = fd;
+  self->controls[i] = (struct control){.fd = fd};
   message.type = MSG_STARTED;
   if (self->started)
     (void)send_message(fd, &message);

@@ -119,7 +119,7 @@ static void run_loop_once(bool ending, int timeout) {
       (struct pollfd){.fd = hold_back ? -1 : self.out[1], .events = POLLIN};
   for (int i = 0; i < CONTROLS_MAX; i++)
     polled[AT_CONTROLS + i] =
-        (struct pollfd){.fd = self.controls[i], .events = POLLIN};
+        (struct pollfd){.fd = self.controls[i].fd, .events = POLLIN};
   struct pollfd *attached = polled + AT_CONTROLS + CONTROLS_MAX;
   nfds_t count =
       (nfds_t)(AT_CONTROLS + CONTROLS_MAX + attach_poll_set(attached));
@@ -133,11 +133,11 @@ static void run_loop_once(bool ending, int timeout) {
     if (self.started && !before)
       say(&self, &message);
   }
+  attach_handle(attached);
   if (polled[AT_STDOUT].revents != 0)
     (void)relay(0);
   if (polled[AT_STDERR].revents != 0)
     (void)relay(1);
-  attach_handle(attached);
   for (int i = 0; i < CONTROLS_MAX; i++)
     if (polled[AT_CONTROLS + i].revents != 0)
       read_control(&self, i);
@@ -207,11 +207,11 @@ static void finish(void) {
                                .a = self.failure.section,
                                .b = (int)self.failure.index,
                                .x = (uint64_t)self.failure.error};
+  remove_names(); /* whoever is told may remove the folder */
   say(&self, &message);
   if (hold && (self.run->plan.header->flags & PLAN_BACKPRESSURE))
     drain();
   attach_end();
-  remove_names();
 }
 
 /* Everything that takes a name or a descriptor, while the child is still at
@@ -224,7 +224,7 @@ static int prepare(struct run *run) {
   self.run = run;
   self.control = self.attach = -1;
   for (int i = 0; i < CONTROLS_MAX; i++)
-    self.controls[i] = i == 0 ? run->launch : -1;
+    self.controls[i] = (struct control){.fd = i == 0 ? run->launch : -1};
   self.out[0] = fd_of(header->stdout_slot);
   self.out[1] = fd_of(header->stderr_slot);
   self.signal_fd = signalfd(-1, &child, SFD_CLOEXEC);
@@ -246,6 +246,17 @@ static int prepare(struct run *run) {
   return self.attach < 0 ? self.attach : log_open(header);
 }
 
+/* A process that waits at a gate or is born again inside says itself when it
+ * exists. */
+static bool tells_itself(const struct plan *plan) {
+  const struct plan_header *header = plan->header;
+  for (uint32_t i = header->section_end[PARENT_AFTER];
+       i < header->section_end[CHILD]; i++)
+    if (plan->ops[i].code == OP_GATE || plan->ops[i].code == OP_RESPAWN)
+      return true;
+  return false;
+}
+
 int hold(struct run *run) {
   int result = prepare(run);
   if (result < 0) {
@@ -255,7 +266,7 @@ int hold(struct run *run) {
     (void)waitpid(run->child, &self.status, 0);
     self.ended = true;
   }
-  if (run->plan.header->gate_slot == SLOT_NONE)
+  if (!tells_itself(&run->plan))
     created();
   while (!self.ended)
     run_loop_once(false, -1);

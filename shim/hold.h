@@ -5,12 +5,19 @@
 
 enum { CONTROLS_MAX = 8 };
 
+/* A connection of the server, and what came of its present message. */
+struct control {
+  int fd;
+  size_t have;
+  struct message message;
+};
+
 struct holder {
   struct run *run;
   int signal_fd, control, attach;
   int out[2]; /* stdout or the pty's master, stderr; -1 when everybody has
                  closed it */
-  int controls[CONTROLS_MAX]; /* [0]: the launch connection */
+  struct control controls[CONTROLS_MAX]; /* [0]: the launch connection */
   bool created, started, ended;
   int status; /* of the ended process, as wait(2) has it */
   struct failure failure;

@@ -5,6 +5,7 @@
 
 #include "scope.h"
 
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
@@ -54,13 +55,15 @@ void after_exit(struct run *run, char **record_end, const char *record_limit) {
   }
 }
 
-/* Takes one message of the server. @returns 0, or -ECANCELED when it is gone or wants the process dead. */
+/* Takes one message of the server. @returns 0, -EPIPE when it is gone, or
+ * -ECANCELED when it wants the process dead. */
 static int take_message(struct run *run, struct message *message) {
   ssize_t got = recv(run->launch, message, sizeof *message, MSG_WAITALL);
   if (got != (ssize_t)sizeof *message)
-    return -ECANCELED;
+    return -EPIPE;
+  /* Nothing of the user's runs yet that could handle one. */
   if (message->type == MSG_SIGNAL)
-    return -ECANCELED; /* nothing of the user's runs yet that could handle one */
+    return -ECANCELED;
   if (message->type == MSG_COMMIT) {
     run->committed = true;
     run->start = run->start || message->a != 0;
@@ -71,22 +74,28 @@ static int take_message(struct run *run, struct message *message) {
 /* Waits for the child's next note while the server may still give the start up.
  */
 int await_note(struct run *run, uint32_t kind, struct note *note, int *fd) {
+  int server = run->launch;
   for (;;) {
     struct pollfd polled[2] = {{.fd = run->sync, .events = POLLIN},
-                               {.fd = run->launch, .events = POLLIN}};
+                               {.fd = server, .events = POLLIN}};
     if (poll(polled, 2, -1) < 0 && errno != EINTR)
       return -errno;
     struct message message;
-    if (polled[0].revents == 0 && polled[1].revents != 0 &&
-        take_message(run, &message) < 0)
-      return -ECANCELED;
-    if (polled[0].revents == 0)
+    if (polled[0].revents == 0) {
+      int taken = polled[1].revents == 0 ? 0 : take_message(run, &message);
+      if (taken == -ECANCELED || (taken < 0 && !run->committed))
+        return -ECANCELED;
+      if (taken < 0)
+        server = -1; /* it may be gone now: the next one will find this run */
       continue;
+    }
     int got = recv_note(run->sync, note, fd);
     if (got <= 0)
       return got < 0 ? got : -EPIPE;
     if (note->kind == kind)
       return 0;
+    if (note->kind == NOTE_FAIL)
+      run->told = *note;
     if (note->kind != NOTE_ASK)
       return note->kind == NOTE_FAIL ? -EREMOTEIO : -EPROTO;
     int answer = await_answer(run, note->value);
@@ -143,12 +152,14 @@ static int prepare_exec(struct run *run) {
 }
 
 static _Noreturn void run_child(struct run *run, int sync) {
-  /* The shim's end of the launch connection must close when the shim dies, so
-   * it is not kept here. */
+  /* The shim's ends of its connections must close when the shim dies, so they
+   * are not kept here. */
   (void)close(run->launch);
+  (void)close(run->sync);
   run->launch = -1;
   run->child = 0;
-  run->sync = sync;
+  /* Above the descriptors that the plan may connect (OP_DUP). */
+  run->sync = fcntl(sync, F_DUPFD_CLOEXEC, 10);
   run->private_fds = 3;
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
   (void)prctl(PR_SET_NAME, "mydocker:[init]");
@@ -178,14 +189,15 @@ static pid_t clone_child(const struct plan_header *header) {
 static struct failure give_up(struct run *run, struct failure failure) {
   struct note note;
   int fd;
-  if (failure.error == EREMOTEIO || failure.error == EPIPE) {
-    /* The child's own words are better than "the child failed". */
+  if (failure.error == EREMOTEIO || failure.error == EPIPE)
     failure = failed(FAILED_LAUNCH, LAUNCH_CHILD_GONE, failure.error);
-  }
   (void)kill(run->child, SIGKILL);
-  while (recv_note(run->sync, &note, &fd) > 0)
+  while (run->told.kind == 0 && recv_note(run->sync, &note, &fd) > 0)
     if (note.kind == NOTE_FAIL)
-      failure = failed(CHILD, note.index, note.value);
+      run->told = note;
+  /* The child's own words are better than "the child failed". */
+  if (run->told.kind == NOTE_FAIL)
+    failure = failed(CHILD, run->told.index, run->told.value);
   (void)waitpid(run->child, NULL, 0);
   run->child = 0;
   return failure;

@@ -70,9 +70,9 @@ static void rotate(void) {
   if (log_file.max_bytes == 0 || log_file.offset < log_file.max_bytes ||
       open_serial(log_file.serial + 1) < 0)
     return;
-  if (log_file.max_files == 0 || log_file.serial < log_file.max_files)
+  if (log_file.max_files == 0 || log_file.serial <= log_file.max_files)
     return;
-  log_name(name, log_file.serial - log_file.max_files);
+  log_name(name, log_file.serial - log_file.max_files - 1);
   (void)unlinkat(log_file.folder, name, 0);
 }
 

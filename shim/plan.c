@@ -113,7 +113,7 @@ static bool op_ok(const struct plan *plan, const struct op *op, uint8_t where) {
   if (op->code == OP_SECCOMP && (op->s1_len % 8 != 0 || op->s1_len / 8 > 4096))
     return false;
   if (op->code == OP_NETLINK &&
-      (op->s1_len < 16 || (op->a != SLOT_NONE && op->x + 4 > op->s1_len)))
+      (op->s1_len < 16 || (op->a != SLOT_NONE && op->x > op->s1_len - 4)))
     return false;
   return field_ok(plan, shape->s1, op->s1, op->s1_len, op->x) &&
          field_ok(plan, shape->s2, op->s2, op->s2_len, op->y) &&

@@ -78,7 +78,7 @@ _Static_assert(sizeof(struct plan_header) == 96, "wire format");
 enum op_code {
   OP_BARRIER = 1,  /* parent and child meet */
   OP_ASK,          /* the server is asked x and answers 0 or an errno */
-  OP_GATE,         /* wait for one byte in FIFO a */
+  OP_GATE,         /* close all slots, wait for one byte in FIFO a */
   OP_SEND_SLOT,    /* child: give slot a to the parent */
   OP_RECV_SLOT,    /* parent: take it */
   OP_OPEN,         /* a = open(s1, flags x, mode y) */

@@ -17,6 +17,7 @@ struct run {
   bool start;      /* the start gate may be opened */
   bool ready;      /* the child waits at the gate */
   int private_fds; /* child: lowest descriptor that must not survive exec */
+  struct note told; /* the child's NOTE_FAIL, once it has come */
   char **paths, **argv, **envp; /* of OP_EXEC, made before the clone */
 };
 
@@ -46,6 +47,7 @@ int step(struct run *run, const struct op *op);
 int step_mount(const struct plan *plan, const struct op *op);
 int step_process(struct run *run, const struct op *op);
 int open_in_root(int root, const char *path, uint64_t flags, uint64_t mode);
+int seclude(struct run *run, int *fd);
 
 /* launch.c */
 struct failure launch(struct run *run);

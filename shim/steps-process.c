@@ -97,17 +97,30 @@ static int netlink(const struct plan *plan, const struct op *op) {
 }
 
 /*
+ * Closes everything but what the program will have, the sync socket and *fd:
+ * whoever is privileged enough in the container to look into this process finds
+ * nothing of the host. No slot can be used afterwards.
+ */
+int seclude(struct run *run, int *fd) {
+  int next = run->private_fds;
+  if (run->sync != next && dup3(run->sync, next, O_CLOEXEC) < 0)
+    return -errno;
+  run->sync = next++;
+  if (fd != NULL && dup3(*fd, next, O_CLOEXEC) < 0)
+    return -errno;
+  if (fd != NULL)
+    *fd = next++;
+  return check(syscall(SYS_close_range, (unsigned)next, ~0U, 0U));
+}
+
+/*
  * The process that will exec is born only now, inside the pid namespace that
- * was joined and with its final credentials, as a child of the shim. It
- * inherits nothing but stdio and the sync socket: whoever is privileged enough
- * in the container to look into it finds nothing of the host.
+ * was joined and with its final credentials, as a child of the shim.
  */
 static int respawn(struct run *run) {
-  if (run->sync != 3 && dup3(run->sync, 3, O_CLOEXEC) < 0)
-    return -errno;
-  run->sync = 3;
-  if (syscall(SYS_close_range, 4U, ~0U, 0U) < 0)
-    return -errno;
+  int result = seclude(run, NULL);
+  if (result < 0)
+    return result;
   long pid = syscall(SYS_clone, CLONE_PARENT | SIGCHLD, 0, 0, 0, 0);
   if (pid < 0)
     return -errno;
@@ -121,9 +134,6 @@ static int respawn(struct run *run) {
 
 static int execute(const struct run *run) {
   int result = -ENOENT;
-  /* Set again: a change of identity clears it. */
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-    return -errno;
   if (syscall(SYS_close_range, (unsigned)run->private_fds, ~0U,
               CLOSE_RANGE_CLOEXEC) < 0)
     return -errno;
@@ -145,7 +155,10 @@ static int step_identity(const struct plan *plan, const struct op *op) {
   case OP_SETGID:
     return check(setresgid((gid_t)op->x, (gid_t)op->x, (gid_t)op->x));
   case OP_SETUID:
-    return check(setresuid((uid_t)op->x, (uid_t)op->x, (uid_t)op->x));
+    if (setresuid((uid_t)op->x, (uid_t)op->x, (uid_t)op->x) < 0)
+      return -errno;
+    /* Set again: a change of identity clears it. */
+    return check(prctl(PR_SET_PDEATHSIG, SIGKILL));
   case OP_BOUNDING:
     return drop_bounding(op->x);
   case OP_CAPSET:

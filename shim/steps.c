@@ -159,13 +159,17 @@ static int step_meeting(struct run *run, const struct op *op) {
   return send_note(run->sync, (struct note){.kind = NOTE_GO}, -1);
 }
 
-static int gate(const struct run *run, const struct op *op) {
+static int gate(struct run *run, const struct op *op) {
   char byte;
-  ssize_t got = send_note(run->sync, (struct note){.kind = NOTE_READY}, -1);
-  if (got < 0)
-    return (int)got;
+  int fifo = fd_of(op->a);
+  int result = seclude(run, &fifo);
+  if (result == 0)
+    result = send_note(run->sync, (struct note){.kind = NOTE_READY}, -1);
+  if (result < 0)
+    return result;
+  ssize_t got;
   do
-    got = read(fd_of(op->a), &byte, 1);
+    got = read(fifo, &byte, 1);
   while (got < 0 && errno == EINTR);
   return got < 0 ? -errno : 0;
 }

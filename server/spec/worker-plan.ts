@@ -7,8 +7,8 @@ import { capabilityMask } from './capabilities.ts';
 import { MOUNT_ATTR_RDONLY, MS_REC_SLAVE } from './mount-options.ts';
 import { ANY, barrier, bind, dup, FOLDER, mkdirs, mount, O, open, openInRoot, touch } from './ops.ts';
 
-/** Where the worker finds its folder. */
-const WORK = 'work';
+/** Where the worker finds its folder: a name that hides none of the paths it needs. */
+const WORK = '.mydocker-work';
 /** Devices that any program expects. */
 const DEVICES = ['/dev/null', '/dev/urandom'];
 
