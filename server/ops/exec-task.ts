@@ -21,7 +21,7 @@ import type { LiveRun } from '../task/runs.ts';
 import { type ShimConnection, socketOf } from '../task/shim-connection.ts';
 import { type Engine, runFolder } from './engine.ts';
 import { exitOf } from './finish-run.ts';
-import { findRun } from './kill-task.ts';
+import { findRun, killProcess } from './kill-task.ts';
 import { launchError } from './launch-error.ts';
 import { lookUpUser } from './look-up-user.ts';
 
@@ -96,11 +96,13 @@ export async function execTask(engine: Engine, request: ExecRequest): Promise<Ex
     live.created = await connection.created;
     await failpoint('exec.launched');
     await connection.started;
+    await failpoint('exec.done');
   } catch (thrown) {
     stdio.close();
+    // Gone already, unless it was this server that failed.
+    await connection.giveUp();
     throw launchError('execute in', record.name, plan, thrown);
   }
-  await failpoint('exec.done');
   const { pid: execPid, shimPid } = live.created;
   const startedAt = nowNs();
   return { containerId: record.id, runId, pid: execPid, shimPid, startedAt, stdio, live, exited: live.ended };
@@ -200,6 +202,9 @@ export async function superviseExec(
 ): Promise<Exit> {
   const told = await connection.exited.catch(() => undefined);
   const exit = exitOf(folder, told);
+  const { created } = live();
+  // Its shim was killed: nobody would ever hear of the process again.
+  if (exit.reason === 'lost' && created !== undefined) killProcess(created.pid, created.pidStartTime);
   rmSync(folder, { recursive: true, force: true });
   connection.close();
   engine.runs.remove(live(), exit);

@@ -14,6 +14,7 @@ import { type ExitFile, readExitFile } from '../task/run-files.ts';
 import type { LiveRun } from '../task/runs.ts';
 import type { ShimExit } from '../task/shim-connection.ts';
 import type { Engine } from './engine.ts';
+import { keepTrying } from './keep-trying.ts';
 import { removeContainer } from './remove-container.ts';
 
 const SIGKILL = 9;
@@ -29,7 +30,7 @@ export const lostExit = (message = 'the shim of the container is gone'): Exit =>
 });
 
 /** As the exit record tells it. */
-export const recordedExit = (file: ExitFile): Exit => ({
+const recordedExit = (file: ExitFile): Exit => ({
   exitStatus: file.exitStatus,
   signal: file.signal,
   oomKilled: file.signal === SIGKILL && toldOom(file.files),
@@ -40,8 +41,13 @@ export const recordedExit = (file: ExitFile): Exit => ({
 
 /** @param told - what the shim said on its connection; undefined: it is gone. */
 export function exitOf(folder: string, told: ShimExit | undefined): Exit {
-  const file = readExitFile(folder);
-  if (file !== undefined) return recordedExit(file);
+  try {
+    const file = readExitFile(folder);
+    if (file !== undefined) return recordedExit(file);
+  } catch (error) {
+    // Not by us, then: the disk lost it.
+    if (told === undefined) return lostExit(`the record of its end cannot be read: ${error}`);
+  }
   if (told === undefined) return lostExit();
   const { exitStatus, signal, exitedAt } = told;
   return { exitStatus, signal, exitedAt, oomKilled: false, reason: 'exited', message: '' };
@@ -78,6 +84,7 @@ export async function recordExit(
   }
   await failpoint('exit.put');
   rmSync(folder, { recursive: true, force: true });
+  await failpoint('exit.cleanup');
 }
 
 /** Ends the `ended` of a run. */
@@ -86,26 +93,22 @@ export interface Ending {
 }
 
 /**
- * Watches a container's run from when it is recorded (or was found again) to its end.
- * @returns when the end is recorded; never rejects.
+ * Watches a container's run from when it is recorded (or was found again) to its end. Who waits for the end is
+ * told of it also when it cannot be recorded yet; until then the run counts as alive.
+ * @returns when everybody was told; never rejects.
  */
 export async function superviseRun(engine: Engine, run: LiveRun & Ending): Promise<void> {
   const told = await run.connection.exited.catch(() => undefined);
-  let exit: Exit;
-  try {
-    exit = exitOf(run.folder, told);
-    await recordExit(engine, run.containerId, run.runId, run.folder, exit);
-  } catch (error) {
-    engine.log.error(
-      { err: error, container: run.containerId, run: run.runId },
-      'cannot record the end of a run',
-    );
-    exit = lostExit('the end of the run could not be recorded');
-  }
-  run.connection.close();
-  engine.runs.remove(run, exit);
+  const { containerId, runId, folder } = run;
+  const exit = exitOf(folder, told);
+  const record = (): Promise<void> => recordExit(engine, containerId, runId, folder, exit);
+  const removed = async (): Promise<void> => {
+    run.connection.close();
+    engine.runs.remove(run, exit);
+    await removeIfAsked(engine, containerId);
+  };
+  await keepTrying(engine.log, 'record the end of a run', containerId, record, () => void removed());
   run.end(exit);
-  await removeIfAsked(engine, run.containerId);
 }
 
 /** A start that failed, as the container's record keeps it. */
@@ -120,14 +123,11 @@ export const failedExit = (error: MydockerError): Exit => ({
 
 /** A container that asked for it goes with its process. */
 export async function removeIfAsked(engine: Engine, containerId: string): Promise<void> {
-  const record = engine.store.containers.get(containerId);
-  if (record?.config.autoRemove !== true || isAlive(record.status)) return;
-  try {
+  if (engine.store.containers.get(containerId)?.config.autoRemove !== true) return;
+  await keepTrying(engine.log, 'remove a container that was to go by itself', containerId, async () => {
+    const record = engine.store.containers.get(containerId);
+    // Somebody else removed it, or started it again.
+    if (record === undefined || isAlive(record.status)) return;
     await removeContainer(engine, { container: containerId, force: false });
-  } catch (error) {
-    engine.log.error(
-      { err: error, container: containerId },
-      'cannot remove a container that was to go by itself',
-    );
-  }
+  });
 }

@@ -65,29 +65,32 @@ export async function signalRun(run: LiveRun, signal: number): Promise<void> {
   }
 }
 
+/** Ends a process that nobody else looks after any more; one that is gone is no error. */
+export function killProcess(pid: number, startTime: bigint): void {
+  try {
+    signalDirectly(pid, startTime, SIGKILL);
+  } catch {
+    // Gone meanwhile.
+  }
+}
+
 /**
- * A container's pid namespace ends only when every process in it has been reaped, and additional processes are
- * reaped by shims of their own. One that is stopped or stuck would hold the whole container, so it goes.
+ * A container's pid namespace ends only when every process in it has been reaped: its first one by its shim,
+ * additional ones by shims of their own. A shim that is stopped or stuck would hold the whole container, so it
+ * goes, after those of additional processes.
  */
-export async function releaseStuckExecs(engine: Engine, run: LiveRun): Promise<void> {
+export async function releaseStuckShims(engine: Engine, run: LiveRun): Promise<void> {
   const over = await Promise.race([run.ended.then(() => true), sleep(KILL_GRACE_MS, false)]);
   if (over) return;
-  for (const exec of engine.runs.execsOf(run.containerId)) {
-    const answers = await exec.connection.request(REQUEST.status, 0, 0, STATUS_DEADLINE_MS).then(
+  for (const held of [...engine.runs.execsOf(run.containerId), run]) {
+    const answers = await held.connection.request(REQUEST.status, 0, 0, STATUS_DEADLINE_MS).then(
       () => true,
       () => false,
     );
-    const { created } = exec;
+    const { created } = held;
     if (answers || created === undefined) continue;
-    engine.log.warn(
-      { container: run.containerId, run: exec.runId },
-      'killing the stuck shim of an additional process',
-    );
-    try {
-      signalDirectly(created.shimPid, created.shimStartTime, SIGKILL);
-    } catch {
-      // Gone meanwhile.
-    }
+    engine.log.warn({ container: run.containerId, run: held.runId }, 'killing a shim that does not answer');
+    killProcess(created.shimPid, created.shimStartTime);
   }
 }
 
@@ -105,7 +108,7 @@ export async function killTask(
   if (run.created === undefined && request.signal === SIGKILL) return run.connection.giveUp();
   if (run.created === undefined) await run.connection.started;
   await signalRun(run, request.signal);
-  if (request.signal === SIGKILL && run.kind === 'init') void releaseStuckExecs(engine, run);
+  if (request.signal === SIGKILL && run.kind === 'init') void releaseStuckShims(engine, run);
 }
 
 /** @throws MydockerError `failed-precondition` when there is no terminal. */

@@ -24,8 +24,9 @@ export interface Launchable {
   readonly id: string;
   readonly config: ContainerConfig;
   readonly layers: readonly bigint[];
-  /** Absent before the first start. */
+  /** Absent before the first start, as is `exit`. */
   readonly run?: unknown;
+  readonly exit?: unknown;
 }
 
 export interface PreparedLaunch {
@@ -63,7 +64,8 @@ export function prepareLaunch(
   const { id, config } = container;
   const { paths, cgroups, bootId } = engine;
   const folder = containerFolder(paths, id);
-  const firstRun = container.run === undefined;
+  // A start that died half way leaves no run, but the log of the ones before it.
+  const firstRun = container.run === undefined && container.exit === undefined;
   const logFrom = firstRun ? { serial: 1, offset: 0 } : logEnd(`${folder}/logs`);
   const cgroupPath = `${cgroups.parent}/${id}`;
   const descriptors = engine.deviceProgram === undefined ? [] : [engine.deviceProgram];

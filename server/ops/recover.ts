@@ -3,28 +3,24 @@
  * that are known go on, ends that nobody saw are recorded, and what no record names is removed.
  */
 import { readdirSync, rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { cgroupsBelow, reapCgroup } from '../cgroup/reap.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord, Exit } from '../model/container.ts';
 import { isAlive } from '../model/task-state.ts';
 import { nowNs } from '../model/time.ts';
-import { readExitFile, readStateFile, type StateFile } from '../task/run-files.ts';
+import { hasExitFile, readStateFile, type StateFile } from '../task/run-files.ts';
 import type { LiveRun } from '../task/runs.ts';
 import { type Created, connectInFolder, ShimConnection } from '../task/shim-connection.ts';
 import { type Engine, runFolder, shimsFolder } from './engine.ts';
 import { superviseExec } from './exec-task.ts';
-import {
-  type Ending,
-  exitOf,
-  lostExit,
-  recordExit,
-  recordedExit,
-  removeIfAsked,
-  superviseRun,
-} from './finish-run.ts';
+import { type Ending, exitOf, lostExit, recordExit, removeIfAsked, superviseRun } from './finish-run.ts';
+import { keepTrying } from './keep-trying.ts';
+import { killProcess } from './kill-task.ts';
 
-/** How long a shim may take to introduce itself; one that is stopped does not. */
+/** How long a shim may take to introduce itself; one that is stopped does not, until it goes on. */
 const HELLO_DEADLINE_MS = 1000;
+const STARTED_GRACE_MS = 50;
 /** Status that Docker shows for containers that a reboot ended. */
 const REBOOT_EXIT_STATUS = 255;
 
@@ -44,16 +40,23 @@ interface Found {
   readonly state: StateFile;
 }
 
-/** @returns undefined when no shim answers there. */
+const createdOf = ({ pid, pidStartTime, shimPid, shimStartTime }: StateFile): Created => ({
+  pid,
+  pidStartTime,
+  shimPid,
+  shimStartTime,
+});
+
+/** @returns undefined when no shim listens there. */
 async function findShim(folder: string): Promise<Found | undefined> {
   let connection: ShimConnection | undefined;
   try {
     const state = readStateFile(folder);
     if (state === undefined) return undefined;
-    connection = new ShimConnection(await connectInFolder(folder, 'control'));
-    const timer = setTimeout(() => connection?.close(), HELLO_DEADLINE_MS);
-    const created = await connection.created.finally(() => clearTimeout(timer));
-    return { connection, created, state };
+    connection = new ShimConnection(await connectInFolder(folder, 'control'), true);
+    const created = await Promise.race([connection.created, sleep(HELLO_DEADLINE_MS)]);
+    // It listens, so it is there: stopped by somebody, or the machine is slow. Its container is not to blame.
+    return { connection, created: created ?? createdOf(state), state };
   } catch {
     connection?.close();
     return undefined;
@@ -78,28 +81,29 @@ function adopt(engine: Engine, record: ContainerRecord, runId: string, found: Fo
   void superviseRun(engine, run);
 }
 
-/** The intent was recorded, the process may or may not have begun. */
+/** The intent was recorded, the process may or may not have begun: it may still be at the gate. */
 async function settleStarting(engine: Engine, record: ContainerRecord, found: Found): Promise<void> {
+  const { id, name } = record;
   const { pid, pidStartTime } = found.created;
-  // A shim that is at the gate has said `created`, one that is past it `started` right behind.
-  const started = await Promise.race([
-    found.connection.started.then(
-      () => true,
-      () => false,
-    ),
-    new Promise<false>((resolve) => setTimeout(resolve, 50, false)),
-  ]);
-  if (!started || record.run === undefined) return;
-  const run = { ...record.run, pid, pidStartTime };
-  await engine.store.containers.update(record.id, (r) => ({ ...r, status: 'running', run }), {
-    event: {
-      type: 'container.start',
-      kind: 'container',
-      id: record.id,
-      runId: run.runId,
-      attributes: { name: record.name, pid: String(pid) },
-    },
+  const begun = async (): Promise<void> => {
+    await found.connection.started;
+    const attributes = { name, pid: String(pid) };
+    const event = { type: 'container.start', kind: 'container', id, attributes } as const;
+    await engine.store.containers.update(
+      id,
+      (now) => {
+        if (now.status !== 'starting' || now.run?.runId !== record.run?.runId || now.run === undefined)
+          return now;
+        return { ...now, status: 'running', run: { ...now.run, pid, pidStartTime } };
+      },
+      { event: { ...event, runId: record.run?.runId ?? '' } },
+    );
+  };
+  const running = begun().catch((err: unknown) => {
+    engine.log.debug({ err, container: id }, 'a start that was found half way did not come to its end');
   });
+  // A shim that is past the gate says `started` right behind `created`; nobody waits for one that is not.
+  await Promise.race([running, sleep(STARTED_GRACE_MS, undefined, { ref: false })]);
 }
 
 /** Back to before the start: its shim was not committed and has taken everything with it. */
@@ -121,8 +125,7 @@ async function recoverContainer(engine: Engine, record: ContainerRecord): Promis
     void removeIfAsked(engine, record.id);
   };
   if (run.bootId !== engine.bootId) return end(rebootExit());
-  const file = readExitFile(folder);
-  if (file !== undefined) return end(recordedExit(file));
+  if (hasExitFile(folder)) return end(exitOf(folder, undefined));
   const found = await findShim(folder);
   if (found !== undefined) {
     adopt(engine, record, run.runId, found);
@@ -130,8 +133,11 @@ async function recoverContainer(engine: Engine, record: ContainerRecord): Promis
     return;
   }
   // It may have ended between the two looks.
-  if (readExitFile(folder) !== undefined) return end(exitOf(folder, undefined));
-  if (record.status === 'starting' && readStateFile(folder) === undefined) return forgetStart(engine, record);
+  if (hasExitFile(folder)) return end(exitOf(folder, undefined));
+  const state = readStateFile(folder);
+  if (record.status === 'starting' && state === undefined) return forgetStart(engine, record);
+  // It does not answer: it is dead, or as good as dead.
+  if (state !== undefined) killProcess(state.shimPid, state.shimStartTime);
   return end(lostExit());
 }
 
@@ -139,6 +145,8 @@ async function recoverContainer(engine: Engine, record: ContainerRecord): Promis
 async function recoverFolder(engine: Engine, runId: string): Promise<void> {
   const folder = runFolder(engine.paths, runId);
   const found = await findShim(folder);
+  const state = found === undefined ? readStateFile(folder) : undefined;
+  if (state?.head.bootId === engine.bootId) killProcess(state.shimPid, state.shimStartTime);
   const init = found === undefined ? undefined : engine.runs.initOf(found.state.head.containerId);
   if (found === undefined || init === undefined || found.state.head.kind !== 'exec') {
     await found?.connection.giveUp();
@@ -159,23 +167,35 @@ async function recoverFolder(engine: Engine, runId: string): Promise<void> {
   engine.runs.add(live);
 }
 
+function isUnsettled(engine: Engine, id: string): boolean {
+  const record = engine.store.containers.get(id);
+  return record !== undefined && isAlive(record.status) && engine.runs.initOf(id) === undefined;
+}
+
 /** Run once, before the server listens. */
 export async function recover(engine: Engine): Promise<void> {
   await failpoint('recover.begin');
-  const alive = engine.store.containers.list().filter((record) => isAlive(record.status));
+  const all = engine.store.containers.list();
+  const alive = all.filter((record) => isAlive(record.status));
   await Promise.all(
     alive.map((record) =>
-      recoverContainer(engine, record).catch((error: unknown) => {
-        engine.log.error({ err: error, container: record.id }, 'cannot recover a container');
-      }),
+      keepTrying(engine.log, 'recover a container', record.id, () => recoverContainer(engine, record)),
     ),
   );
+  // What could not be settled yet is nobody's leftover.
+  const unsettled = new Set(alive.filter(({ id }) => isUnsettled(engine, id)).map(({ id }) => id));
+  const runOf = (id: string): string | undefined => engine.store.containers.get(id)?.run?.runId;
+  const kept = new Set([...unsettled].map(runOf));
   await failpoint('recover.sweep');
   const unknown = readdirSync(shimsFolder(engine.paths)).filter(
-    (runId) => engine.runs.get(runId) === undefined,
+    (runId) => engine.runs.get(runId) === undefined && !kept.has(runId),
   );
   await Promise.all(unknown.map((runId) => recoverFolder(engine, runId)));
   const { layout, parent } = engine.cgroups;
-  const leftover = cgroupsBelow(layout, parent).filter((id) => engine.runs.initOf(id) === undefined);
+  const leftover = cgroupsBelow(layout, parent).filter(
+    (id) => engine.runs.initOf(id) === undefined && !unsettled.has(id),
+  );
   await Promise.all(leftover.map((id) => reapCgroup(layout, `${parent}/${id}`)));
+  // Ended under an earlier server, which died before it removed them.
+  for (const { id, status } of all) if (status === 'stopped') void removeIfAsked(engine, id);
 }

@@ -18,6 +18,7 @@ import { REQUEST } from '../task/shim-protocol.ts';
 import type { Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
 import { type Ending, failedExit, removeIfAsked, superviseRun } from './finish-run.ts';
+import { keepTrying } from './keep-trying.ts';
 import { launchError } from './launch-error.ts';
 import { type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
 
@@ -73,7 +74,10 @@ async function launch(
   await failpoint('start.plan');
   // 3. What must exist on the host: the parent of the groups, the sources of volumes.
   prepareHost(engine, before);
-  // 4. The intent is written down while the shim already works. Until it is durable nothing of the user's runs.
+  await failpoint('start.launch');
+  if (request.signal?.aborted) throw cancelledStart(before);
+  // 4. The shim works already while the intent is written down. Until that is durable nothing of the user's runs.
+  const connection = engine.zygote.launch(encodePlan(prepared.plan), prepared.descriptors);
   const run: Run = {
     runId,
     bootId: engine.bootId,
@@ -84,13 +88,7 @@ async function launch(
   };
   const written = engine.store.containers.put({ ...before, status: 'starting', run });
   written.catch(() => undefined);
-  await failpoint('start.launch');
-  const live = newRun(
-    before,
-    runId,
-    prepared,
-    engine.zygote.launch(encodePlan(prepared.plan), prepared.descriptors),
-  );
+  const live = newRun(before, runId, prepared, connection);
   engine.runs.add(live);
   const giveUp = (): void => void live.connection.giveUp();
   request.signal?.addEventListener('abort', giveUp);
@@ -106,14 +104,15 @@ async function launch(
     await failpoint('start.created');
     // 7. The user's program runs.
     if (open) await live.connection.started;
+    await failpoint('start.started');
     // 8. What is known of it is recorded; after a crash it would be found again from the intent.
     const record = await note(engine, starting, live, open ? 'running' : 'starting');
+    await failpoint('start.put-running');
     void superviseRun(engine, live);
-    await failpoint('start.done');
     return record;
   } catch (thrown) {
     const error = request.signal?.aborted
-      ? cancelled(`cannot start container ${before.name}: the request was cancelled`)
+      ? cancelledStart(before)
       : launchError('start', before.name, prepared.plan, thrown);
     await undoStart(engine, before, live, written, error);
     throw error;
@@ -121,6 +120,9 @@ async function launch(
     request.signal?.removeEventListener('abort', giveUp);
   }
 }
+
+const cancelledStart = ({ name }: ContainerRecord): MydockerError =>
+  cancelled(`cannot start container ${name}: the request was cancelled`);
 
 function decide(engine: Engine, record: ContainerRecord, runId: string, size: TerminalSize): PreparedLaunch {
   try {
@@ -205,28 +207,28 @@ async function undoStart(
   error: MydockerError,
 ): Promise<void> {
   const exit = failedExit(error);
-  try {
+  const undo = async (): Promise<void> => {
     await live.connection.giveUp();
     await reapCgroup(engine.cgroups.layout, `${engine.cgroups.parent}/${before.id}`);
     rmSync(live.folder, { recursive: true, force: true });
     const starting = await written.catch(() => undefined);
     const now = engine.store.containers.get(before.id);
-    if (starting !== undefined && now !== undefined) {
-      const { run: _, ...rest } = now;
-      const earlier = before.run === undefined ? {} : { run: before.run };
-      await engine.store.containers.put({ ...rest, ...earlier, status: before.status, exit });
-    }
-  } catch (failure) {
-    engine.log.error({ err: failure, container: before.id }, 'cannot undo a start');
-  }
-  engine.runs.remove(live, undefined);
+    if (starting === undefined || now?.run?.runId !== live.runId) return;
+    const { run: _, ...rest } = now;
+    const earlier = before.run === undefined ? {} : { run: before.run };
+    await engine.store.containers.put({ ...rest, ...earlier, status: before.status, exit });
+  };
+  await keepTrying(engine.log, 'undo a start', before.id, undo, () => {
+    engine.runs.remove(live, undefined);
+    void removeIfAsked(engine, before.id);
+  });
   live.end(exit);
-  void removeIfAsked(engine, before.id);
 }
 
 /** The second half of a start that stopped at the gate. */
 async function openGate(engine: Engine, record: ContainerRecord, live: LiveRun): Promise<ContainerRecord> {
   try {
+    await failpoint('start.gate');
     await live.connection.request(REQUEST.start);
     await live.connection.started;
     return await note(engine, record, live, 'running');

@@ -6,7 +6,7 @@ import { cannot } from '../model/error.ts';
 import type { LiveRun } from '../task/runs.ts';
 import type { Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
-import { releaseStuckExecs, signalRun } from './kill-task.ts';
+import { releaseStuckShims, signalRun } from './kill-task.ts';
 import { startTask } from './start-task.ts';
 
 const SIGKILL = 9;
@@ -58,7 +58,7 @@ export async function stopTask(engine: Engine, request: StopRequest): Promise<Co
   await failpoint('stop.signalled');
   if (!(await endedWithin(run, request.timeoutMs ?? stopTimeoutMs, request.abort))) {
     await signalRun(run, SIGKILL).catch(() => undefined);
-    void releaseStuckExecs(engine, run);
+    void releaseStuckShims(engine, run);
     if (!(await endedWithin(run, KILL_DEADLINE_MS, request.abort)))
       throw cannot('deadline-exceeded', 'stop', 'container', record.name, 'SIGKILL did not end it', {
         reason: 'NOT_KILLABLE',

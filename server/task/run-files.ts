@@ -2,7 +2,7 @@
  * The two files of a run folder: `state`, written by a shim while it lives, and `exit`, its last word. Lines
  * of "key value", and in the exit record raw copies of kernel files behind "file LABEL LENGTH".
  */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 
 export const RUN_FILE_VERSION = 1;
 
@@ -108,6 +108,9 @@ function bytesOf(path: string): Buffer | undefined {
     throw error;
   }
 }
+
+/** Whether the run is over and its shim has said how. */
+export const hasExitFile = (runFolder: string): boolean => existsSync(`${runFolder}/exit`);
 
 /** @returns undefined when there is none. @throws Error when it cannot be understood. */
 export function readExitFile(runFolder: string): ExitFile | undefined {

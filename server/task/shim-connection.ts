@@ -71,12 +71,16 @@ export class ShimConnection {
   readonly #waiters = new Map<number, Waiter>();
   #pending = Buffer.alloc(0);
   #seq = 0;
-  #committed = false;
+  #committed: boolean;
   #failure: Error | undefined;
 
-  /** @param socket - connected; belongs to the connection from now on. */
-  constructor(socket: Socket) {
+  /**
+   * @param socket - connected; belongs to the connection from now on.
+   * @param committed - the shim outlives its server already: an earlier one made it.
+   */
+  constructor(socket: Socket, committed = false) {
     this.#socket = socket;
+    this.#committed = committed;
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#end());

@@ -15,7 +15,7 @@ export interface Places {
   readonly cgroupParent: string;
   /** Folders of which each file counts. */
   readonly folders: Readonly<Record<string, string>>;
-  /** Processes whose mount table counts beside our own. */
+  /** Processes that are there by right, and whose mount table counts beside our own. */
   readonly pids: readonly number[];
   /** Paths below `folders` that may come and go, tested from the folder's name on: `root/meta/000005.ldb`. */
   readonly ignoredFiles: RegExp;
@@ -135,6 +135,8 @@ export function takeSnapshot(places: Places): Snapshot {
     cgroups: listCgroups(places.cgroupParent).sort(),
     processes: all
       .filter(({ pid, command }) => !own.has(pid) && !places.ignoredProcesses.test(command))
+      // the server may have been started again since
+      .filter(({ pid }) => !places.pids.includes(pid))
       // `ip` and `nft` are ours and may still be seen as they end
       .filter(({ parent, state }) => !(parent === process.pid && state === 'Z'))
       .map(({ pid, state, command }) => `${pid} ${command}${state === 'Z' ? ' zombie' : ''}`)
