@@ -1,0 +1,102 @@
+/**
+ * A whole engine in a folder of its own: real store, real disk, real workers (unconfined), and nothing that
+ * would start a container.
+ */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { readCgroupLayout } from '../../../server/cgroup/layout.ts';
+import { createBlobStore } from '../../../server/image/blob-store.ts';
+import { createLayerStore } from '../../../server/image/layer-store.ts';
+import { digestOf } from '../../../server/model/digest.ts';
+import { EMPTY_IMAGE_CONFIG, type ImageConfig, type ImageRecord } from '../../../server/model/image.ts';
+import { type Logger, SILENT } from '../../../server/model/logger.ts';
+import type { Engine } from '../../../server/ops/engine.ts';
+import { ObjectQueues } from '../../../server/ops/object-queues.ts';
+import { prepareFolders, readRecoverable } from '../../../server/ops/prepare-folders.ts';
+import { ensureInitLayer } from '../../../server/snapshot/init-layer.ts';
+import { overlaySnapshotter } from '../../../server/snapshot/overlay.ts';
+import { readHostFacts } from '../../../server/spec/defaults.ts';
+import { openStore } from '../../../server/store/open.ts';
+import { Runs } from '../../../server/task/runs.ts';
+import { Zygote } from '../../../server/task/zygote.ts';
+import { type SpawnLauncher, spawnLauncher } from '../../fixtures/spawn-worker.ts';
+
+/** An engine, and what belongs to it alone. */
+export interface EngineHere extends AsyncDisposable {
+  readonly engine: Engine;
+  readonly folder: string;
+  readonly launcher: SpawnLauncher;
+  /** Closes the store and opens all anew on the same folders. */
+  reopen(): Promise<EngineHere>;
+}
+
+/** @param folder - of an earlier engine; absent: a new one, removed when disposed of. */
+export async function engineHere(
+  folder: string = mkdtempSync(join(tmpdir(), 'mydocker-ops-')),
+  log: Logger = SILENT,
+): Promise<EngineHere> {
+  const { paths, instance } = prepareFolders({ root: join(folder, 'root'), state: join(folder, 'state') });
+  const store = await openStore({ root: paths.root, recoverable: () => readRecoverable(paths.root) });
+  const launcher = spawnLauncher();
+  ensureInitLayer(paths.root);
+  const layers = createLayerStore(paths.root, launcher.launch, log);
+  await layers.prepare();
+  const engine: Engine = {
+    config: { version: '0.0.0-test', logMaxFiles: 1, logMaxBytes: 1n << 20n },
+    ...{ paths, instance, log, store, layers },
+    snapshotter: overlaySnapshotter(paths.root),
+    blobs: createBlobStore(paths.root),
+    zygote: new Zygote({ program: '/nonexistent', title: 'none', titleLength: 4 }),
+    runs: new Runs(),
+    queues: new ObjectQueues(),
+    cgroups: { layout: readCgroupLayout(), parent: `/mydocker-${instance}`, prepare: () => undefined },
+    host: readHostFacts(),
+    bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
+  };
+  const close = async (): Promise<void> => {
+    await layers.idle();
+    await store.close();
+  };
+  return {
+    ...{ engine, folder, launcher },
+    reopen: async () => {
+      await close();
+      return await engineHere(folder, log);
+    },
+    [Symbol.asyncDispose]: async () => {
+      await close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+let serials = 0n;
+
+/** Records an image of one empty layer, as an import would. */
+export async function addImage(
+  engine: Engine,
+  reference: string,
+  config: Partial<ImageConfig> = {},
+): Promise<ImageRecord> {
+  serials += 1n;
+  const serial = serials;
+  const id = digestOf(`${reference} ${serial}`);
+  mkdirSync(`${engine.paths.root}/layers/${serial}`, { mode: 0o755 });
+  const stored = { v: 1, rev: 0n, createdAt: 0n, updatedAt: 0n } as const;
+  await engine.store.layers.put({ ...stored, chainId: id, diffId: id, serial, sizeBytes: 1n });
+  return await engine.store.images.put({
+    ...stored,
+    id,
+    references: [reference],
+    layers: [{ diffId: id, chainId: id, serial }],
+    config: { ...EMPTY_IMAGE_CONFIG, ...config },
+    history: [],
+    builtAt: 0n,
+    author: '',
+    architecture: 'amd64',
+    variant: '',
+    os: 'linux',
+    sizeBytes: 1n,
+  });
+}
