@@ -84,13 +84,14 @@ function debugLine(line: string): void {
   printError(`[${now.toISOString().slice(0, 19).replace('T', ' ')}] DEBUG ${line}\n`);
 }
 
-let status: number;
-try {
-  status = await main(process.argv.slice(2));
-} catch (error) {
-  const debug = process.argv.includes('--debug') && error instanceof Error;
-  printError(debug ? `${error.stack}\n${renderError(error)}` : renderError(error));
-  status = exitStatusOf(error);
+function fail(error: unknown): number {
+  const traced = process.argv.includes('--debug') && error instanceof Error;
+  printError(traced ? `${error.stack}\n${renderError(error)}` : renderError(error));
+  return exitStatusOf(error);
 }
-// At once: an open connection or a terminal that is read would hold the process.
-process.exit(status);
+
+// Not awaited, so that the bundle can be one plain script. The end comes at once: an open connection or a terminal
+// that is read would hold the process.
+void main(process.argv.slice(2))
+  .catch(fail)
+  .then((status) => process.exit(status));

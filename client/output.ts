@@ -3,7 +3,6 @@
  * everything else while a reader of a pipe is slow. A reader that is gone ends the program without a word.
  */
 import { write, writeSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -52,7 +51,7 @@ async function pump(fd: number, bytes: Uint8Array): Promise<void> {
   while (rest.length > 0) {
     const { error, written } = await writeSome(fd, rest);
     if (error === null) rest = rest.subarray(written);
-    else if (isFull(error)) await sleep(RETRY_MS);
+    else if (isFull(error)) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
     else leave(error);
   }
 }

@@ -45,14 +45,14 @@ build_shim() {
 build_client() {
   [ -e client/main.ts ] || { echo 'build: there is no client/main.ts yet, no client is built'; return 0; }
   # A folder's time changes when a file in it comes or goes.
-  if ! is_older build/mydocker.mjs client client/*.ts client/*/ client/*/*.ts proto/gen/mydocker/v1/*.ts \
+  if ! is_older build/mydocker.cjs client client/*.ts client/*/ client/*/*.ts client/*/*/ client/*/*/*.ts proto/gen/mydocker/v1/*.ts \
     package-lock.json scripts/build.sh; then
     return 0
   fi
-  echo 'build: build/mydocker.mjs'
-  node_modules/.bin/esbuild client/main.ts --bundle --minify --platform=node --format=esm --target=node24 \
-    --legal-comments=none --log-level=warning --outfile=build/mydocker.mjs.new 9>&-
-  mv build/mydocker.mjs.new build/mydocker.mjs
+  echo 'build: build/mydocker.cjs'
+  node_modules/.bin/esbuild client/main.ts --bundle --minify --platform=node --format=cjs --target=node24 \
+    --legal-comments=none --log-level=warning --outfile=build/mydocker.cjs.new 9>&-
+  mv build/mydocker.cjs.new build/mydocker.cjs
 }
 
 case $part in

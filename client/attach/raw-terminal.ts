@@ -1,4 +1,5 @@
 /** The person's own terminal handed through to the container's: every key as it is, every byte back as it is. */
+import { spawnSync } from 'node:child_process';
 import { isatty } from 'node:tty';
 
 /** Size of a terminal. */
@@ -36,7 +37,7 @@ export function enterRawMode(): RawTerminal {
   const enter = (): void => {
     process.stdin.setRawMode(true);
     // Node's raw mode goes on turning newlines of the output into returns, which breaks full-screen programs.
-    process.getBuiltinModule('node:child_process').spawnSync('stty', ['raw', '-echo'], {
+    spawnSync('stty', ['raw', '-echo'], {
       stdio: ['inherit', 'ignore', 'ignore'],
     });
   };

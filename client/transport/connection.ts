@@ -1,19 +1,13 @@
 /**
- * A gRPC client over node:http2 on a unix socket, as much of one as a command line needs. Loading it takes half the
- * time of loading grpc-js, and each command pays for what it loads.
+ * A gRPC client on a unix socket, as much of one as a command line needs. Each command pays for what it loads, so
+ * neither grpc-js nor node:http2 is used.
  */
-import type { ClientHttp2Session } from 'node:http2';
-import { connect as connectSocket, Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { Call } from './call.ts';
+import { Http2Session } from './http2/session.ts';
 import type { CallOptions, Method } from './method.ts';
 import { Code, RpcError } from './rpc-error.ts';
-import { parseHost, type ReachablePath, reachablePath } from './socket-address.ts';
-
-/** Bytes that may be on their way unread, for each stream and for the connection. */
-const WINDOW_BYTES = 8 << 20;
-
-/** Memory that node:http2 may use for the connection, in MB: more than the windows, or it refuses calls. */
-const SESSION_MEMORY_MB = 128;
+import { parseHost, reachablePath } from './socket-address.ts';
 
 /** A connection to the server. Made at once, used before it stands. */
 export interface Connection {
@@ -48,87 +42,68 @@ export interface Connection {
  * @returns at once; what goes wrong with the connection is an error of its calls.
  */
 export function openConnection(host: string, debug: (line: string) => void = () => {}): Connection {
-  // Not an import: help and wrong arguments must not pay for loading it.
-  const http2 = process.getBuiltinModule('node:http2');
   const path = parseHost(host);
   let connected = false;
   let failure: RpcError | undefined;
   const fail = (error: NodeJS.ErrnoException): void => {
     failure ??= connected ? lostConnection(host, error) : noConnection(host, error);
   };
-  const session = http2.connect('http://localhost', {
-    createConnection: () => openSocket(path, fail),
-    settings: { enablePush: false, initialWindowSize: WINDOW_BYTES },
-    maxSessionMemory: SESSION_MEMORY_MB,
-  });
-  session.on('connect', () => {
+  const socket = openSocket(path);
+  socket.once('connect', () => {
     connected = true;
-    session.setLocalWindowSize(WINDOW_BYTES);
   });
-  session.on('error', fail);
-  session.on('close', () => fail(new Error('it was closed')));
+  const session = new Http2Session(socket, fail);
   const open = <Request, Response>(
     method: Method<Request, Response>,
     options: CallOptions = {},
   ): Call<Request, Response> => {
     debug(`call ${method.path} at ${host}`);
-    const stream = request(session, method.path, options);
-    if (stream === undefined) throw failure ?? lostConnection(host, new Error('it was closed'));
-    // Streams close before their session says why.
-    const lost = (): RpcError | undefined => {
-      if (session.destroyed) fail(new Error('it was closed'));
-      return failure;
-    };
-    return new Call(method, stream, lost, options);
+    if (session.isClosed) throw failure ?? lostConnection(host, new Error('the server is going away'));
+    return new Call(method, session.request(headersOf(method.path, options)), () => failure, options);
+  };
+  const start = <Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    options?: CallOptions,
+  ): Call<Request, Response> => {
+    const call = open(method, options);
+    call.send(request).catch((cause) => call.cancel(new RpcError(Code.INTERNAL, String(cause), { cause })));
+    call.end();
+    return call;
   };
   return {
     bidi: open,
-    unary: async (method, request, options) => {
-      const call = open(method, options);
-      call.endWith(request);
-      return await single(call);
-    },
-    serverStream: (method, request, options) => {
-      const call = open(method, options);
-      call.endWith(request);
-      return call.responses();
-    },
+    unary: async (method, request, options) => await single(start(method, request, options)),
+    serverStream: (method, request, options) => start(method, request, options).responses(),
     clientStream: (method, requests, options) => sendAll(open(method, options), requests),
     close: () => session.destroy(),
   };
 }
 
-function openSocket(path: string, fail: (error: NodeJS.ErrnoException) => void): Socket {
-  let reachable: ReachablePath;
+function openSocket(path: string): Socket {
+  const socket = new Socket();
   try {
-    reachable = reachablePath(path);
+    const reachable = reachablePath(path);
+    socket.once('connect', reachable.release);
+    socket.once('close', reachable.release);
+    return socket.connect(reachable.path);
   } catch (error) {
-    fail(error as NodeJS.ErrnoException);
-    return new Socket().destroy();
+    return socket.destroy(error as Error);
   }
-  const socket = connectSocket(reachable.path);
-  socket.once('connect', reachable.release);
-  socket.once('error', (error) => {
-    if (socket.connecting) reachable.release();
-    fail(error);
-  });
-  return socket;
 }
 
-/** @returns undefined where the connection is gone. */
-function request(
-  session: ClientHttp2Session,
-  path: string,
-  { deadlineMs }: CallOptions,
-): ReturnType<ClientHttp2Session['request']> | undefined {
-  if (session.closed || session.destroyed) return undefined;
-  return session.request({
-    ':method': 'POST',
-    ':path': path,
-    'content-type': 'application/grpc',
-    te: 'trailers',
-    ...(deadlineMs === undefined ? {} : { 'grpc-timeout': timeoutHeader(deadlineMs) }),
-  });
+function headersOf(path: string, { deadlineMs }: CallOptions): [name: string, value: string][] {
+  return [
+    [':method', 'POST'],
+    [':scheme', 'http'],
+    [':authority', 'localhost'],
+    [':path', path],
+    ['content-type', 'application/grpc'],
+    ['te', 'trailers'],
+    ...(deadlineMs === undefined
+      ? []
+      : ([['grpc-timeout', timeoutHeader(deadlineMs)]] as [string, string][])),
+  ];
 }
 
 /** At most 8 digits and a unit. Source: grpc/doc/PROTOCOL-HTTP2.md, "Timeout". */

@@ -12,7 +12,7 @@ const O_PATH = 0o10000000;
 /** A path that connect(2) takes. */
 export interface ReachablePath {
   readonly path: string;
-  /** Lets go of what the path goes through; call it once connected. */
+  /** Lets go of what the path goes through; to be called once connected, and harmless after that. */
   release(): void;
 }
 
@@ -33,5 +33,10 @@ export function parseHost(host: string): string {
 export function reachablePath(path: string): ReachablePath {
   if (Buffer.byteLength(path) <= MAX_PATH_BYTES) return { path, release: () => {} };
   const folder = openSync(dirname(path), O_PATH);
-  return { path: `/proc/self/fd/${folder}/${basename(path)}`, release: () => closeSync(folder) };
+  let open = true;
+  const release = (): void => {
+    if (open) closeSync(folder);
+    open = false;
+  };
+  return { path: `/proc/self/fd/${folder}/${basename(path)}`, release };
 }

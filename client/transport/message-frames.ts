@@ -11,8 +11,8 @@ const HEADER_BYTES = 5;
 /** Longest message that is read, in bytes. The contract promises 4 MiB. */
 export const MAX_MESSAGE_BYTES: number = 16 << 20;
 
-/** A message with its header. */
-export function encodeFrame(message: Uint8Array): Buffer {
+/** A message with its header, in one piece. */
+export function encodeMessage(message: Uint8Array): Buffer {
   const frame = Buffer.allocUnsafe(HEADER_BYTES + message.length);
   frame[0] = 0;
   frame.writeUInt32BE(message.length, 1);
@@ -21,7 +21,7 @@ export function encodeFrame(message: Uint8Array): Buffer {
 }
 
 /** Cuts a byte stream into messages. */
-export class FrameReader {
+export class MessageReader {
   #chunks: Buffer[] = [];
   #size = 0;
   /** Size of header and message that are being collected; the header's alone until it is there. */
