@@ -17,6 +17,7 @@ import { createLog } from './log.ts';
 import { toMydockerError } from './model/error.ts';
 import type { Logger } from './model/logger.ts';
 import { nowNs } from './model/time.ts';
+import { discardsDone } from './ops/discard-folder.ts';
 import { type Engine, shimsFolder } from './ops/engine.ts';
 import { workerLauncher } from './ops/launch-worker.ts';
 import { ObjectQueues } from './ops/object-queues.ts';
@@ -108,6 +109,8 @@ async function start(config: ServerConfig, log: Logger): Promise<{ engine: Engin
 async function stop({ engine, api }: { engine: Engine; api: Api }): Promise<void> {
   await api.stop();
   await engine.store.events.append({ type: 'system.stop', kind: 'system', id: '' }, { sync: false });
+  await discardsDone();
+  await engine.layers.idle();
   engine.zygote.close();
   await engine.store.close();
   removeCgroupParent(engine.cgroups.layout, engine.cgroups.parent);

@@ -28,12 +28,18 @@ enum {
 
 static struct holder self;
 
+/* Once, as soon as the process that will run is known. */
+static void keep_state(void) {
+  if (!self.stated && (self.run->plan.header->flags & PLAN_HOLD))
+    (void)write_state(self.run);
+  self.stated = true;
+}
+
 static void created(void) {
   if (self.created)
     return;
   self.created = true;
-  if (self.run->plan.header->flags & PLAN_HOLD)
-    (void)write_state(self.run);
+  keep_state();
   struct message message = created_message(&self);
   say(&self, &message);
 }
@@ -212,6 +218,8 @@ static void finish(void) {
   if (hold && (self.run->plan.header->flags & PLAN_BACKPRESSURE))
     drain();
   attach_end();
+  if (self.controls[0].fd >= 0)
+    linger(self.controls[0].fd);
 }
 
 /* Everything that takes a name or a descriptor, while the child is still at
@@ -246,13 +254,11 @@ static int prepare(struct run *run) {
   return self.attach < 0 ? self.attach : log_open(header);
 }
 
-/* A process that waits at a gate or is born again inside says itself when it
- * exists. */
-static bool tells_itself(const struct plan *plan) {
+static bool has_op(const struct plan *plan, uint16_t code) {
   const struct plan_header *header = plan->header;
   for (uint32_t i = header->section_end[PARENT_AFTER];
        i < header->section_end[CHILD]; i++)
-    if (plan->ops[i].code == OP_GATE || plan->ops[i].code == OP_RESPAWN)
+    if (plan->ops[i].code == code)
       return true;
   return false;
 }
@@ -266,8 +272,13 @@ int hold(struct run *run) {
     (void)waitpid(run->child, &self.status, 0);
     self.ended = true;
   }
-  if (!tells_itself(&run->plan))
-    created();
+  /* One that is born again says so itself; while the other is still at work
+   * there is time to write. */
+  if (!self.ended && !has_op(&run->plan, OP_RESPAWN)) {
+    keep_state();
+    if (!has_op(&run->plan, OP_GATE))
+      created();
+  }
   while (!self.ended)
     run_loop_once(false, -1);
   finish();

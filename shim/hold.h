@@ -18,7 +18,7 @@ struct holder {
   int out[2]; /* stdout or the pty's master, stderr; -1 when everybody has
                  closed it */
   struct control controls[CONTROLS_MAX]; /* [0]: the launch connection */
-  bool created, started, ended;
+  bool stated, created, started, ended;
   int status; /* of the ended process, as wait(2) has it */
   struct failure failure;
 };

@@ -163,8 +163,8 @@ static _Noreturn void run_child(struct run *run, int sync) {
   run->private_fds = 3;
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
   (void)prctl(PR_SET_NAME, "mydocker:[init]");
-  for (int signal_number = 1; signal_number < NSIG; signal_number++)
-    (void)signal(signal_number, SIG_DFL);
+  (void)signal(SIGCHLD, SIG_DFL);
+  (void)signal(SIGPIPE, SIG_DFL);
   sigset_t none;
   (void)sigemptyset(&none);
   (void)sigprocmask(SIG_SETMASK, &none, NULL);

@@ -72,8 +72,11 @@ static int shim_main(const int *descriptors, int count) {
   (void)close(descriptors[0]);
   for (int slot = 0; result == 0 && slot < count - 2; slot++)
     result = slot_set((uint16_t)slot, descriptors[slot + 2]);
-  if (result < 0)
-    return refuse(run.launch, -result, LAUNCH_PLAN);
+  if (result < 0) {
+    (void)refuse(run.launch, -result, LAUNCH_PLAN);
+    linger(run.launch);
+    return 1;
+  }
   set_title(&run.plan);
   struct failure failure = launch(&run);
   if (failure.error == 0)
@@ -84,7 +87,9 @@ static int shim_main(const int *descriptors, int count) {
                             .a = failure.section,
                             .b = (int)failure.index,
                             .x = (uint64_t)failure.error};
-  return send_message(run.launch, &message);
+  (void)send_message(run.launch, &message);
+  linger(run.launch);
+  return 1;
 }
 
 /* @returns how many descriptors came with a launch request; 0 when the server
@@ -124,6 +129,8 @@ int main(int argc, char **argv) {
   (void)prctl(PR_SET_NAME, "mydocker-zygote");
   (void)prctl(PR_SET_DUMPABLE, 0);
   (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+  for (int signal_number = 1; signal_number < NSIG; signal_number++)
+    (void)signal(signal_number, SIG_DFL); /* whatever the server's were */
   (void)signal(SIGCHLD, SIG_IGN); /* shims are never waited for */
   (void)signal(SIGPIPE, SIG_IGN);
   (void)umask(0077);

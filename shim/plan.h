@@ -101,7 +101,7 @@ enum op_code {
   OP_HOSTNAME,    /* sethostname(s1) */
   OP_WRITE,       /* s2 into the existing file s1 */
   OP_WRITE_SLOT,  /* s2 into a */
-  OP_JOIN,        /* the child's pid into a (a cgroup.procs) */
+  OP_JOIN,       /* the child's pid into s1 (a cgroup.procs) */
   OP_RLIMIT,      /* setrlimit(x, soft y, hard z) */
   OP_GROUPS,      /* setgroups(s1 as uint32) */
   OP_SETGID,      /* setresgid(x) */

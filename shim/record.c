@@ -9,9 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Complete and durable before it has its name. */
+/* Complete before it has its name; and on the disk before that, if asked. */
 static int write_file(int folder, const char *name, const char *temporary,
-                      const char *bytes, size_t length) {
+                      const char *bytes, size_t length, bool durable) {
   AUTO_FD fd =
       openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0)
@@ -19,8 +19,9 @@ static int write_file(int folder, const char *name, const char *temporary,
   int result = write_all(fd, bytes, length);
   if (result < 0)
     return result;
-  if (fsync(fd) < 0 || renameat(folder, temporary, folder, name) < 0 ||
-      fsync(folder) < 0)
+  if ((durable && fsync(fd) < 0) ||
+      renameat(folder, temporary, folder, name) < 0 ||
+      (durable && fsync(folder) < 0))
     return -errno;
   return 0;
 }
@@ -39,6 +40,7 @@ static char *put_head(const struct run *run, char *at, size_t size) {
              : put_text(at, plan_str(&run->plan, header->head));
 }
 
+/* Not synced: after a power cut nobody has a use for it. */
 int write_state(const struct run *run) {
   char text[4096];
   char *at = put_head(run, text, sizeof text);
@@ -47,7 +49,7 @@ int write_state(const struct run *run) {
   at = put_line(at, "init_pid", (uint64_t)run->child);
   at = put_line(at, "init_start", process_start_time(run->child));
   return write_file(fd_of(run->plan.header->run_slot), "state", ".state", text,
-                    (size_t)(at - text));
+                    (size_t)(at - text), false);
 }
 
 /* Runs the after-exit section: what that section reads belongs into the record.
@@ -68,5 +70,5 @@ int write_exit_record(struct run *run, int code, int signal,
   }
   after_exit(run, &at, text + sizeof text);
   return write_file(fd_of(run->plan.header->run_slot), "exit", ".exit", text,
-                    (size_t)(at - text));
+                    (size_t)(at - text), true);
 }

@@ -120,7 +120,7 @@ static int kill_cgroup(const char *folder) {
 static int join(const struct run *run, const struct op *op) {
   char text[24];
   char *end = put_number(text, (uint64_t)run->child);
-  return write(fd_of(op->a), text, (size_t)(end - text)) < 0 ? -errno : 0;
+  return write_path(plan_str(&run->plan, op->s1), text, (size_t)(end - text));
 }
 
 static int bpf_attach(const struct op *op) {

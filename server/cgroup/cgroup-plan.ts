@@ -5,7 +5,7 @@
 import type { Resources } from '../model/container.ts';
 import type { Op, Slot } from '../model/plan.ts';
 import { DEFAULT_DEVICE_RULES, deviceRuleText } from './devices.ts';
-import { type CgroupLayout, hierarchyOf } from './layout.ts';
+import { type CgroupLayout, cgroupFolders, hierarchyOf } from './layout.ts';
 import { limitWrites, swapWrite } from './limits.ts';
 
 /** Operations by the section they belong to. */
@@ -25,7 +25,6 @@ export interface CgroupPlace {
 }
 
 const O_RDONLY_DIRECTORY = 0o200000;
-const O_WRONLY = 1;
 
 const mkdir = (path: string): Op => ({
   name: 'mkdir',
@@ -49,22 +48,12 @@ function deviceWrites(folder: string): Op[] {
   ];
 }
 
-/** Folders of a v1 machine's cgroup that its process is moved into, hierarchy by hierarchy. */
-function joins(place: CgroupPlace, slots: (count: number) => Slot[]): { open: Op[]; join: Op[] } {
-  const { hierarchies } = place.layout;
-  const taken = slots(hierarchies.length);
-  const open: Op[] = [];
-  const join: Op[] = [];
-  for (const [index, hierarchy] of hierarchies.entries()) {
-    const file = `${hierarchy.path}${place.path}/cgroup.procs`;
-    const a = taken[index] ?? 0;
-    open.push({ name: 'open', a, s1: file, x: O_WRONLY, about: `open ${file}` });
-    join.push({ name: 'join', a, about: `join cgroup ${hierarchy.path}${place.path}` });
-  }
-  return { open, join };
-}
+/** The file that a process is moved into a group by. */
+const procs = (folder: string): string => `${folder}/cgroup.procs`;
 
 /**
+ * On v1 and hybrid all of it is done after the clone: joining waits for the kernel (RCU), and the new process
+ * mounts its file systems meanwhile. On v2 the process is born in its group, which costs nothing.
  * @param slots - gives out as many free slots.
  * @param deviceProgram - slot of the loaded device program; needed on v2 only.
  * @throws MydockerError `failed-precondition` for a limit that this machine cannot set.
@@ -76,47 +65,55 @@ export function planCgroup(
   deviceProgram?: Slot,
 ): CgroupOps {
   const { layout, path } = place;
-  const folders = layout.hierarchies.map((h) => `${h.path}${path}`);
-  const unified = layout.unified === undefined ? undefined : `${layout.unified}${path}`;
-  const all = unified === undefined ? folders : [...folders, unified];
+  const folders = cgroupFolders(layout, path);
   const swap = swapWrite(layout, path, resources);
   const devices = hierarchyOf(layout, 'devices');
-  const { open, join } = joins(place, slots);
-  const before = [
-    ...all.map(mkdir),
+  const make = [
+    ...folders.map(mkdir),
     ...limitWrites(layout, path, resources).map(({ file, value }) => write(file, value)),
     ...(swap === undefined ? [] : [write(swap.file, swap.value, true)]),
     ...(devices === undefined ? [] : deviceWrites(`${devices}${path}`)),
-    ...open,
   ];
-  const afterExit = [...memoryReads(place), ...killOps(place), ...all.map(rmdir)];
-  if (unified === undefined) return { parentBefore: before, parentAfter: join, afterExit };
+  const afterExit = [...memoryReads(place), ...killOps(place), ...folders.map(rmdir)];
+  if (layout.kind !== 'v2') {
+    const join = folders.map(
+      (folder): Op => ({ name: 'join', s1: procs(folder), about: `join cgroup ${folder}` }),
+    );
+    return { parentBefore: [], parentAfter: [...make, ...join], afterExit };
+  }
   const [cgroup = 0] = slots(1);
-  before.push({
-    name: 'open',
-    a: cgroup,
-    s1: unified,
-    x: O_RDONLY_DIRECTORY,
-    about: `open cgroup ${unified}`,
-  });
-  if (layout.kind === 'v2' && deviceProgram !== undefined)
-    before.push({ name: 'bpf-attach', a: cgroup, b: deviceProgram, about: 'allow the default devices only' });
-  return { parentBefore: before, parentAfter: join, afterExit, cgroup };
+  const attach: Op[] =
+    deviceProgram === undefined
+      ? []
+      : [{ name: 'bpf-attach', a: cgroup, b: deviceProgram, about: 'allow the default devices only' }];
+  const parentBefore = [...make, openFolder(cgroup, `${layout.unified}${path}`), ...attach];
+  return { parentBefore, parentAfter: [], afterExit, cgroup };
 }
+
+const openFolder = (a: Slot, folder: string): Op => ({
+  name: 'open',
+  a,
+  s1: folder,
+  x: O_RDONLY_DIRECTORY,
+  about: `open cgroup ${folder}`,
+});
 
 /** An additional process joins the same groups: by itself, before it leaves the host's view of them. */
 export function planCgroupExec(
   place: CgroupPlace,
   slots: (count: number) => Slot[],
 ): CgroupOps & { child: readonly Op[] } {
-  const { open, join } = joins(place, slots);
-  const child: Op[] = join.map(({ a = 0, about }) => ({ name: 'write-slot', a, s2: '0', about }));
-  const { unified } = place.layout;
-  if (unified === undefined) return { parentBefore: open, parentAfter: [], afterExit: [], child };
+  const { layout, path } = place;
+  const none = { parentAfter: [], afterExit: [] };
+  if (layout.kind !== 'v2') {
+    const child = cgroupFolders(layout, path).map((folder) => ({
+      ...write(procs(folder), '0'),
+      about: `join cgroup ${folder}`,
+    }));
+    return { ...none, parentBefore: [], child };
+  }
   const [cgroup = 0] = slots(1);
-  const folder = `${unified}${place.path}`;
-  open.push({ name: 'open', a: cgroup, s1: folder, x: O_RDONLY_DIRECTORY, about: `open cgroup ${folder}` });
-  return { parentBefore: open, parentAfter: [], afterExit: [], child, cgroup };
+  return { ...none, parentBefore: [openFolder(cgroup, `${layout.unified}${path}`)], child: [], cgroup };
 }
 
 /** Labels under which the memory counters stand in an exit record. */

@@ -1,11 +1,10 @@
 /**
- * How a container comes to be: metadata and empty folders, nothing mounted, nothing run. Its files are on
- * the disk before its record is, so that a record never names what is not there; a crash in between leaves
- * a folder that no record names, which the next start of the server sweeps.
+ * How a container comes to be: metadata and empty folders, nothing mounted, nothing run. Its folders are made
+ * before its record is; a crash in between leaves a folder that no record names, which the next start of the
+ * server sweeps.
  */
-import { closeSync, fsync, mkdirSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
+import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { promisify } from 'node:util';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord, RootfsSource } from '../model/container.ts';
 import { cannot, notFound } from '../model/error.ts';
@@ -15,6 +14,7 @@ import { nowNs } from '../model/time.ts';
 import { UndoStack } from '../model/undo.ts';
 import { encodeJson } from '../store/codec.ts';
 import { checkConfig, hostCpus } from './check-config.ts';
+import { makeFolders } from './container-folders.ts';
 import { type ContainerOptions, type Merged, mergeOptions } from './container-options.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { findImage } from './image-engine.ts';
@@ -37,8 +37,6 @@ export interface PlannedContainer extends Merged {
   /** Serials, topmost first. */
   readonly layers: readonly bigint[];
 }
-
-const syncFd = promisify(fsync);
 
 /**
  * Records a container.
@@ -67,13 +65,13 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
     layers,
     status: 'created',
   } as const;
-  // 3. Folders and config.json, durable.
+  // 3. Folders and config.json.
   const folder = containerFolder(engine.paths, id);
   undo.push(`remove folder of container ${id}`, () => rmSync(folder, { recursive: true, force: true }));
   try {
     makeFolders(engine, folder, record);
     await failpoint('create.folder');
-    await writeConfig(`${engine.paths.root}/containers`, folder, record);
+    writeConfig(folder, record);
   } catch (cause) {
     throw diskError(name, cause);
   }
@@ -115,25 +113,12 @@ function checkRootfsDirectory(path: string): void {
   });
 }
 
-function makeFolders(engine: Engine, folder: string, { config, layers }: ContainerRecord): void {
-  mkdirSync(folder, { mode: 0o700 });
-  mkdirSync(`${folder}/logs`, { mode: 0o700 });
-  if (config.rootfs.kind === 'image') engine.snapshotter.prepare(folder, layers);
-}
-
-/** One journal commit serves all three, so they are waited for together. */
-async function writeConfig(parent: string, folder: string, record: ContainerRecord): Promise<void> {
-  const fds: number[] = [];
-  try {
-    const file = openSync(`${folder}/config.json`, 'wx', 0o600);
-    fds.push(file);
-    const text = Buffer.from(encodeJson(record));
-    for (let at = 0; at < text.length; ) at += writeSync(file, text, at);
-    for (const path of [folder, parent]) fds.push(openSync(path, 'r'));
-    await Promise.all(fds.map((fd) => syncFd(fd)));
-  } finally {
-    for (const fd of fds) closeSync(fd);
-  }
+/**
+ * The record's copy beside the container's files. Not synced: what a power cut takes of these folders before the
+ * record is durable belongs to no container, and a start makes again what is missing after it.
+ */
+function writeConfig(folder: string, record: ContainerRecord): void {
+  writeFileSync(`${folder}/config.json`, encodeJson(record), { flag: 'wx', mode: 0o600 });
 }
 
 /** An image is not removed between the look at it and the record that uses it. */

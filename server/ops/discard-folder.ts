@@ -2,30 +2,46 @@
  * Deletes what nobody can name any more. A container that ran shortly leaves a handful of names, for which a
  * process of its own would cost more than the deletion; everything else is deleted by one, behind.
  */
-import { lstatSync, opendirSync, rmdirSync, unlinkSync } from 'node:fs';
+import { lstatSync, opendirSync } from 'node:fs';
+import { rmdir, unlink } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import type { Engine } from './engine.ts';
 
-/** What is deleted here: the event loop waits for it. */
+/** What is deleted here, name by name. */
 const MAX_NAMES = 64;
 const MAX_DEPTH = 8;
 /** Freeing the blocks of large files takes the file system a while. */
 const MAX_BYTES = 16 << 20;
 const BLOCK_BYTES = 512;
 
+/** Deletions under way, so that a server that stops can wait for them. */
+const underWay = new Set<Promise<void>>();
+
+/** Resolves when nothing is being deleted. */
+export async function discardsDone(): Promise<void> {
+  while (underWay.size > 0) await Promise.all(underWay);
+}
+
 /**
- * Deletes a folder: at once where it holds little, else behind.
- * @param path - below containers/, its name begins with a dot.
- * @throws the errors of node:fs; what fails behind goes to the log, and the next start tries again.
+ * Deletes a folder behind the caller, who does not wait: removing a name may wait for the file system's journal.
+ * @param path - below containers/, its name begins with a dot. What fails goes to the log, and the next start
+ * tries again.
  */
 export function discardFolder(engine: Pick<Engine, 'layers' | 'log'>, path: string): void {
+  const deleted = discard(engine, path)
+    .catch((err: unknown) => {
+      engine.log.error({ err, path }, 'a folder could not be removed; the next start tries again');
+    })
+    .finally(() => underWay.delete(deleted));
+  underWay.add(deleted);
+}
+
+async function discard(engine: Pick<Engine, 'layers' | 'log'>, path: string): Promise<void> {
+  // The caller's answer goes out first.
+  await setImmediate();
   const names = smallTree(Buffer.from(path));
-  if (names !== undefined) {
-    for (const { name, directory } of names) (directory ? rmdirSync : unlinkSync)(name);
-    return;
-  }
-  engine.layers.removeFolder(path).catch((err: unknown) => {
-    engine.log.error({ err, path }, 'a folder could not be removed; the next start tries again');
-  });
+  if (names === undefined) return engine.layers.removeFolder(path);
+  for (const { name, directory } of names) await (directory ? rmdir(name) : unlink(name));
 }
 
 interface Named {

@@ -6,6 +6,7 @@ import { pidfdOpen, pidfdSendSignal } from '../../native/pidfd.ts';
 import { processStartTime } from '../../native/process.ts';
 import { failpoint } from '../failpoint.ts';
 import { cannot, MydockerError } from '../model/error.ts';
+import { isAlive } from '../model/task-state.ts';
 import type { LiveRun } from '../task/runs.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
 import type { Engine } from './engine.ts';
@@ -35,6 +36,11 @@ export function findRun(engine: Engine, verb: string, target: TaskTarget): LiveR
   if (runId !== '')
     throw cannot('not-found', verb, 'container', record.name, `no process with run id ${runId}`, {
       reason: 'RUN_NOT_FOUND',
+    });
+  if (isAlive(record.status))
+    throw cannot('unavailable', verb, 'container', record.name, 'its shim was not found yet', {
+      reason: 'SHIM_NOT_RESPONDING',
+      hint: 'try again; the log of the server says more',
     });
   throw cannot('failed-precondition', verb, 'container', record.name, `it is ${record.status}, not running`, {
     reason: 'CONTAINER_NOT_RUNNING',

@@ -114,6 +114,12 @@ export function launchError(
     const { text, details } = inPlan(plan, thrown);
     return cannot('failed-precondition', verb, 'container', name, text, { ...details, cause: thrown });
   }
+  if (thrown instanceof ShimGone && thrown.wanted)
+    return cannot('aborted', verb, 'container', name, 'it was killed meanwhile', {
+      reason: 'KILLED',
+      exitStatus: 137,
+      cause: thrown,
+    });
   if (thrown instanceof ShimGone)
     return cannot('unavailable', verb, 'container', name, 'its shim ended before the process began', {
       reason: 'SHIM_GONE',

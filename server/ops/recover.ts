@@ -17,6 +17,7 @@ import { superviseExec } from './exec-task.ts';
 import { type Ending, exitOf, lostExit, recordExit, removeIfAsked, superviseRun } from './finish-run.ts';
 import { keepTrying } from './keep-trying.ts';
 import { killProcess } from './kill-task.ts';
+import { noteBegun } from './start-task.ts';
 
 /** How long a shim may take to introduce itself; one that is stopped does not, until it goes on. */
 const HELLO_DEADLINE_MS = 1000;
@@ -63,7 +64,7 @@ async function findShim(folder: string): Promise<Found | undefined> {
   }
 }
 
-function adopt(engine: Engine, record: ContainerRecord, runId: string, found: Found): void {
+function adopt(engine: Engine, record: ContainerRecord, runId: string, found: Found): LiveRun {
   const { promise, resolve } = Promise.withResolvers<Exit>();
   const run: LiveRun & Ending = {
     containerId: record.id,
@@ -79,31 +80,18 @@ function adopt(engine: Engine, record: ContainerRecord, runId: string, found: Fo
   };
   engine.runs.add(run);
   void superviseRun(engine, run);
+  return run;
 }
 
 /** The intent was recorded, the process may or may not have begun: it may still be at the gate. */
-async function settleStarting(engine: Engine, record: ContainerRecord, found: Found): Promise<void> {
-  const { id, name } = record;
-  const { pid, pidStartTime } = found.created;
-  const begun = async (): Promise<void> => {
-    await found.connection.started;
-    const attributes = { name, pid: String(pid) };
-    const event = { type: 'container.start', kind: 'container', id, attributes } as const;
-    await engine.store.containers.update(
-      id,
-      (now) => {
-        if (now.status !== 'starting' || now.run?.runId !== record.run?.runId || now.run === undefined)
-          return now;
-        return { ...now, status: 'running', run: { ...now.run, pid, pidStartTime } };
-      },
-      { event: { ...event, runId: record.run?.runId ?? '' } },
-    );
-  };
-  const running = begun().catch((err: unknown) => {
-    engine.log.debug({ err, container: id }, 'a start that was found half way did not come to its end');
+async function settleStarting(engine: Engine, live: LiveRun): Promise<void> {
+  const { containerId: container, connection } = live;
+  const begun = connection.started.then(() => noteBegun(engine, live));
+  const noted = begun.catch((err: unknown) => {
+    engine.log.debug({ err, container }, 'a start that was found half way did not come to its end');
   });
   // A shim that is past the gate says `started` right behind `created`; nobody waits for one that is not.
-  await Promise.race([running, sleep(STARTED_GRACE_MS, undefined, { ref: false })]);
+  await Promise.race([noted, sleep(STARTED_GRACE_MS, undefined, { ref: false })]);
 }
 
 /** Back to before the start: its shim was not committed and has taken everything with it. */
@@ -128,8 +116,8 @@ async function recoverContainer(engine: Engine, record: ContainerRecord): Promis
   if (hasExitFile(folder)) return end(exitOf(folder, undefined));
   const found = await findShim(folder);
   if (found !== undefined) {
-    adopt(engine, record, run.runId, found);
-    if (record.status === 'starting') await settleStarting(engine, record, found);
+    const live = adopt(engine, record, run.runId, found);
+    if (record.status === 'starting') await settleStarting(engine, live);
     return;
   }
   // It may have ended between the two looks.

@@ -15,7 +15,8 @@ import type { TerminalSize } from '../spec/process-plan.ts';
 import type { LiveRun } from '../task/runs.ts';
 import type { ShimConnection } from '../task/shim-connection.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
-import type { Engine } from './engine.ts';
+import { makeFolders } from './container-folders.ts';
+import { containerFolder, type Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
 import { type Ending, failedExit, removeIfAsked, superviseRun } from './finish-run.ts';
 import { keepTrying } from './keep-trying.ts';
@@ -135,8 +136,10 @@ function decide(engine: Engine, record: ContainerRecord, runId: string, size: Te
 }
 
 /** As with Docker, a missing source of a volume is made, as a folder. */
-function prepareHost(engine: Engine, { name, config }: ContainerRecord): void {
+function prepareHost(engine: Engine, record: ContainerRecord): void {
+  const { id, name, config } = record;
   engine.cgroups.prepare();
+  makeFolders(engine, containerFolder(engine.paths, id), record);
   for (const { source, destination } of config.mounts) {
     if (statSync(source, { throwIfNoEntry: false }) !== undefined) continue;
     try {
@@ -231,8 +234,36 @@ async function openGate(engine: Engine, record: ContainerRecord, live: LiveRun):
     await failpoint('start.gate');
     await live.connection.request(REQUEST.start);
     await live.connection.started;
-    return await note(engine, record, live, 'running');
+    return await noteBegun(engine, live);
   } catch (thrown) {
     throw launchError('start', record.name, live.plan, thrown);
   }
+}
+
+/**
+ * The process has begun. Whoever sees it first records it: the one who opened the gate, or the server that
+ * found the shim there. By now it may be over, too.
+ * @returns the record as it is then.
+ */
+export function noteBegun(
+  engine: Engine,
+  { containerId: id, runId, created }: LiveRun,
+): Promise<ContainerRecord> {
+  const { pid = 0, pidStartTime = 0n } = created ?? {};
+  const name = engine.store.containers.get(id)?.name ?? '';
+  const event = {
+    type: 'container.start',
+    kind: 'container',
+    id,
+    runId,
+    attributes: { name, pid: String(pid) },
+  } as const;
+  return engine.store.containers.update(
+    id,
+    (now) =>
+      now.status === 'starting' && now.run?.runId === runId
+        ? { ...now, status: 'running', run: { ...now.run, pid, pidStartTime } }
+        : now,
+    { sync: false, event },
+  );
 }

@@ -90,15 +90,16 @@ function childOps(
     // Before any mount: what happens in here must never reach the host.
     { name: 'propagation', a: scratch, x: MS_REC_SLAVE, about: 'cut mount propagation to the host' },
     { name: 'keyring', s1: '_ses.mydocker', about: 'make a session keyring' },
-    ...input.network,
-    ...Object.entries(spec.linux.sysctl).map(([key, value]) =>
-      // In the host's procfs, where nothing of the container is mounted yet; net.* is this process's own.
-      write(`/proc/sys/${key.replaceAll('.', '/')}`, value, `set sysctl ${key}`),
-    ),
     ...planRootfs(spec, input.rootfs, input.maskedFolders, slots, root, dev),
     ...cwd.ops,
     ...stdio.makeTerminal,
     ...console(stdio, dev, scratch),
+    // Late: other containers' networks may be on their way out and hold the kernel's lock (RTNL) for a while.
+    // The sysctls go through the host's procfs, by a process whose net.* they are.
+    ...input.network,
+    ...Object.entries(spec.linux.sysctl).map(([key, value]) =>
+      write(`/proc/sys/${key.replaceAll('.', '/')}`, value, `set sysctl ${key}`),
+    ),
     { name: 'hostname', s1: spec.hostname, about: `set hostname ${spec.hostname}` },
     // The shim moved this process into its cgroup while all this was mounted; only now its namespace begins there.
     barrier,

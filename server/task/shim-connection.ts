@@ -2,7 +2,7 @@
  * A conversation with one shim: over its launch connection when this server started it, over its control
  * socket when an earlier server did. Both speak the same records, so everything above is one path.
  */
-import { closeSync, constants, openSync } from 'node:fs';
+import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { connect, Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
 import { deadlineExceeded, unavailable } from '../model/error.ts';
@@ -56,6 +56,13 @@ export class LaunchFailure extends Error {
 /** The shim is gone and has not said how its process ended. */
 export class ShimGone extends Error {
   override readonly name = 'ShimGone';
+  /** This server wanted it gone. */
+  readonly wanted: boolean;
+
+  constructor(wanted: boolean) {
+    super('the connection to the shim has ended');
+    this.wanted = wanted;
+  }
 }
 
 interface Waiter {
@@ -65,6 +72,7 @@ interface Waiter {
 
 export class ShimConnection {
   readonly #socket: Socket;
+  readonly #descriptor: number | undefined;
   readonly #created = Promise.withResolvers<Created>();
   readonly #started = Promise.withResolvers<void>();
   readonly #exited = Promise.withResolvers<ShimExit>();
@@ -73,13 +81,17 @@ export class ShimConnection {
   #seq = 0;
   #committed: boolean;
   #failure: Error | undefined;
+  #givenUp = false;
 
   /**
    * @param socket - connected; belongs to the connection from now on.
    * @param committed - the shim outlives its server already: an earlier one made it.
+   * @param descriptor - of the socket, where it is known. Without it a message to a shim that has just ended
+   * throws away what that one said last and nobody has read yet; there the exit record tells the same.
    */
-  constructor(socket: Socket, committed = false) {
+  constructor(socket: Socket, committed = false, descriptor?: number) {
     this.#socket = socket;
+    this.#descriptor = descriptor;
     this.#committed = committed;
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.on('error', () => socket.destroy());
@@ -105,7 +117,7 @@ export class ShimConnection {
   /** From now on the shim outlives this server. @param start - and its gate may open. */
   commit(start: boolean): void {
     this.#committed = true;
-    this.#socket.write(encodeMessage(REQUEST.commit, 0, start ? 1 : 0));
+    this.#send(encodeMessage(REQUEST.commit, 0, start ? 1 : 0));
   }
 
   /**
@@ -117,7 +129,7 @@ export class ShimConnection {
     const seq = ++this.#seq;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#waiters.set(seq, { resolve, reject });
-    this.#socket.write(encodeMessage(type, seq, a, b));
+    this.#send(encodeMessage(type, seq, a, b));
     const timer = setTimeout(
       () =>
         reject(
@@ -140,6 +152,7 @@ export class ShimConnection {
    * @returns when the shim has said that it is over, or is gone.
    */
   async giveUp(): Promise<void> {
+    this.#givenUp = true;
     if (this.#committed) await this.request(REQUEST.signal, 9).catch(() => this.#socket.destroy());
     else this.#socket.end();
     await this.exited.catch(() => undefined);
@@ -148,6 +161,18 @@ export class ShimConnection {
   /** Lets go of the shim; one that is committed lives on. */
   close(): void {
     this.#socket.destroy();
+  }
+
+  /** A record is smaller than the socket's buffer by far, so it is written whole or not at all. */
+  #send(record: Buffer): void {
+    if (this.#descriptor === undefined) this.#socket.write(record);
+    else if (!this.#socket.destroyed) {
+      try {
+        writeSync(this.#descriptor, record);
+      } catch {
+        // The shim is gone; the end of the stream says so, after its last words.
+      }
+    }
   }
 
   #take(chunk: Buffer): void {
@@ -207,7 +232,7 @@ export class ShimConnection {
   }
 
   #end(): void {
-    this.#fail(new ShimGone('the connection to the shim has ended'));
+    this.#fail(new ShimGone(this.#givenUp));
     for (const { reject } of this.#waiters.values())
       reject(unavailable('the shim is gone', { reason: 'SHIM_GONE' }));
   }

@@ -49,7 +49,7 @@ export class Zygote {
     const planFd = sealedMemfd('mydocker-plan', plan);
     try {
       this.#send([planFd, theirs, ...descriptors]);
-      return new ShimConnection(socketOf(ours));
+      return new ShimConnection(socketOf(ours), false, ours);
     } catch (error) {
       closeSync(ours);
       throw error;
