@@ -43,7 +43,7 @@ export function parseBillionths(option: string, text: string): bigint {
 export function parseSize(option: string, text: string): bigint {
   if (text === '-1') return -1n;
   const [, whole, fraction = '', unit = ''] =
-    /^(\d{1,15})(?:\.(\d{1,9}))?(?:([kmgt])(?:i?b)?|b)?$/i.exec(text) ?? [];
+    /^(\d{1,18})(?:\.(\d{1,9}))?(?:([kmgt])(?:i?b)?|b)?$/i.exec(text) ?? [];
   const factor = FACTORS[unit.toLowerCase()];
   if (whole === undefined || factor === undefined) {
     throw new UsageError(
