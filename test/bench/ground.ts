@@ -25,7 +25,7 @@ import { exitCode, PROJECT, run } from '../harness/cli.ts';
 export interface Ground {
   /** Folder on the disk, for roots and images. */
   readonly folder: string;
-  /** Parent of all control groups, such as `/mydocker-bench-ab12`. */
+  /** Parent of the peers' control groups, such as `/mydocker-bench-ab12`; mydocker's is the same with `-own`. */
   readonly cgroupParent: string;
   /** The image of all contenders: busybox and the writer of log lines, as a rootfs tar. */
   readonly tar: string;
@@ -117,8 +117,10 @@ export async function prepareGround(): Promise<Ground> {
     ...(await benchImage(folder)),
     daemon: (name, command, args) => startDaemon(folder, name, command, args),
     clear: async () => {
-      await endEverything(cgroupParent, folder);
-      removeCgroups(cgroupParent);
+      for (const parent of [cgroupParent, `${cgroupParent}-own`]) {
+        await endEverything(parent, folder);
+        removeCgroups(parent);
+      }
       rmSync(folder, { recursive: true, force: true });
     },
   };

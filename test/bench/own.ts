@@ -5,7 +5,7 @@ import { NetworkMode } from '../../proto/gen/mydocker/v1/config.ts';
 import { type Api, openApi } from '../harness/api.ts';
 import { PROJECT, run } from '../harness/cli.ts';
 import type { Daemon, Ground } from './ground.ts';
-import { quiet } from './peers.ts';
+import { prepare, quiet } from './peers.ts';
 
 const CLIENT = join(PROJECT, 'bin/mydocker');
 
@@ -38,10 +38,10 @@ export async function startOwn(ground: Ground): Promise<Own> {
   const root = ['--root', join(ground.folder, 'mydocker'), '--state', state, '--listen', address];
   const daemon = ground.daemon('mydockerd', join(PROJECT, 'bin/mydockerd'), [
     ...root,
-    ...['--cgroup-parent', `${ground.cgroupParent}/own`],
+    ...['--cgroup-parent', `${ground.cgroupParent}-own`],
   ]);
   await daemon.ready(CLIENT, ['--host', address, 'version']);
-  await quiet(CLIENT, ['--host', address, 'import', ground.tar, 'bench']);
+  await prepare(CLIENT, ['--host', address, 'import', ground.tar, 'bench']);
   const api = openApi(address);
   const create = async (command: readonly string[]): Promise<string> => {
     const { id } = await api.containers.createContainer({

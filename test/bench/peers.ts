@@ -5,7 +5,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { exitCode } from '../harness/cli.ts';
+import { exitCode, run } from '../harness/cli.ts';
 import type { Ground } from './ground.ts';
 
 /** A peer that runs containers from images. */
@@ -18,11 +18,17 @@ export interface Peer {
   stop(): Promise<void>;
 }
 
-/** Runs a program whose output nobody reads. @throws Error when it fails. */
+/** Runs a program whose output nobody reads: what is measured. @throws Error when it fails. */
 export async function quiet(command: string, args: readonly string[]): Promise<void> {
   const child = spawn(command, args, { stdio: 'ignore' });
   const code = await exitCode(child);
   if (code !== 0) throw new Error(`${command} ${args.join(' ')}: exit status ${code}`);
+}
+
+/** Runs a program that prepares something. @throws Error with what it said when it fails. */
+export async function prepare(command: string, args: readonly string[]): Promise<void> {
+  const { code, stdout, stderr } = await run(command, args, { timeoutMs: 300_000 });
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')}: exit status ${code}\n${stderr}${stdout}`);
 }
 
 /** What a program says of its version. */
@@ -45,7 +51,7 @@ export async function startDocker(ground: Ground): Promise<Peer> {
     ...['--iptables=false', '--ip6tables=false', '--bridge=none', '--cgroup-parent', ground.cgroupParent],
   ]);
   await daemon.ready('/usr/bin/docker', [...host, 'version']);
-  await quiet('/usr/bin/docker', [...host, 'import', ground.tar, 'bench']);
+  await prepare('/usr/bin/docker', [...host, 'import', ground.tar, 'bench']);
   // containerd reads what docker writes, and no rootfs tar
   await quiet('/usr/bin/docker', [
     ...host,
@@ -80,7 +86,7 @@ address = "/run/containerd-own.ttrpc"
   const daemon = ground.daemon('containerd', '/usr/bin/containerd', ['--config', '/run/containerd.toml']);
   const address = ['--address', '/run/containerd-own.sock'];
   await daemon.ready('/usr/bin/ctr', [...address, 'version']);
-  await quiet('/usr/bin/ctr', [...address, 'image', 'import', join(ground.folder, 'image.docker.tar')]);
+  await prepare('/usr/bin/ctr', [...address, 'image', 'import', join(ground.folder, 'image.docker.tar')]);
   let number = 0;
   return {
     name: 'ctr',
@@ -108,7 +114,7 @@ function podmanArgs(ground: Ground): string[] {
 /** Debian's podman with crun and conmon; it has no daemon. */
 export async function startPodman(ground: Ground): Promise<Peer> {
   const args = podmanArgs(ground);
-  await quiet('/usr/bin/podman', [...args, 'import', ground.tar, 'bench']);
+  await prepare('/usr/bin/podman', [...args, 'import', ground.tar, 'bench']);
   return {
     name: 'podman',
     version: firstLine('/usr/bin/podman', '--version'),
