@@ -6,6 +6,7 @@ import { configureFailpoints } from '../../../server/failpoint.ts';
 import type { ContainerRecord } from '../../../server/model/container.ts';
 import type { ContainerOptions } from '../../../server/ops/container-options.ts';
 import { createContainer } from '../../../server/ops/create-container.ts';
+import { discardsDone } from '../../../server/ops/discard-folder.ts';
 import { getContainer } from '../../../server/ops/get-container.ts';
 import { type ContainerFilter, listContainers } from '../../../server/ops/list-containers.ts';
 import { removeContainer } from '../../../server/ops/remove-container.ts';
@@ -33,7 +34,11 @@ async function create(name: string, options: Partial<ContainerOptions> = {}): Pr
   return (await createContainer(here.engine, { name, options: { rootfs: BOX, ...options } })).record;
 }
 
-const folders = (): string[] => readdirSync(`${here.engine.paths.root}/containers`).sort();
+/** Of what is left once everything is deleted that is on its way out. */
+async function folders(): Promise<string[]> {
+  await discardsDone();
+  return readdirSync(`${here.engine.paths.root}/containers`).sort();
+}
 const names = (filter: ContainerFilter): string[] =>
   listContainers(here.engine, filter).map(({ name }) => name);
 
@@ -65,7 +70,7 @@ test('of many who want a name at once one gets it', async () => {
   assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
   const reasons = results.flatMap((r) => (r.status === 'rejected' ? [r.reason.reason] : []));
   assert.deepEqual([...new Set(reasons)], ['CONTAINER_NAME_IN_USE']);
-  assert.equal(folders().length, 1);
+  assert.equal(await folders().length, 1);
 });
 
 test('what is refused leaves nothing', async () => {
@@ -78,7 +83,7 @@ test('what is refused leaves nothing', async () => {
   await assert.rejects(create('aa', { rootfs: missing, command: ['x'] }), {
     reason: 'ROOTFS_NOT_A_DIRECTORY',
   });
-  assert.deepEqual(folders(), []);
+  assert.deepEqual(await folders(), []);
   assert.equal((await create('aa')).name, 'aa');
 });
 
@@ -86,7 +91,7 @@ for (const point of ['create.begin', 'create.folder', 'create.config', 'create.p
   test(`a create that fails at ${point} leaves nothing and frees the name`, async () => {
     configureFailpoints(`${point}=1*error(no)`);
     await assert.rejects(create('web'), { reason: 'FAILPOINT' });
-    assert.deepEqual(folders(), []);
+    assert.deepEqual(await folders(), []);
     await create('web');
   });
 }
@@ -96,7 +101,7 @@ test('a rootfs directory is used in place, without layers', async () => {
   mkdirSync(path);
   const record = await create('dir', { rootfs: { kind: 'directory', path }, command: ['true'] });
   assert.deepEqual(record.layers, []);
-  assert.deepEqual(folders(), [record.id]);
+  assert.deepEqual(await folders(), [record.id]);
   assert.deepEqual(readdirSync(`${here.engine.paths.root}/containers/${record.id}`).sort(), [
     'config.json',
     'logs',
@@ -167,7 +172,7 @@ test('a removed container is gone with its folder and frees its name', async () 
     reason: 'REV_MISMATCH',
   });
   assert.deepEqual(await removeContainer(here.engine, { container: 'web', force: false }), { id });
-  assert.deepEqual(folders(), []);
+  assert.deepEqual(await folders(), []);
   assert.equal(here.launcher.requests.length, 0);
   await assert.rejects(removeContainer(here.engine, { container: 'web', force: true }), {
     reason: 'CONTAINER_NOT_FOUND',
@@ -182,11 +187,11 @@ test('a container that wrote much is deleted by a worker', async () => {
   const upper = `${here.engine.paths.root}/containers/${id}/upper`;
   for (let i = 0; i < 100; i += 1) writeFileSync(`${upper}/${i}`, '');
   await removeContainer(here.engine, { container: 'web', force: false });
-  assert.deepEqual(folders(), [`.rm-${id}`]);
+  assert.deepEqual(await folders(), [`.rm-${id}`]);
   // The worker was asked for in the background; idle() knows it only once it is.
-  for (let tries = 0; folders().length > 0 && tries < 200; tries += 1)
+  for (let tries = 0; (await folders().length) > 0 && tries < 200; tries += 1)
     await new Promise((resolve) => setTimeout(resolve, 20));
-  assert.deepEqual(folders(), []);
+  assert.deepEqual(await folders(), []);
   assert.deepEqual(
     here.launcher.requests.map(({ name }) => name),
     ['remove-tree'],
@@ -199,7 +204,7 @@ test('names that are no UTF-8 are deleted too', async () => {
   mkdirSync(Buffer.concat([upper, Buffer.from([0xff])]));
   writeFileSync(Buffer.concat([upper, Buffer.from([0xff, 0x2f, 0xfe])]), 'x');
   await removeContainer(here.engine, { container: 'web', force: false });
-  assert.deepEqual(folders(), []);
+  assert.deepEqual(await folders(), []);
 });
 
 test('a running container is not removed without force', async () => {
@@ -219,12 +224,12 @@ test('a removal that dies half way is ended by the next start', async () => {
   await assert.rejects(removeContainer(here.engine, { container: 'web', force: false }), {
     reason: 'FAILPOINT',
   });
-  assert.deepEqual(folders(), [id, kept.id].sort());
+  assert.deepEqual(await folders(), [id, kept.id].sort());
   mkdirSync(`${here.engine.paths.root}/containers/.rm-x/y`, { recursive: true });
   mkdirSync(`${here.engine.paths.root}/containers/.tmp-x`);
   mkdirSync(`${here.engine.paths.root}/containers/not-ours`);
   here = await here.reopen();
   const swept = await sweepContainers(here.engine);
   assert.deepEqual([...swept].sort(), ['.rm-x', '.tmp-x', id].sort());
-  assert.deepEqual(folders(), [kept.id, 'not-ours'].sort());
+  assert.deepEqual(await folders(), [kept.id, 'not-ours'].sort());
 });
