@@ -70,7 +70,7 @@ test('of many who want a name at once one gets it', async () => {
   assert.equal(results.filter(({ status }) => status === 'fulfilled').length, 1);
   const reasons = results.flatMap((r) => (r.status === 'rejected' ? [r.reason.reason] : []));
   assert.deepEqual([...new Set(reasons)], ['CONTAINER_NAME_IN_USE']);
-  assert.equal(await folders().length, 1);
+  assert.equal((await folders()).length, 1);
 });
 
 test('what is refused leaves nothing', async () => {
@@ -189,7 +189,7 @@ test('a container that wrote much is deleted by a worker', async () => {
   await removeContainer(here.engine, { container: 'web', force: false });
   assert.deepEqual(await folders(), [`.rm-${id}`]);
   // The worker was asked for in the background; idle() knows it only once it is.
-  for (let tries = 0; (await folders().length) > 0 && tries < 200; tries += 1)
+  for (let tries = 0; ((await folders()).length) > 0 && tries < 200; tries += 1)
     await new Promise((resolve) => setTimeout(resolve, 20));
   assert.deepEqual(await folders(), []);
   assert.deepEqual(
