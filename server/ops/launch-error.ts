@@ -117,7 +117,7 @@ export function launchError(
   if (thrown instanceof ShimGone && thrown.wanted)
     return cannot('aborted', verb, 'container', name, 'it was killed meanwhile', {
       reason: 'KILLED',
-      exitStatus: 137,
+      exitStatus: 125,
       cause: thrown,
     });
   if (thrown instanceof ShimGone)
