@@ -75,6 +75,12 @@ static void take_notes(void) {
   }
 }
 
+/* The helper ends by itself at once, so this is short. */
+static void await_notes(bool until_created) {
+  while (self.run->sync >= 0 && !(until_created && self.created))
+    take_note();
+}
+
 static void reap(void) {
   struct signalfd_siginfo info;
   (void)!read(self.signal_fd, &info, sizeof info);
@@ -84,6 +90,9 @@ static void reap(void) {
         died.si_pid == 0)
       return;
     take_notes();
+    /* One that is born inside may end before its helper could name it. */
+    if (died.si_pid != self.run->child && !self.created)
+      await_notes(true);
     int status;
     if (waitpid(died.si_pid, &status, 0) != self.run->child)
       continue;
@@ -184,6 +193,7 @@ static void finish(void) {
   bool hold = (self.run->plan.header->flags & PLAN_HOLD) != 0;
   int signal_number = WIFSIGNALED(self.status) ? WTERMSIG(self.status) : 0;
   int code = signal_number > 0 ? 128 + signal_number : WEXITSTATUS(self.status);
+  await_notes(false); /* a helper's end of it may be open for a moment more */
   if (!self.started && self.failure.error == 0)
     self.failure = (struct failure){
         .section = FAILED_LAUNCH, .index = LAUNCH_CHILD_GONE, .error = EINTR};
