@@ -228,8 +228,6 @@ static void finish(void) {
   if (hold && (self.run->plan.header->flags & PLAN_BACKPRESSURE))
     drain();
   attach_end();
-  if (self.controls[0].fd >= 0)
-    linger(self.controls[0].fd);
 }
 
 /* Everything that takes a name or a descriptor, while the child is still at

@@ -5,7 +5,6 @@
 #include "scope.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -110,20 +109,6 @@ int send_message(int fd, const struct message *message) {
   ssize_t sent =
       send(fd, message, sizeof *message, MSG_NOSIGNAL | MSG_DONTWAIT);
   return sent == (ssize_t)sizeof *message ? 0 : -1;
-}
-
-/* The last word was said. Read until the other side leaves too: closed with
- * something unread, or while the other side writes, a connection breaks, and
- * the last word may be lost to whoever had not read it yet. */
-void linger(int fd) {
-  enum { PATIENCE_MS = 1000, ROUNDS = 64 };
-  struct pollfd polled = {.fd = fd, .events = POLLIN};
-  char rest[256];
-  (void)shutdown(fd, SHUT_WR);
-  for (int i = 0; i < ROUNDS; i++)
-    if (poll(&polled, 1, PATIENCE_MS) <= 0 ||
-        recv(fd, rest, sizeof rest, MSG_DONTWAIT) <= 0)
-      return;
 }
 
 int send_note(int sync, struct note note, int fd) {

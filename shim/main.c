@@ -72,11 +72,8 @@ static int shim_main(const int *descriptors, int count) {
   (void)close(descriptors[0]);
   for (int slot = 0; result == 0 && slot < count - 2; slot++)
     result = slot_set((uint16_t)slot, descriptors[slot + 2]);
-  if (result < 0) {
-    (void)refuse(run.launch, -result, LAUNCH_PLAN);
-    linger(run.launch);
-    return 1;
-  }
+  if (result < 0)
+    return refuse(run.launch, -result, LAUNCH_PLAN);
   set_title(&run.plan);
   struct failure failure = launch(&run);
   if (failure.error == 0)
@@ -87,9 +84,7 @@ static int shim_main(const int *descriptors, int count) {
                             .a = failure.section,
                             .b = (int)failure.index,
                             .x = (uint64_t)failure.error};
-  (void)send_message(run.launch, &message);
-  linger(run.launch);
-  return 1;
+  return send_message(run.launch, &message);
 }
 
 /* @returns how many descriptors came with a launch request; 0 when the server

@@ -39,7 +39,6 @@ char *put_number(char *at, uint64_t number);
 uint64_t now_ns(void);
 uint64_t process_start_time(pid_t pid);
 int send_message(int fd, const struct message *message);
-void linger(int fd);
 int send_note(int sync, struct note note, int fd);
 int recv_note(int sync, struct note *note, int *fd);
 
