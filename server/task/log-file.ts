@@ -113,11 +113,27 @@ const RECORD_HEAD_BYTES = 40;
 const TAG_AT = 38;
 const LETTER_F = 70;
 
-/** Offset in a file where its last `lines` lines begin, and how many there are when they are fewer. */
-function tailOfFile(path: string, lines: number): { offset: number; found: number } {
+/** Whether the last line that was written is not finished: a line too, where lines are counted. */
+function endsWithin(path: string): boolean {
   const fd = openSync(path, 'r');
   try {
-    let found = 0;
+    const { size } = fstatSync(fd);
+    const bytes = Buffer.alloc(Math.min(size, LOG_READ_BYTES));
+    readSync(fd, bytes, 0, bytes.length, size - bytes.length);
+    const record = bytes.lastIndexOf(10, bytes.length - 2) + 1;
+    return bytes.length - record >= RECORD_HEAD_BYTES && bytes[record + TAG_AT] !== LETTER_F;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Offset in a file where its last `lines` lines begin, and how many there are when they are fewer.
+ * @param found - lines behind this file's last whole one.
+ */
+function tailOfFile(path: string, lines: number, found: number): { offset: number; found: number } {
+  const fd = openSync(path, 'r');
+  try {
     let rest: Buffer = Buffer.alloc(0);
     for (let end = fstatSync(fd).size; end > 0; ) {
       const start = Math.max(0, end - LOG_READ_BYTES);
@@ -139,8 +155,9 @@ function tailOfFile(path: string, lines: number): { offset: number; found: numbe
       rest = bytes.subarray(0, recordEnd);
       end = start;
     }
-    if (rest.length >= RECORD_HEAD_BYTES && rest[TAG_AT] === LETTER_F) found++;
-    return { offset: 0, found: Math.min(found, lines) };
+    const wholeFirst = rest.length >= RECORD_HEAD_BYTES && rest[TAG_AT] === LETTER_F;
+    if (wholeFirst && ++found > lines) return { offset: rest.length, found: lines };
+    return { offset: 0, found };
   } finally {
     closeSync(fd);
   }
@@ -151,10 +168,12 @@ export function tailPosition(folder: string, lines: number): LogPosition {
   const serials = logSerials(folder);
   if (lines <= 0) return logEnd(folder);
   let missing = lines;
+  let unfinished = serials.length > 0 && endsWithin(`${folder}/${logName(serials.at(-1) ?? 1)}`) ? 1 : 0;
   for (const serial of serials.toReversed()) {
-    const { offset, found } = tailOfFile(`${folder}/${logName(serial)}`, missing);
+    const { offset, found } = tailOfFile(`${folder}/${logName(serial)}`, missing, unfinished);
     if (offset > 0) return { serial, offset };
     missing -= found;
+    unfinished = 0;
     if (missing <= 0) return { serial, offset: 0 };
   }
   return { serial: serials[0] ?? 1, offset: 0 };
