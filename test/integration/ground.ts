@@ -1,0 +1,157 @@
+/**
+ * What the integration tests share beside the host: shell scripts inside containers, images out of raw archive
+ * entries, and a canary on the host that nothing inside a container may touch.
+ */
+import assert from 'node:assert/strict';
+import {
+  chownSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fixtureTar } from '../fixtures/images.ts';
+import { END, type RawEntry, rawTar } from '../fixtures/raw-tar.ts';
+import { PROJECT, type RunResult, SLOWNESS } from '../harness/cli.ts';
+import type { Host } from '../harness/host.ts';
+
+/** A program that asks the kernel what no shell can ask; mounted into containers. */
+export const PROBE: string = join(PROJECT, 'build/test/probe');
+
+/** Options that put the probe at `/probe`. */
+export const WITH_PROBE: readonly string[] = ['-v', `${PROBE}:/probe:ro`];
+
+/** Runs a shell script in a new container that goes afterwards. @returns what it printed, the last newline cut. */
+export function inside(
+  host: Host,
+  script: string,
+  options: readonly string[] = [],
+  image = 'busybox',
+): Promise<string> {
+  return host.ok(['run', '--rm', ...options, image, 'sh', '-c', script]);
+}
+
+/** The same, where any exit status is a result. */
+export function tryInside(
+  host: Host,
+  script: string,
+  options: readonly string[] = [],
+  image = 'busybox',
+): Promise<RunResult> {
+  return host.cli(['run', '--rm', ...options, image, 'sh', '-c', script]);
+}
+
+/**
+ * What runs after each test: nothing may be left. Where something is, it goes now, so that the tests that follow are
+ * judged by themselves.
+ */
+export async function assertClean(host: Host): Promise<void> {
+  try {
+    await host.assertClean();
+  } catch (error) {
+    for (const id of (await host.ok(['ps', '-q'])).split('\n').filter(Boolean))
+      await host.cli(['rm', '-f', id]);
+    throw error;
+  }
+}
+
+/** The client must refuse with this status and say so on standard error alone. */
+export async function refused(
+  host: Host,
+  args: readonly string[],
+  message: RegExp,
+  code = 125,
+): Promise<RunResult> {
+  const result = await host.cli(args);
+  const told = `mydocker ${args.join(' ')}: ${result.code}\n${result.stderr}`;
+  assert.equal(result.code, code, told);
+  assert.match(result.stderr, message, told);
+  assert.doesNotMatch(result.stderr, /\n\s+at |internal|undefined|\[object/, told);
+  assert.equal(result.stdout, '', told);
+  return result;
+}
+
+/** Waits until a question has this answer. @throws AssertionError with the last answer after `timeoutMs`. */
+export async function until<T>(
+  ask: () => Promise<T> | T,
+  isIt: (answer: T) => boolean,
+  timeoutMs = 10_000,
+): Promise<T> {
+  const end = Date.now() + timeoutMs * SLOWNESS;
+  for (;;) {
+    const answer = await ask();
+    if (isIt(answer)) return answer;
+    if (Date.now() > end) assert.fail(`not so after ${timeoutMs} ms; last: ${JSON.stringify(answer)}`);
+    await sleep(20);
+  }
+}
+
+/** Waits until a container's log matches. */
+export function untilLogged(host: Host, container: string, pattern: RegExp): Promise<string> {
+  return until(
+    () => host.ok(['logs', container]),
+    (text) => pattern.test(text),
+  );
+}
+
+const isZero = (block: Buffer): boolean => block.every((byte) => byte === 0);
+
+/** The busybox archive, without its end, and entries behind it that win over what is there. */
+export async function busyboxAnd(entries: readonly (RawEntry | Buffer)[]): Promise<Buffer> {
+  const tar = readFileSync(await fixtureTar('busybox'));
+  let end = tar.length;
+  while (end >= 512 && isZero(tar.subarray(end - 512, end))) end -= 512;
+  return rawTar([tar.subarray(0, end), ...entries], END);
+}
+
+/**
+ * Imports busybox with more entries.
+ * @param changes - instructions as in a Dockerfile.
+ * @returns the image's id.
+ */
+export async function importEntries(
+  host: Host,
+  reference: string,
+  entries: readonly (RawEntry | Buffer)[],
+  changes: readonly string[] = [],
+): Promise<string> {
+  const options = changes.flatMap((change) => ['-c', change]);
+  return await host.ok(['import', ...options, '-', reference], { stdin: await busyboxAnd(entries) });
+}
+
+/** Files on the host beside the server's folders. */
+export interface Canary {
+  readonly path: string;
+  /** @throws AssertionError when a byte, a mode, an owner, a link or a time of any file is another one now. */
+  assertUntouched(): void;
+}
+
+/** Makes a canary: `f` of user 1234 with 0600, the folder `d` with `d/inner`. */
+export function makeCanary(folder: string): Canary {
+  const path = join(folder, 'canary');
+  mkdirSync(join(path, 'd'), { recursive: true });
+  writeFileSync(join(path, 'f'), 'ORIG', { mode: 0o600 });
+  chownSync(join(path, 'f'), 1234, 1234);
+  writeFileSync(join(path, 'd/inner'), 'ORIG');
+  const before = describeTree(path);
+  return { path, assertUntouched: () => assert.deepEqual(describeTree(path), before) };
+}
+
+function describeTree(path: string): string[] {
+  const { mode, uid, gid, nlink, ino, size, mtimeNs, ctimeNs } = lstatSync(path, { bigint: true });
+  const kind = Number(mode) & 0o170000;
+  const facts = [mode.toString(8), uid, gid, nlink, ino, size, mtimeNs, ctimeNs].join(' ');
+  const content =
+    kind === 0o100000 ? readFileSync(path, 'utf8') : kind === 0o120000 ? readlinkSync(path) : '';
+  const below =
+    kind === 0o040000
+      ? readdirSync(path)
+          .sort()
+          .flatMap((name) => describeTree(join(path, name)))
+      : [];
+  return [`${path} ${facts} ${content}`, ...below];
+}

@@ -1,0 +1,156 @@
+/** `logs`: everything that a container wrote, and nothing else. */
+import assert from 'node:assert/strict';
+import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LogFormat, OutputStream } from '../../proto/gen/mydocker/v1/tasks.ts';
+import { type Host, startHost } from '../harness/host.ts';
+import { assertClean, refused, until, untilLogged } from './ground.ts';
+
+let host: Host;
+before(async () => {
+  host = await startHost({ images: ['busybox'] });
+});
+afterEach(() => assertClean(host));
+after(() => host.dispose());
+
+const run = async (name: string, script: string): Promise<void> => {
+  await host.ok(['run', '-d', '--name', name, 'busybox', 'sh', '-c', script]);
+};
+
+test('logs prints both streams, apart and in order, the unfinished line too', async () => {
+  await run('both', 'echo one; echo two >&2; sleep 0.1; echo three; printf "no newline"');
+  await host.ok(['wait', 'both']);
+  const { code, stdout, stderr } = await host.cli(['logs', 'both']);
+  assert.deepEqual([code, stdout, stderr], [0, 'one\nthree\nno newline', 'two\n']);
+  await host.ok(['rm', 'both']);
+  await refused(host, ['logs', 'both'], /no such container/);
+});
+
+test('logs of one that never ran is empty', async () => {
+  await host.ok(['create', '--name', 'new', 'busybox', 'true']);
+  assert.equal(await host.ok(['logs', 'new']), '');
+  assert.equal(await host.ok(['logs', '-f', 'new'], { timeoutMs: 5000 }), '');
+  await host.ok(['rm', 'new']);
+});
+
+test('logs keeps bytes and long lines as they are', async () => {
+  await run(
+    'bytes',
+    "printf 'a\\000b\\377\\r\\n\\033[31m'; yes x | tr -d '\\n' | head -c 100000; echo; echo end",
+  );
+  await host.ok(['wait', 'bytes']);
+  const expected = Buffer.concat([
+    Buffer.from([97, 0, 98, 0xff, 13, 10]),
+    Buffer.from('\x1b[31m'),
+  ]).toString();
+  const { stdout } = await host.cli(['logs', 'bytes']);
+  assert.ok(stdout === `${expected}${'x'.repeat(100_000)}\nend\n`, JSON.stringify(stdout.slice(0, 50)));
+  const stamped = await host.ok(['logs', '-t', '-n', '2', 'bytes']);
+  assert.ok(/^\S+Z \S+x{100000}\n\S+Z end$/.test(stamped), JSON.stringify(stamped.slice(0, 80)));
+  await host.ok(['rm', 'bytes']);
+});
+
+test('logs --tail counts lines', async () => {
+  await run('tail', 'seq 1 5000; printf last');
+  await host.ok(['wait', 'tail']);
+  const tail = async (n: string): Promise<string> => (await host.cli(['logs', '-n', n, 'tail'])).stdout;
+  assert.equal(await tail('3'), '4999\n5000\nlast');
+  assert.equal(await tail('0'), '');
+  assert.equal((await tail('2000')).split('\n').length, 2000);
+  assert.equal((await tail('99999')).split('\n').length, 5001);
+  assert.equal(await tail('all'), await tail('-1'));
+  await refused(host, ['logs', '--tail', 'x', 'tail'], /invalid value "x"/);
+  await host.ok(['rm', 'tail']);
+});
+
+test('logs -t puts the time before each line, --since and --until cut', async () => {
+  await run('times', 'echo early; sleep 1.2; echo late');
+  await host.ok(['wait', 'times']);
+  const lines = (await host.ok(['logs', '-t', 'times'])).split('\n');
+  const times = lines.map(
+    (line) => /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z) (early|late)$/.exec(line)?.[1] ?? '',
+  );
+  assert.ok(
+    times.every((time) => Math.abs(Date.parse(time) - Date.now()) < 60_000),
+    lines.join(),
+  );
+  const middle = new Date((Date.parse(times[0] ?? '') + Date.parse(times[1] ?? '')) / 2).toISOString();
+  assert.equal(await host.ok(['logs', '--since', middle, 'times']), 'late');
+  assert.equal(await host.ok(['logs', '--until', middle, 'times']), 'early');
+  assert.equal(await host.ok(['logs', '--since', '1h', 'times']), 'early\nlate');
+  assert.equal(await host.ok(['logs', '--since', String(Date.now() / 1000 + 60), 'times']), '');
+  await refused(host, ['logs', '--since', 'yesterday', 'times'], /invalid time "yesterday"[\s\S]*hint/);
+  await host.ok(['rm', 'times']);
+});
+
+test('logs -f shows what comes and ends with the container', async () => {
+  await run('follow', 'for i in 1 2 3 4 5 6 7 8; do echo line $i; sleep 0.1; done; echo err >&2');
+  const { code, stdout, stderr } = await host.cli(['logs', '-f', 'follow'], { timeoutMs: 15_000 });
+  assert.equal(code, 0);
+  assert.equal(stdout, [1, 2, 3, 4, 5, 6, 7, 8].map((i) => `line ${i}\n`).join(''));
+  assert.equal(stderr, 'err\n');
+  assert.equal(await host.ok(['logs', '-f', '-n', '1', 'follow']), '');
+  assert.equal(await host.ok(['logs', '-f', '-n', '2', 'follow']), 'line 8');
+  await host.ok(['rm', 'follow']);
+});
+
+test('logs -f ends with a removal, and a follower that goes disturbs nobody', async () => {
+  await run('short', 'while :; do echo tick; sleep 0.05; done');
+  const leaver = host.spawn(['logs', '-f', 'short']);
+  leaver.stdout?.resume();
+  const followers = [0, 1].map(() => host.cli(['logs', '-f', '--tail', '0', 'short'], { timeoutMs: 15_000 }));
+  await untilLogged(host, 'short', /tick\ntick/);
+  await sleep(500);
+  leaver.kill('SIGKILL');
+  await sleep(200);
+  await host.ok(['rm', '-f', 'short']);
+  for (const { stdout } of await Promise.all(followers)) assert.match(stdout, /^(tick\n)+$/);
+});
+
+test('the log goes on over runs and over a new server', async () => {
+  await host.ok(['create', '--name', 'runs', 'busybox', 'sh', '-c', 'echo begin; sleep 1000']);
+  await host.ok(['start', 'runs']);
+  await untilLogged(host, 'runs', /begin/);
+  await host.restart();
+  await host.ok(['restart', '-t', '0', 'runs']);
+  await until(
+    () => host.ok(['logs', 'runs']),
+    (text) => text === 'begin\nbegin',
+  );
+  await host.ok(['rm', '-f', 'runs']);
+});
+
+test('an additional process writes to whoever asked for it, not to the log', async () => {
+  await run('main', 'echo main; sleep 1000');
+  await untilLogged(host, 'main', /main/);
+  assert.equal(await host.ok(['exec', 'main', 'echo', 'exec']), 'exec');
+  assert.equal(await host.ok(['logs', 'main']), 'main');
+  await host.ok(['rm', '-f', 'main']);
+});
+
+test('the API gives entries with stream, time and the parts of long lines', async () => {
+  await run(
+    'entries',
+    'echo out; sleep 0.1; echo err >&2; sleep 0.1; yes y | tr -d "\\n" | head -c 40000; echo',
+  );
+  await host.ok(['wait', 'entries']);
+  const entries = [];
+  for await (const { frame } of host.api.tasks.readTaskLogs({
+    container: 'entries',
+    format: LogFormat.ENTRIES,
+  })) {
+    if (frame?.$case === 'entries') entries.push(...frame.value.entries);
+  }
+  const [out, err, ...long] = entries;
+  assert.deepEqual([out?.stream, Buffer.from(out?.data ?? []).toString()], [OutputStream.STDOUT, 'out\n']);
+  assert.deepEqual([err?.stream, Buffer.from(err?.data ?? []).toString()], [OutputStream.STDERR, 'err\n']);
+  assert.equal(Buffer.concat(long.map(({ data }) => data)).toString(), `${'y'.repeat(40_000)}\n`);
+  assert.ok(
+    long.length > 1 && long.slice(0, -1).every(({ partial }) => partial) && long.at(-1)?.partial === false,
+  );
+  const only = [];
+  const request = { container: 'entries', format: LogFormat.RAW, streams: [OutputStream.STDERR] };
+  for await (const { frame } of host.api.tasks.readTaskLogs(request)) only.push(frame?.$case);
+  assert.deepEqual(only, ['stderr']);
+  await host.ok(['rm', 'entries']);
+});
