@@ -142,20 +142,27 @@ async function serve(config: ServerConfig): Promise<void> {
   log.info({ listen: config.listen, ...paths, instance, version: server.engine.config.version }, 'listening');
 }
 
-async function main(): Promise<void> {
-  configureFailpoints(process.env['MYDOCKER_FAILPOINTS']);
-  const invocation = parseInvocation(process.argv.slice(2));
-  if (invocation.kind === 'serve') await serve(invocation.config);
-  else process.stdout.write(invocation.kind === 'help' ? HELP : `mydockerd ${version()}\n`);
-}
-
-try {
-  await main();
-} catch (thrown) {
+/** What went wrong before there was a server, for the one who started it. */
+function complain(thrown: unknown, config?: ServerConfig): never {
   const error = toMydockerError(thrown);
-  // An unknown error has its words in its cause only; here they go to the one who started the server.
+  // An unknown error has its words in its cause only.
   const why = error.code === 'internal' && error.cause instanceof Error ? `: ${error.cause.stack}` : '';
-  process.stderr.write(`mydockerd: ${error.message}${why}\n`);
-  if (error.hint !== undefined) process.stderr.write(`  hint: ${error.hint}\n`);
+  const hint = error.hint === undefined ? '' : `  hint: ${error.hint}\n`;
+  const where = config === undefined ? '' : `  root: ${config.root}\n  state: ${config.state}\n`;
+  process.stderr.write(`mydockerd: ${error.message}${why}\n${where}${hint}`);
   process.exit(1);
 }
+
+function read(): ReturnType<typeof parseInvocation> {
+  try {
+    configureFailpoints(process.env['MYDOCKER_FAILPOINTS']);
+    return parseInvocation(process.argv.slice(2));
+  } catch (thrown) {
+    return complain(thrown);
+  }
+}
+
+const invocation = read();
+if (invocation.kind === 'serve')
+  await serve(invocation.config).catch((thrown: unknown) => complain(thrown, invocation.config));
+else process.stdout.write(invocation.kind === 'help' ? HELP : `mydockerd ${version()}\n`);

@@ -156,6 +156,8 @@ async function stream(
   const open = around.calls.begin(call);
   try {
     for await (const message of work(open)) await send(call, message, open.signal);
+    // Some work just ends with its signal, which is not the end that its client waits for.
+    open.signal.throwIfAborted();
     call.end();
   } catch (thrown) {
     const status = refusal(around, bound, open.explain(thrown));

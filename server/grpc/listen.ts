@@ -39,7 +39,7 @@ export function socketPath(address: string): string {
       reason: 'LISTEN_UNIMPLEMENTED',
       hint: 'give unix://PATH; over a network, forward the socket with ssh',
     });
-  const path = /^unix:(?:\/\/)?(\/.*[^/])$/.exec(address)?.[1];
+  const path = /^unix:(?:\/\/)?(\/(?!\/).*[^/])$/.exec(address)?.[1];
   if (path !== undefined && isAbsolute(path) && !path.includes('\0')) return path;
   throw invalidArgument(`cannot listen on ${address}: it is no address`, {
     reason: 'ADDRESS_INVALID',

@@ -1,0 +1,89 @@
+/** Flags, file and defaults of mydockerd. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { HELP, parseInvocation, type ServerConfig } from '../../server/config.ts';
+
+let folder = '';
+
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'mydocker-config-'));
+});
+
+after(() => rmSync(folder, { recursive: true }));
+
+function config(...args: string[]): ServerConfig {
+  const invocation = parseInvocation(args);
+  assert.ok(invocation.kind === 'serve');
+  return invocation.config;
+}
+
+function file(content: unknown): string {
+  const path = join(folder, 'c.json');
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
+  return path;
+}
+
+test('without anything the usual folders are used', () => {
+  assert.deepEqual(config(), {
+    root: '/var/lib/mydocker',
+    state: '/run/mydocker',
+    listen: ['unix:///run/mydocker/mydocker.sock'],
+    debug: false,
+  });
+});
+
+test('flags are taken, and the socket follows the state folder', () => {
+  assert.deepEqual(config('--root', '/r/', '--state=/s//t', '--cgroup-parent', '/x', '--debug'), {
+    ...{ root: '/r', state: '/s/t', listen: ['unix:///s/t/mydocker.sock'], cgroupParent: '/x', debug: true },
+  });
+  assert.deepEqual(config('--listen', 'unix:///a', '--listen', 'unix:///b').listen, [
+    'unix:///a',
+    'unix:///b',
+  ]);
+});
+
+test('a file says the same, and flags win', () => {
+  const path = file({ root: '/f', state: '/g', listen: 'unix:///h', 'cgroup-parent': '/i', debug: true });
+  assert.deepEqual(config('--config', path), {
+    ...{ root: '/f', state: '/g', listen: ['unix:///h'], cgroupParent: '/i', debug: true },
+  });
+  assert.equal(config('--config', path, '--root', '/mine').root, '/mine');
+});
+
+test('what cannot be read is refused by name', () => {
+  const refused: [args: string[], why: RegExp][] = [
+    [['--rot', '/x'], /Unknown option '--rot'/],
+    [['start'], /Unexpected argument 'start'/],
+    [['--root'], /argument missing/],
+    [['--root', 'x'], /invalid --root x: it is not an absolute path/],
+    [['--cgroup-parent', 'x'], /--cgroup-parent/],
+    [['--config', join(folder, 'none')], /cannot read configuration .*none: ENOENT/],
+  ];
+  for (const [args, why] of refused) {
+    assert.throws(() => parseInvocation(args), { code: 'invalid-argument', message: why }, args.join(' '));
+  }
+  for (const content of [
+    '{',
+    '[]',
+    { rooot: '/x' },
+    { debug: 'yes' },
+    { listen: [] },
+    { listen: [1] },
+    { root: 1 },
+  ])
+    assert.throws(
+      () => config('--config', file(content)),
+      { reason: 'CONFIG_FILE_INVALID' },
+      JSON.stringify(content),
+    );
+});
+
+test('help and version win over everything', () => {
+  assert.equal(parseInvocation(['--version', '--root', 'x']).kind, 'version');
+  assert.equal(parseInvocation(['-h']).kind, 'help');
+  for (const option of ['--root', '--state', '--listen', '--cgroup-parent', '--config', '--debug'])
+    assert.ok(HELP.includes(option));
+});
