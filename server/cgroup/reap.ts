@@ -17,11 +17,21 @@ function pidsIn(folder: string): number[] {
   }
 }
 
+/** Somebody else, a shim that is still there, may be removing the same group. */
+function writeIfThere(file: string, value: string): void {
+  try {
+    writeFileSync(file, value, { flag: 'r+' });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== 'ENOENT' && code !== 'ENODEV') throw error;
+  }
+}
+
 /** v1: frozen, nobody can fork away while the list is read. */
 function killListed(layout: CgroupLayout, path: string, folders: readonly string[]): void {
   const freezer = hierarchyOf(layout, 'freezer');
   const state = freezer === undefined ? undefined : `${freezer}${path}/freezer.state`;
-  if (state !== undefined && existsSync(state)) writeFileSync(state, 'FROZEN');
+  if (state !== undefined) writeIfThere(state, 'FROZEN');
   for (const pid of new Set(folders.flatMap(pidsIn))) {
     try {
       process.kill(pid, 'SIGKILL');
@@ -29,15 +39,14 @@ function killListed(layout: CgroupLayout, path: string, folders: readonly string
       // It ended by itself.
     }
   }
-  if (state !== undefined && existsSync(state)) writeFileSync(state, 'THAWED');
+  if (state !== undefined) writeIfThere(state, 'THAWED');
 }
 
 /** Kills every process of the cgroup. @returns whether there was any. */
 export function killCgroup(layout: CgroupLayout, path: string): boolean {
   const folders = cgroupFolders(layout, path).filter((folder) => existsSync(folder));
   if (folders.every((folder) => pidsIn(folder).length === 0)) return false;
-  const kill = layout.unified === undefined ? undefined : `${layout.unified}${path}/cgroup.kill`;
-  if (kill !== undefined && existsSync(kill)) writeFileSync(kill, '1');
+  if (layout.unified !== undefined) writeIfThere(`${layout.unified}${path}/cgroup.kill`, '1');
   killListed(layout, path, folders);
   return true;
 }

@@ -8,6 +8,7 @@ import { failedPrecondition } from '../model/error.ts';
 import { isId } from '../model/ids.ts';
 import { decodeJson } from '../store/codec.ts';
 import type { Recoverable } from '../store/store.ts';
+import { claimState } from './claim-state.ts';
 import type { Paths } from './engine.ts';
 
 /** Members of this group may use the socket, where it exists. */
@@ -27,13 +28,14 @@ export interface Prepared {
 
 /**
  * Makes what is missing and sets all modes: what was opened up since the last start is closed again.
- * @throws MydockerError `failed-precondition` naming the folder that cannot be made.
+ * @throws MydockerError `failed-precondition` naming the folder that cannot be made, or is another server's.
  */
 export function prepareFolders({ root, state }: Paths): Prepared {
   const socketGid = groupId(GROUP);
   for (const path of [root, state]) make(path);
   // Two ways to the same folder must be one root, with one name for its cgroups.
   const paths = { root: realpathSync(root), state: realpathSync(state) };
+  claimState(paths);
   for (const name of ['meta', 'blobs', 'layers', 'containers']) make(`${paths.root}/${name}`);
   for (const name of ['shims', 'mount', 'mount/root', 'mount/etc']) make(`${paths.state}/${name}`);
   if (socketGid !== undefined) {

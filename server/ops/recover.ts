@@ -48,12 +48,21 @@ const createdOf = ({ pid, pidStartTime, shimPid, shimStartTime }: StateFile): Cr
   shimStartTime,
 });
 
+/** @returns undefined also for a file that a disk has damaged: it leads to no shim. */
+function stateOf(folder: string): StateFile | undefined {
+  try {
+    return readStateFile(folder);
+  } catch {
+    return undefined;
+  }
+}
+
 /** @returns undefined when no shim listens there. */
 async function findShim(folder: string): Promise<Found | undefined> {
+  const state = stateOf(folder);
+  if (state === undefined) return undefined;
   let connection: ShimConnection | undefined;
   try {
-    const state = readStateFile(folder);
-    if (state === undefined) return undefined;
     connection = new ShimConnection(await connectInFolder(folder, 'control'), true);
     const created = await Promise.race([connection.created, sleep(HELLO_DEADLINE_MS)]);
     // It listens, so it is there: stopped by somebody, or the machine is slow. Its container is not to blame.
@@ -122,7 +131,7 @@ async function recoverContainer(engine: Engine, record: ContainerRecord): Promis
   }
   // It may have ended between the two looks.
   if (hasExitFile(folder)) return end(exitOf(folder, undefined));
-  const state = readStateFile(folder);
+  const state = stateOf(folder);
   if (record.status === 'starting' && state === undefined) return forgetStart(engine, record);
   // It does not answer: it is dead, or as good as dead.
   if (state !== undefined) killProcess(state.shimPid, state.shimStartTime);
@@ -133,7 +142,7 @@ async function recoverContainer(engine: Engine, record: ContainerRecord): Promis
 async function recoverFolder(engine: Engine, runId: string): Promise<void> {
   const folder = runFolder(engine.paths, runId);
   const found = await findShim(folder);
-  const state = found === undefined ? readStateFile(folder) : undefined;
+  const state = found === undefined ? stateOf(folder) : undefined;
   if (state?.head.bootId === engine.bootId) killProcess(state.shimPid, state.shimStartTime);
   const init = found === undefined ? undefined : engine.runs.initOf(found.state.head.containerId);
   if (found === undefined || init === undefined || found.state.head.kind !== 'exec') {
