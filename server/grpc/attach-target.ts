@@ -120,6 +120,7 @@ async function startTarget(
   let begun = !made.now;
   return {
     ...{ containerId, runId, terminal: record.config.terminal, exec: false, endsStdin },
+    // A repeated start is one whose output the client has not seen.
     session: quiet(connect(engine, open, { container: containerId, runId }, endsStdin, signal, !made.now)),
     start: async () => {
       if (begun) return undefined;
@@ -140,7 +141,8 @@ function runTarget(engine: Engine, open: AttachOpen, signal: AbortSignal): Attac
   const endsStdin = exec || record.config.stdinOnce === true;
   const target = { container: record.id, runId: open.runId };
   // It listens for the next run from here on, before the client is told so.
-  const session = quiet(connect(engine, open, target, endsStdin, signal));
+  // Its output from the first byte on: it may write before the connection to it is there.
+  const session = quiet(connect(engine, open, target, endsStdin, signal, live === undefined));
   return {
     containerId: record.id,
     runId: live?.runId ?? '',
@@ -167,11 +169,10 @@ async function connect(
   target: { readonly container: string; readonly runId: string },
   stdinOnce: boolean,
   abort: AbortSignal,
-  again = false,
+  fromStart = false,
 ): Promise<AttachSession> {
   const { stdin, stdout, stderr } = open;
-  // A repeated start is a start whose output the client has not seen.
-  const replay = again || open.replay === AttachReplay.RUN_START ? 'run-start' : 'none';
+  const replay = fromStart || open.replay === AttachReplay.RUN_START ? 'run-start' : 'none';
   return await attachTask(engine, {
     ...{ ...target, stdin, stdout, stderr, replay, stdinOnce, abort },
     waitForStart: target.runId === '',
