@@ -33,10 +33,6 @@ static struct client clients[CLIENTS_MAX];
 static int client_count;
 static bool backpressure;
 
-static int stdin_fd = -1;
-static char stdin_pending[CHUNK];
-static size_t stdin_at, stdin_end;
-
 int listen_in(int folder, const char *name) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   /* Through the folder's descriptor: the folder's path may be longer than
@@ -51,16 +47,8 @@ int listen_in(int folder, const char *name) {
   return fd_take(&fd);
 }
 
-void attach_configure(int fd, bool wait_for_clients) {
-  stdin_fd = fd;
+void attach_configure(bool wait_for_clients) {
   backpressure = wait_for_clients;
-}
-
-void attach_close_stdin(void) {
-  if (stdin_fd >= 0)
-    (void)close(stdin_fd);
-  stdin_fd = -1;
-  stdin_at = stdin_end = 0;
 }
 
 void attach_add(int fd) {
@@ -88,7 +76,7 @@ void attach_accept(int listener) {
 
 static void drop(struct client *client) {
   if (client->flags & ATTACH_STDIN_ONCE)
-    attach_close_stdin();
+    input_close();
   (void)close(client->fd);
   client->fd = -1;
   if (client->pending != NULL)
@@ -175,31 +163,6 @@ bool attach_pending(void) {
   return false;
 }
 
-/* What no socket took at once waits in one buffer, and nobody's input is read
- * meanwhile. */
-static void feed_stdin(const char *bytes, size_t length) {
-  if (stdin_fd < 0)
-    return;
-  ssize_t written = write(stdin_fd, bytes, length);
-  if (written < 0 && errno != EAGAIN && errno != EINTR) {
-    attach_close_stdin();
-    return;
-  }
-  size_t past = written < 0 ? 0 : (size_t)written;
-  memcpy(stdin_pending, bytes + past, length - past);
-  stdin_at = 0;
-  stdin_end = length - past;
-}
-
-static void feed_pending(void) {
-  ssize_t written =
-      write(stdin_fd, stdin_pending + stdin_at, stdin_end - stdin_at);
-  if (written > 0)
-    stdin_at += (size_t)written;
-  else if (errno != EAGAIN && errno != EINTR)
-    attach_close_stdin();
-}
-
 static void take_header(struct client *client) {
   const struct frame *header = &client->header;
   client->header_have = 0;
@@ -217,7 +180,7 @@ static void take_header(struct client *client) {
              (client->flags & ATTACH_STDIN)) {
     client->data_left = header->length;
     if (header->length == 0)
-      attach_close_stdin();
+      input_close();
   } else {
     drop(client);
   }
@@ -237,7 +200,7 @@ static void read_client(struct client *client) {
     drop(client);
   } else if (got > 0 && client->data_left > 0) {
     client->data_left -= (uint32_t)got;
-    feed_stdin(input, (size_t)got);
+    input_feed(input, (size_t)got);
   } else if (got > 0) {
     client->header_have += (uint32_t)got;
     if (client->header_have == sizeof client->header)
@@ -249,10 +212,9 @@ static void read_client(struct client *client) {
  * written. */
 int attach_poll_set(void *poll_entries) {
   struct pollfd *polled = poll_entries;
-  bool stdin_full = stdin_at < stdin_end;
+  bool stdin_full = input_full() >= 0;
   sweep();
-  polled[0] =
-      (struct pollfd){.fd = stdin_full ? stdin_fd : -1, .events = POLLOUT};
+  polled[0] = (struct pollfd){.fd = input_full(), .events = POLLOUT};
   for (int i = 0; i < client_count; i++) {
     bool wants_read = !stdin_full || !clients[i].greeted;
     bool wants_write = clients[i].pending_at < clients[i].pending_end;
@@ -268,18 +230,39 @@ void attach_handle(const void *poll_entries) {
   const struct pollfd *polled = poll_entries;
   int polled_clients = client_count;
   if (polled[0].revents != 0)
-    feed_pending();
+    input_flush();
   for (int i = 0; i < polled_clients; i++) {
     short events = polled[i + 1].revents;
     if (clients[i].fd != polled[i + 1].fd)
       continue;
     if (events & POLLOUT)
       send_pending(&clients[i]);
-    if (clients[i].fd >= 0 && (events & POLLIN) && stdin_at >= stdin_end)
+    if (clients[i].fd >= 0 && (events & POLLIN) && input_full() < 0)
       read_client(&clients[i]);
     else if (clients[i].fd >= 0 && (events & (POLLHUP | POLLERR)) &&
              !(events & POLLIN))
       drop(&clients[i]);
+  }
+}
+
+/* Whoever still writes to a closed connection breaks it and loses what he has
+ * not read yet; without a log that would be gone for good. So what comes is
+ * thrown away until he leaves as well. */
+static void see_off(void) {
+  enum { PATIENCE_MS = 10000, ROUND_MS = 100 };
+  static char rest[CHUNK];
+  uint64_t deadline = now_ns() + (uint64_t)PATIENCE_MS * 1000000;
+  for (sweep(); client_count > 0 && now_ns() < deadline; sweep()) {
+    struct pollfd polled[CLIENTS_MAX];
+    for (int i = 0; i < client_count; i++)
+      polled[i] = (struct pollfd){.fd = clients[i].fd, .events = POLLIN};
+    if (poll(polled, (nfds_t)client_count, ROUND_MS) <= 0)
+      continue;
+    for (int i = 0; i < client_count; i++) {
+      ssize_t got = recv(clients[i].fd, rest, sizeof rest, MSG_DONTWAIT);
+      if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+        drop(&clients[i]);
+    }
   }
 }
 
@@ -293,7 +276,11 @@ void attach_end(void) {
   for (int i = 0; i < client_count; i++) {
     send_frame(&clients[i], &frame, "");
     if (clients[i].fd >= 0)
-      (void)close(clients[i].fd);
+      (void)shutdown(clients[i].fd, SHUT_WR);
   }
-  client_count = 0;
+  if (backpressure)
+    see_off();
+  for (int i = 0; i < client_count; i++)
+    if (clients[i].fd >= 0)
+      drop(&clients[i]);
 }

@@ -53,7 +53,7 @@ static int obey(struct holder *self, const struct message *message) {
   case MSG_RESIZE:
     return resize(self, message);
   case MSG_CLOSE_STDIN:
-    attach_close_stdin();
+    input_close();
     return 0;
   case MSG_REOPEN_LOG:
     return log_reopen();

@@ -252,7 +252,8 @@ static int prepare(struct run *run) {
                                                : fd_of(header->stdin_slot);
   if (stdin_fd >= 0)
     (void)fcntl(stdin_fd, F_SETFL, O_NONBLOCK);
-  attach_configure(stdin_fd, (header->flags & PLAN_BACKPRESSURE) != 0);
+  input_open(stdin_fd);
+  attach_configure((header->flags & PLAN_BACKPRESSURE) != 0);
   if (header->attach_slot != SLOT_NONE)
     attach_add(fd_of(header->attach_slot));
   self.control = listen_in(fd_of(header->run_slot), "control");

@@ -70,10 +70,17 @@ void log_write(bool is_stderr, const char *bytes, size_t length);
 int log_reopen(void);
 struct log_position log_position(void);
 
+/* input.c */
+void input_open(int fd);
+void input_close(void);
+int input_full(void);
+void input_feed(const char *bytes, size_t length);
+void input_flush(void);
+
 /* attach.c */
 enum { CLIENTS_MAX = 24 };
 int listen_in(int folder, const char *name);
-void attach_configure(int stdin_fd, bool backpressure);
+void attach_configure(bool backpressure);
 void attach_add(int fd);
 void attach_accept(int listener);
 int attach_poll_set(void *poll_entries);
@@ -81,7 +88,6 @@ void attach_handle(const void *poll_entries);
 void attach_output(bool is_stderr, const char *bytes, size_t length,
                    struct log_position from, struct log_position to);
 bool attach_pending(void);
-void attach_close_stdin(void);
 void attach_end(void);
 
 /* hold.c */

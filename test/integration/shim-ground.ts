@@ -384,7 +384,11 @@ export class ShimGround {
     for (;;) {
       const differences = this.#differences();
       if (differences.length === 0) return;
-      if (Date.now() > end) assert.fail(`left behind ${what}:\n  ${differences.join('\n  ')}`);
+      if (Date.now() > end) {
+        // Said once; the next test is judged by what it leaves itself.
+        this.remember();
+        assert.fail(`left behind ${what}:\n  ${differences.join('\n  ')}`);
+      }
       await sleep(2);
     }
   }
