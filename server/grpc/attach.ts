@@ -42,7 +42,11 @@ export async function* attach(
     await resizeNow(open, session);
     yield* converse(requests, target, session, signal);
   } finally {
-    session?.detach();
+    // Connected, perhaps, but not taken up.
+    target.session.then(
+      (connected) => connected.detach(),
+      () => undefined,
+    );
     await target.abandon().catch(() => undefined);
     if (open.killOnDisconnect && target.exec && signal.aborted) hangUp(engine, containerId, runId);
   }

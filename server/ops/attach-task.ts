@@ -114,10 +114,11 @@ export async function attachRun(
 /** @param connection - to the stdio of `run`. */
 export function sessionOf(engine: Engine, run: LiveRun, connection: AttachConnection): AttachSession {
   const { containerId, runId } = run;
+  const readingDone = engine.runs.beginReading(runId);
   return {
     containerId,
     runId,
-    output: connection.output(),
+    output: thenDo(connection.output(), readingDone),
     write: (data) => connection.write(data),
     closeStdin: () => connection.closeStdin(),
     resize: (rows, columns) =>
@@ -127,7 +128,18 @@ export function sessionOf(engine: Engine, run: LiveRun, connection: AttachConnec
         rows,
         columns,
       }),
-    detach: () => connection.close(),
+    detach: () => {
+      connection.close();
+      readingDone();
+    },
     exited: run.ended,
   };
+}
+
+async function* thenDo<T>(items: AsyncIterable<T>, done: () => void): AsyncGenerator<T, void> {
+  try {
+    yield* items;
+  } finally {
+    done();
+  }
 }

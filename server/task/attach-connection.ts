@@ -129,8 +129,15 @@ export class AttachConnection {
   async *#rest(skip: number): AsyncGenerator<RawChunk, void> {
     const { logsFolder } = this.#options;
     if (logsFolder === undefined || this.#at === undefined) return;
+    let end: LogPosition;
+    try {
+      end = logEnd(logsFolder);
+    } catch {
+      // A container that was removed by force has no log any more.
+      return;
+    }
     let left = skip;
-    for await (const { stream, data } of readRaw(logsFolder, this.#at, logEnd(logsFolder), this.#filter)) {
+    for await (const { stream, data } of readRaw(logsFolder, this.#at, end, this.#filter)) {
       const passed = Math.min(left, data.length);
       left -= passed;
       if (passed < data.length) yield { stream, data: data.subarray(passed) };

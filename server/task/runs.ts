@@ -39,6 +39,7 @@ export class Runs {
   readonly #inits = new Map<string, LiveRun>();
   readonly #execs = new Map<string, Set<LiveRun>>();
   readonly #ended = new Map<string, EndedRun>();
+  readonly #readers = new Map<string, Set<Promise<void>>>();
 
   add(run: LiveRun): void {
     this.#byRunId.set(run.runId, run);
@@ -77,6 +78,23 @@ export class Runs {
   /** How a run ended, when that was not long ago. */
   endOf(runId: string): EndedRun | undefined {
     return this.#ended.get(runId);
+  }
+
+  /** Somebody reads a run's output, and may need its log for that. @returns what says that he is done. */
+  beginReading(runId: string): () => void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const readers = this.#readers.get(runId) ?? new Set();
+    this.#readers.set(runId, readers.add(promise));
+    return () => {
+      readers.delete(promise);
+      if (readers.size === 0) this.#readers.delete(runId);
+      resolve();
+    };
+  }
+
+  /** Resolves when nobody reads the run's output any more. */
+  async readersDone(runId: string): Promise<void> {
+    await Promise.all(this.#readers.get(runId) ?? []);
   }
 
   all(): readonly LiveRun[] {
