@@ -1,0 +1,197 @@
+/** Plans of every kind, as the server makes them, for tests that look at plans and run none. */
+import { planCgroup, planCgroupExec } from '../../../server/cgroup/cgroup-plan.ts';
+import { type CgroupLayout, cgroupMounts, parseCgroupLayout } from '../../../server/cgroup/layout.ts';
+import type { ContainerConfig, Resources } from '../../../server/model/container.ts';
+import { type Plan, type Slot, slotAllocator } from '../../../server/model/plan.ts';
+import type { Credentials } from '../../../server/model/user-spec.ts';
+import { buildExecProcess, buildSpec, type ExecChoice } from '../../../server/spec/build-spec.ts';
+import type { HostFacts } from '../../../server/spec/defaults.ts';
+import { EXEC_INHERITED, planExecProcess } from '../../../server/spec/exec-plan.ts';
+import { planLaunch } from '../../../server/spec/launch-plan.ts';
+import { loopbackUp } from '../../../server/spec/loopback.ts';
+import type { Rootfs } from '../../../server/spec/rootfs-plan.ts';
+import { planWorker } from '../../../server/spec/worker-plan.ts';
+
+/** A host whose facts are the same everywhere. */
+export const HOST: HostFacts = {
+  maskedPaths: ['/proc/kcore', '/proc/scsi', '/sys/firmware'],
+  maskedFolders: new Set(['/proc/scsi', '/sys/firmware']),
+  readonlyPaths: ['/proc/bus', '/proc/sys'],
+  rlimits: [{ type: 'NOFILE', soft: 1024n, hard: 524_288n }],
+};
+
+export const ROOT: Credentials = { uid: 0, gid: 0, groups: [0], home: '/root' };
+export const USER: Credentials = { uid: 1000, gid: 1001, groups: [1001, 50], home: '/home/user' };
+
+export const LAYOUTS: Readonly<Record<'v1' | 'v2' | 'hybrid', CgroupLayout>> = {
+  v1: parseCgroupLayout(
+    [
+      '30 20 0:1 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct',
+      '31 20 0:2 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory',
+      '32 20 0:3 / /sys/fs/cgroup/devices rw - cgroup cgroup rw,devices',
+      '33 20 0:4 / /sys/fs/cgroup/freezer rw - cgroup cgroup rw,freezer',
+      '34 20 0:5 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids',
+      '35 20 0:6 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset',
+      '36 20 0:7 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd',
+    ].join('\n'),
+  ),
+  v2: parseCgroupLayout('30 20 0:1 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate'),
+  hybrid: parseCgroupLayout(
+    [
+      '30 20 0:1 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory',
+      '31 20 0:2 / /sys/fs/cgroup/devices rw - cgroup cgroup rw,devices',
+      '32 20 0:3 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids',
+      '33 20 0:4 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw',
+    ].join('\n'),
+  ),
+};
+
+export const CONFIG: ContainerConfig = {
+  rootfs: { kind: 'directory', path: '/srv/rootfs' },
+  args: ['sh', '-c', 'echo $SECRET'],
+  env: ['SECRET=hidden words'],
+  workingDir: '/srv/app',
+  user: '',
+  hostname: 'web',
+  terminal: false,
+  openStdin: false,
+  mounts: [
+    { source: '/host/data/deep', destination: '/data/deep', readOnly: false },
+    { source: '/host/data', destination: '/data', readOnly: true },
+    { source: '/host/file', destination: '/etc/app.conf', readOnly: false },
+  ],
+  network: 'none',
+  readOnlyRootfs: false,
+  resources: {},
+  stopSignal: 15,
+  stopTimeoutMs: 10_000,
+  autoRemove: false,
+  labels: {},
+};
+
+const OVERLAY: Rootfs = {
+  kind: 'overlay',
+  lowerDirs: ['/root/layers/2', '/root/layers/1'],
+  upperDir: '/root/containers/c/upper',
+  workDir: '/root/containers/c/work',
+  options: 'index=off',
+};
+
+export interface SampleChoice {
+  readonly config?: Partial<ContainerConfig>;
+  readonly user?: Credentials;
+  readonly layout?: CgroupLayout;
+  readonly rootfs?: Rootfs;
+  readonly deviceProgram?: boolean;
+  readonly resources?: Resources;
+}
+
+const taking =
+  (slots: { take(): Slot }) =>
+  (count: number): Slot[] =>
+    Array.from({ length: count }, () => slots.take());
+
+export function launchPlan(choice: SampleChoice = {}): Plan {
+  const config = { ...CONFIG, ...choice.config };
+  const layout = choice.layout ?? LAYOUTS.v2;
+  const inherited = choice.deviceProgram === true ? 1 : 0;
+  const slots = slotAllocator(inherited);
+  const path = '/mydocker-1/c';
+  return planLaunch(
+    {
+      spec: buildSpec(config, choice.user ?? ROOT, path, HOST),
+      place: {
+        head: 'version 1\n',
+        runFolder: '/run/mydocker/shims/0123456789abcdef',
+        logsFolder: '/root/containers/c/logs',
+        logSerial: 1,
+        logMaxFiles: 5,
+        logMaxBytes: 10_000_000n,
+      },
+      rootfs: {
+        rootfs: choice.rootfs ?? OVERLAY,
+        mountPoint: '/run/mydocker/mount/root',
+        filesPoint: '/run/mydocker/mount/etc',
+        etcFiles: [['hosts', '127.0.0.1 localhost\n']],
+        fileSources: new Set(['/host/file']),
+        cgroupMounts: cgroupMounts(layout),
+      },
+      maskedFolders: HOST.maskedFolders,
+      openStdin: config.openStdin,
+      terminalSize: { rows: 24, columns: 80 },
+      cgroup: planCgroup(
+        { layout, path },
+        choice.resources ?? {},
+        taking(slots),
+        inherited > 0 ? 0 : undefined,
+      ),
+      network: config.network === 'none' ? [loopbackUp] : [],
+    },
+    slots,
+  );
+}
+
+export function execPlan(
+  choice: Partial<ExecChoice> & { openStdin?: boolean; user?: never; credentials?: Credentials } = {},
+  layout: CgroupLayout = LAYOUTS.v2,
+): Plan {
+  const slots = slotAllocator(EXEC_INHERITED);
+  const asked: ExecChoice = { args: ['ls'], env: ['B=2'], terminal: false, ...choice };
+  return planExecProcess(
+    {
+      process: buildExecProcess(CONFIG, asked, HOST, () => choice.credentials ?? ROOT),
+      place: { head: 'version 1\n', runFolder: '/run/x', logSerial: 0, logMaxFiles: 0, logMaxBytes: 0n },
+      openStdin: choice.openStdin ?? false,
+      terminalSize: { rows: 24, columns: 80 },
+      cgroup: planCgroupExec({ layout, path: '/mydocker-1/c' }, taking(slots)),
+    },
+    slots,
+  );
+}
+
+export function workerPlan(layout: CgroupLayout = LAYOUTS.v2): Plan {
+  const slots = slotAllocator(3);
+  return planWorker(
+    {
+      name: 'unpack',
+      args: ['/usr/bin/node', 'worker.ts'],
+      env: ['A=1'],
+      descriptors: [0, 1, 2].map((slot) => [slot, slot]),
+      folder: { path: '/root/layers/new', descriptor: 3 },
+      readOnlyBinds: [
+        { path: '/usr/bin/node', isFolder: false },
+        { path: '/usr/lib', isFolder: true },
+      ],
+      capabilities: ['CHOWN', 'DAC_OVERRIDE'],
+      cgroup: planCgroup({ layout, path: '/mydocker-1/worker' }, { pidsMax: 64n }, taking(slots)),
+      mountPoint: '/run/mydocker/mount/root',
+    },
+    slots,
+  );
+}
+
+/** One of each kind, by name. */
+export function allPlans(): ReadonlyMap<string, Plan> {
+  const plans = new Map<string, Plan>();
+  for (const [kind, layout] of Object.entries(LAYOUTS)) {
+    const resources: Resources = { memoryLimitBytes: 1n << 26n };
+    plans.set(`start with pipes on ${kind}`, launchPlan({ layout, config: { openStdin: true }, user: USER }));
+    plans.set(
+      `start on a terminal on ${kind}`,
+      launchPlan({
+        layout,
+        config: { terminal: true, readOnlyRootfs: true },
+        deviceProgram: true,
+        resources,
+      }),
+    );
+    plans.set(
+      `start of a folder on the host's network on ${kind}`,
+      launchPlan({ layout, config: { network: 'host' }, rootfs: { kind: 'directory', path: '/srv' } }),
+    );
+    plans.set(`additional process on ${kind}`, execPlan({ openStdin: true, credentials: USER }, layout));
+    plans.set(`additional process on a terminal on ${kind}`, execPlan({ terminal: true }, layout));
+    plans.set(`worker on ${kind}`, workerPlan(layout));
+  }
+  return plans;
+}
