@@ -124,10 +124,13 @@ async function main(): Promise<void> {
       writeFileSync(join(PROJECT, 'docs/benchmarks.md'), renderDocument(report));
       writeFileSync(join(PROJECT, 'docs/benchmarks.svg'), renderPicture(report));
     }
-    if (report.lines.some(({ promises }) => !promises.every(isKept))) process.exitCode = 1;
-  } finally {
-    await ground.clear();
+    process.exitCode = report.lines.every(({ promises }) => promises.every(isKept)) ? 0 : 1;
+  } catch (error) {
+    // Said before the clearing, which may fail because of it.
+    console.error(error);
+    process.exitCode = 1;
   }
+  await ground.clear();
 }
 
 await main();

@@ -20,6 +20,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fixtureTar } from '../fixtures/images.ts';
 import { endEverything, removeCgroups } from '../harness/clean.ts';
 import { exitCode, PROJECT, run } from '../harness/cli.ts';
+import { listMounts } from '../harness/leaks.ts';
 
 /** Where a contender may put its things. */
 export interface Ground {
@@ -104,6 +105,14 @@ function startDaemon(folder: string, name: string, command: string, args: readon
   };
 }
 
+/** Daemons that were killed leave their mounts, the last one on top. */
+function unmountBelow(folder: string): void {
+  const points = listMounts('self').map((mount) => mount.split(' ')[0] ?? '');
+  for (const point of points.filter((point) => point.startsWith(`${folder}/`)).reverse()) {
+    execFileSync('umount', ['--lazy', point]);
+  }
+}
+
 /** Prepares the ground. */
 export async function prepareGround(): Promise<Ground> {
   const cgroups = separate();
@@ -121,7 +130,8 @@ export async function prepareGround(): Promise<Ground> {
         await endEverything(parent, folder);
         removeCgroups(parent);
       }
-      rmSync(folder, { recursive: true, force: true });
+      unmountBelow(folder);
+      rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 });
     },
   };
 }
