@@ -3,7 +3,7 @@
  * server that dies where it is told to, and the rules that hold whatever happened.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Container } from '../../proto/gen/mydocker/v1/containers.ts';
 import { type Exit, ExitReason, TaskStatus } from '../../proto/gen/mydocker/v1/types.ts';
@@ -204,15 +204,32 @@ export function pidsTitled(host: Host, title: string): number[] {
 
 export const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
-/** Open descriptors of a process, by what they are. */
+/** Open descriptors of a process, by what they are; of inotify, which Node opens once, its watches. */
 export function descriptorsOf(pid: number): string[] {
   return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
     try {
-      return [readlinkSync(`/proc/${pid}/fd/${fd}`)];
+      const what = readlinkSync(`/proc/${pid}/fd/${fd}`);
+      if (what !== 'anon_inode:inotify') return [what];
+      return readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'utf8').match(/^inotify wd/gm) ?? [];
     } catch {
       return []; // the one that lists
     }
   });
+}
+
+const kindOf = (descriptor: string): string => descriptor.replace(/:\[\d+\]$/, '').replace(/\d{6}/, 'N');
+
+/** What a process has open must come back to what it was. */
+export async function settles(pid: number, before: readonly string[]): Promise<void> {
+  const more = (): string[] => {
+    const left = before.map(kindOf);
+    return descriptorsOf(pid).filter((descriptor) => {
+      const at = left.indexOf(kindOf(descriptor));
+      if (at >= 0) left.splice(at, 1);
+      return at < 0;
+    });
+  };
+  await until(more, (extra) => extra.length === 0);
 }
 
 /** Breaches of what holds at every moment of rest. */
