@@ -26,6 +26,8 @@ export interface AttachTarget {
   readonly terminal: boolean;
   /** An additional process, made by this call. */
   readonly exec: boolean;
+  /** The process has an input, and the client will send some. */
+  readonly takesInput: boolean;
   /** The end of this client's input is the end of the process's. */
   readonly endsStdin: boolean;
   /** Resolves when connected. */
@@ -83,7 +85,7 @@ async function execTarget(
   let exec: ExecRun | undefined;
   const made = await once(async () => {
     exec = await execTask(engine, { container: open.container, terminalSize, ...process });
-    return exec;
+    return { containerId: exec.containerId, runId: exec.runId };
   });
   const mine = exec;
   const session =
@@ -95,7 +97,8 @@ async function execTarget(
     runId: made.runId,
     terminal: process.terminal,
     exec: true,
-    endsStdin: true,
+    takesInput: process.openStdin,
+    endsStdin: process.openStdin,
     session: quiet(session),
     start: async () => (mine === undefined ? undefined : encodeExec(engine.bootId, mine)),
     abandon: async () => undefined,
@@ -116,10 +119,11 @@ async function startTarget(
   });
   const { containerId, runId } = made;
   const record = findContainer(engine, containerId);
-  const endsStdin = record.config.stdinOnce === true;
+  const takesInput = open.stdin && record.config.openStdin;
+  const endsStdin = takesInput && record.config.stdinOnce === true;
   let begun = !made.now;
   return {
-    ...{ containerId, runId, terminal: record.config.terminal, exec: false, endsStdin },
+    ...{ containerId, runId, terminal: record.config.terminal, exec: false, takesInput, endsStdin },
     // A repeated start is one whose output the client has not seen.
     session: quiet(connect(engine, open, { container: containerId, runId }, endsStdin, signal, !made.now)),
     start: async () => {
@@ -138,7 +142,8 @@ function runTarget(engine: Engine, open: AttachOpen, signal: AbortSignal): Attac
   const record = findContainer(engine, open.container);
   const live = open.runId === '' ? engine.runs.initOf(record.id) : engine.runs.get(open.runId);
   const exec = live?.kind === 'exec';
-  const endsStdin = exec || record.config.stdinOnce === true;
+  const takesInput = open.stdin && (exec || record.config.openStdin);
+  const endsStdin = takesInput && (exec || record.config.stdinOnce === true);
   const target = { container: record.id, runId: open.runId };
   // It listens for the next run from here on, before the client is told so.
   // Its output from the first byte on: it may write before the connection to it is there.
@@ -148,6 +153,7 @@ function runTarget(engine: Engine, open: AttachOpen, signal: AbortSignal): Attac
     runId: live?.runId ?? '',
     terminal: live?.terminal ?? record.config.terminal,
     exec: false,
+    takesInput,
     endsStdin,
     session,
     start: async () => {

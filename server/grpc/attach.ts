@@ -40,6 +40,8 @@ export async function* attach(
     if (run !== undefined) yield { frame: { $case: 'started', value: { run } } };
     session ??= await target.session;
     await resizeNow(open, session);
+    // A process whose input nobody will send must not wait for it.
+    if (target.exec && !open.stdin) endInput(target, session);
     yield* converse(requests, target, session, signal);
   } finally {
     // Connected, perhaps, but not taken up.
@@ -104,7 +106,8 @@ async function takeInput(requests: Requests, target: AttachTarget, session: Atta
   for await (const { frame } of requests) {
     switch (frame?.$case) {
       case 'stdin':
-        await session.write(frame.value);
+        // A shim hangs up on who sends what the process cannot take.
+        if (target.takesInput) await session.write(frame.value);
         break;
       case 'closeStdin':
         endInput(target, session);

@@ -19,6 +19,8 @@ interface ServerCall extends EventEmitter {
 
 /** A call under way. */
 export interface OpenCall extends CallContext {
+  /** Names it in the log: unlike any other of this process. */
+  readonly id: string;
   /**
    * What to tell the client: an end of the call by itself wins over what the work made of it.
    */
@@ -29,6 +31,7 @@ export interface OpenCall extends CallContext {
 
 export class Calls {
   readonly #open = new Set<AbortController>();
+  #count = 0;
   #stopped: MydockerError | undefined;
 
   /** Number of open calls. */
@@ -44,7 +47,9 @@ export class Calls {
     call.once('cancelled', leave);
     if (call.cancelled) leave();
     if (this.#stopped !== undefined) controller.abort(this.#stopped);
+    this.#count += 1;
     return {
+      id: `${process.pid}-${this.#count}`,
       signal,
       explain: (thrown) => (signal.aborted && isAbort(thrown) ? signal.reason : thrown),
       end: () => {

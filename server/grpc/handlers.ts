@@ -140,7 +140,7 @@ async function answer(
   try {
     respond(null, await work(open));
   } catch (thrown) {
-    respond(refusal(around, bound, open.explain(thrown)));
+    respond(refusal(around, bound, open, thrown));
   } finally {
     open.end();
   }
@@ -160,7 +160,7 @@ async function stream(
     open.signal.throwIfAborted();
     call.end();
   } catch (thrown) {
-    const status = refusal(around, bound, open.explain(thrown));
+    const status = refusal(around, bound, open, thrown);
     // A stream that was reset takes nothing any more, not even an error.
     if (!call.destroyed) call.emit('error', status);
   } finally {
@@ -204,9 +204,15 @@ export function fingerprintOf({ requestType }: Pick<GenericMethod, 'requestType'
   return hash('sha256', requestType.encode(request).finish(), 'base64');
 }
 
-function refusal({ log }: Surroundings, { name }: Bound, thrown: unknown): ReturnType<typeof statusOf> {
-  const status = statusOf(thrown);
-  const fields = { err: thrown, rpc: name, code: status.code };
+function refusal(
+  { log }: Surroundings,
+  { name }: Bound,
+  open: OpenCall,
+  thrown: unknown,
+): ReturnType<typeof statusOf> {
+  const err = open.explain(thrown);
+  const status = statusOf(err, open.id);
+  const fields = { err, call: open.id, rpc: name, code: status.code };
   if (isFault(status)) log.error(fields, 'a call failed');
   else log.debug(fields, 'a call was refused');
   return status;

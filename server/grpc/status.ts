@@ -5,7 +5,7 @@
 import { Metadata, type StatusObject, status } from '@grpc/grpc-js';
 import { ErrorInfo, LocalizedMessage } from '../../proto/gen/google/rpc/error_details.ts';
 import { Status } from '../../proto/gen/google/rpc/status.ts';
-import { type ErrorCode, type MydockerError, toMydockerError } from '../model/error.ts';
+import { type ErrorCode, MydockerError, toMydockerError } from '../model/error.ts';
 
 /** ErrorInfo.domain of every error. */
 export const ERROR_DOMAIN = 'mydocker';
@@ -51,16 +51,35 @@ function reasonOf({ reason, metadata }: MydockerError): string {
   return CONTRACT_REASONS[reason] ?? reason;
 }
 
+/** What the machine lacks, by errno: no fault of ours, and something that an operator can cure. */
+const EXHAUSTED: Readonly<Record<string, string>> = {
+  ENOSPC: 'no space left on the disk',
+  EDQUOT: 'the disk quota is used up',
+  EMFILE: 'the server has too many open files',
+  ENFILE: 'the machine has too many open files',
+  ENOMEM: 'the machine is out of memory',
+};
+
+/** Errors of the system that have a code of their own; of all others nothing is told. */
+function knownError(thrown: unknown): MydockerError {
+  const errno = String((thrown as { readonly code?: unknown } | undefined)?.code);
+  const why = thrown instanceof MydockerError ? undefined : EXHAUSTED[errno];
+  if (why === undefined) return toMydockerError(thrown);
+  return new MydockerError('resource-exhausted', `cannot go on: ${why}`, { reason: errno, cause: thrown });
+}
+
 /**
  * The status that a client gets for whatever was thrown.
  * @param thrown - not an error of ours: INTERNAL without a word of what it was.
+ * @param callId - under which the log has it, told with faults.
  */
-export function statusOf(thrown: unknown): StatusObject {
-  const error = toMydockerError(thrown);
+export function statusOf(thrown: unknown, callId?: string): StatusObject {
+  const error = knownError(thrown);
   const code = CODES[error.code];
+  const told = callId !== undefined && isFault({ code }) ? { call: callId } : {};
   const message = safeText(error.message, MAX_MESSAGE_CHARS);
   const details = [
-    any('google.rpc.ErrorInfo', ErrorInfo.encode(errorInfo(error)).finish()),
+    any('google.rpc.ErrorInfo', ErrorInfo.encode(errorInfo(error, told)).finish()),
     ...(error.hint === undefined ? [] : [any('google.rpc.LocalizedMessage', hint(error.hint))]),
   ];
   const metadata = new Metadata();
@@ -69,13 +88,14 @@ export function statusOf(thrown: unknown): StatusObject {
 }
 
 /** Whether it is a fault of ours, to be logged as one. */
-export function isFault({ code }: StatusObject): boolean {
+export function isFault({ code }: Pick<StatusObject, 'code'>): boolean {
   return code === status.INTERNAL || code === status.DATA_LOSS;
 }
 
-function errorInfo(error: MydockerError): ErrorInfo {
+function errorInfo(error: MydockerError, told: Readonly<Record<string, string>>): ErrorInfo {
   const entries = Object.entries(error.metadata).slice(0, MAX_METADATA_ENTRIES);
-  const metadata = Object.fromEntries(entries.map(([key, value]) => [key, safeText(value, MAX_VALUE_CHARS)]));
+  const safe = entries.map(([key, value]) => [key, safeText(value, MAX_VALUE_CHARS)]);
+  const metadata: Record<string, string> = { ...Object.fromEntries(safe), ...told };
   if (error.exitStatus !== undefined) metadata['exit_status'] = String(error.exitStatus);
   return { reason: reasonOf(error), domain: ERROR_DOMAIN, metadata };
 }

@@ -14,15 +14,17 @@ export async function send(call: Writable, message: unknown, signal: AbortSignal
   signal.throwIfAborted();
   if (call.write(message)) return;
   const { promise, resolve } = Promise.withResolvers<void>();
-  call.once('drain', resolve);
+  const wake = (): void => resolve();
+  call.once('drain', wake);
   // A call that was reset never drains.
-  call.once('close', resolve);
-  signal.addEventListener('abort', () => resolve(), { once: true });
+  call.once('close', wake);
+  signal.addEventListener('abort', wake);
   try {
     await promise;
   } finally {
-    call.removeListener('drain', resolve);
-    call.removeListener('close', resolve);
+    call.removeListener('drain', wake);
+    call.removeListener('close', wake);
+    signal.removeEventListener('abort', wake);
   }
   signal.throwIfAborted();
 }

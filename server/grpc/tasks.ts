@@ -61,11 +61,8 @@ export function tasksService(
       const found = findContainer(engine, request.container);
       const stop = decodeStop(engine, found, { ...request, runId: '' });
       const record = await restartTask(engine, { ...stop, abort });
-      return {
-        containerId: record.id,
-        exit: encodeLastExit(record),
-        run: encodeRun(record, shimPid(record.id)),
-      };
+      const before = record.exit && encodeExit(found.run?.runId ?? '', record.exit);
+      return { containerId: record.id, exit: before, run: encodeRun(record, shimPid(record.id)) };
     },
     waitTask: async ({ container, runId, condition }, { signal: abort }) => {
       const end = await waitTask(engine, { container, runId, condition: CONDITION[condition], abort });

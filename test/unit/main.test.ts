@@ -109,9 +109,13 @@ test('servers with different roots live side by side, but not on one socket', as
     api.close();
   }
   assert.notEqual(instances[0], instances[1]);
-  const third = start(t, ['--root', join(folder, 'c'), '--state', join(folder, 'a-s')]);
+  const taken = `unix://${join(folder, 'a-s', 'mydocker.sock')}`;
+  const third = start(t, [...places(folder, 'c'), '--listen', taken]);
   assert.deepEqual(await third.ended, [1, null]);
   assert.match(third.text(), /another server answers there/);
+  const fourth = start(t, ['--root', join(folder, 'd'), '--state', join(folder, 'a-s')]);
+  assert.deepEqual(await fourth.ended, [1, null]);
+  assert.match(fourth.text(), /it is the state of another server/);
 });
 
 test('a server that was killed is followed by another one on the same folders', async (t) => {

@@ -60,6 +60,17 @@ test('what is no error of ours is not told at all', () => {
   assert.ok(!JSON.stringify(cause).includes('secret'));
 });
 
+test('what the machine lacks is no fault', () => {
+  const full = Object.assign(new Error('ENOSPC: /var/lib/mydocker/x'), { code: 'ENOSPC' });
+  const { code, reason, message } = wireError(statusOf(full));
+  assert.deepEqual([code, reason, message], [8, 'ENOSPC', 'cannot go on: no space left on the disk']);
+});
+
+test('a fault names the call that the log has it under', () => {
+  assert.deepEqual(wireError(statusOf(new Error('x'), '7-1')).metadata, { call: '7-1' });
+  assert.deepEqual(wireError(statusOf(failedPrecondition('x'), '7-1')).metadata, {});
+});
+
 test('an error stays small enough for a trailer, and is always text', () => {
   const metadata = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`k${i}`, 'v'.repeat(10_000)]));
   const { details, metadata: trailer } = statusOf(

@@ -11,6 +11,7 @@ import { createLayerStore } from '../../../server/image/layer-store.ts';
 import { digestOf } from '../../../server/model/digest.ts';
 import { EMPTY_IMAGE_CONFIG, type ImageConfig, type ImageRecord } from '../../../server/model/image.ts';
 import { type Logger, SILENT } from '../../../server/model/logger.ts';
+import { discardsDone } from '../../../server/ops/discard-folder.ts';
 import type { Engine } from '../../../server/ops/engine.ts';
 import { ObjectQueues } from '../../../server/ops/object-queues.ts';
 import { prepareFolders, readRecoverable } from '../../../server/ops/prepare-folders.ts';
@@ -55,6 +56,7 @@ export async function engineHere(
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
   };
   const close = async (): Promise<void> => {
+    await discardsDone();
     await layers.idle();
     await store.close();
   };
