@@ -105,6 +105,8 @@ export async function superviseRun(engine: Engine, run: LiveRun & Ending): Promi
   const removed = async (): Promise<void> => {
     run.connection.close();
     engine.runs.remove(run, exit);
+    // A slow reader still needs the log.
+    await engine.runs.readersDone(runId);
     await removeIfAsked(engine, containerId);
   };
   await keepTrying(engine.log, 'record the end of a run', containerId, record, () => void removed());

@@ -44,6 +44,7 @@ const ADVICE: readonly Advice[] = [
   { op: 'open-in-root', errno: 'ELOOP', hint: 'the image has a symbolic link where none is allowed' },
   { op: 'mount', errno: 'EPERM', hint: 'the server needs CAP_SYS_ADMIN' },
   { op: 'mount', errno: 'ENODEV', hint: 'this kernel lacks the filesystem' },
+  { op: 'bind', errno: 'EINVAL', hint: 'a file is mounted on a file and a folder on a folder' },
   { op: 'write', errno: 'EINVAL', hint: 'the kernel refuses the value' },
   { op: 'join', errno: 'EAGAIN', hint: 'the pids limit is reached' },
   { op: 'rlimit', errno: 'EPERM', hint: 'raising a hard limit takes CAP_SYS_RESOURCE' },
