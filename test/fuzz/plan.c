@@ -31,6 +31,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         walked += bytes[op->s2 + j];
       for (uint32_t j = 0; j < op->s3_len; j++)
         walked += bytes[op->s3 + j];
+      /* the shim writes a descriptor's number into the message there */
+      if (op->code == OP_NETLINK && op->a != SLOT_NONE)
+        for (uint64_t j = 0; j < 4; j++)
+          walked += bytes[op->s1 + op->x + j];
     }
   }
   free(bytes);
