@@ -8,6 +8,7 @@ import { failpoint } from '../failpoint.ts';
 import { cannot, MydockerError } from '../model/error.ts';
 import { isAlive } from '../model/task-state.ts';
 import type { LiveRun } from '../task/runs.ts';
+import { LaunchFailure, ShimGone } from '../task/shim-connection.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
 import type { Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
@@ -59,7 +60,7 @@ function signalDirectly(pid: number, startTime: bigint, signal: number): void {
   }
 }
 
-/** @throws MydockerError `unavailable` when the process is gone. */
+/** @throws MydockerError `unavailable`, reason SHIM_GONE or ESRCH, when the process is gone. */
 export async function signalRun(run: LiveRun, signal: number): Promise<void> {
   try {
     await run.connection.request(REQUEST.signal, signal);
@@ -67,7 +68,11 @@ export async function signalRun(run: LiveRun, signal: number): Promise<void> {
     const { created } = run;
     const silent = error instanceof MydockerError && error.code === 'deadline-exceeded';
     if (!silent || created === undefined) throw error;
-    signalDirectly(created.pid, created.pidStartTime, signal);
+    try {
+      signalDirectly(created.pid, created.pidStartTime, signal);
+    } catch {
+      throw error;
+    }
   }
 }
 
@@ -100,6 +105,12 @@ export async function releaseStuckShims(engine: Engine, run: LiveRun): Promise<v
   }
 }
 
+/** There is nobody any more, or never was: the start failed. */
+function isOver(thrown: unknown): boolean {
+  if (thrown instanceof LaunchFailure || thrown instanceof ShimGone) return true;
+  return thrown instanceof MydockerError && (thrown.reason === 'SHIM_GONE' || thrown.reason === 'ESRCH');
+}
+
 /**
  * @param request - signal by number.
  * @throws MydockerError `failed-precondition` when it does not run; `not-found`.
@@ -112,8 +123,23 @@ export async function killTask(
   const run = findRun(engine, 'kill', request);
   // A start in progress is given up by SIGKILL; any other signal waits for somebody who can take it.
   if (run.created === undefined && request.signal === SIGKILL) return run.connection.giveUp();
-  if (run.created === undefined) await run.connection.started;
-  await signalRun(run, request.signal);
+  try {
+    if (run.created === undefined) await run.connection.started;
+    await signalRun(run, request.signal);
+  } catch (cause) {
+    if (!isOver(cause)) throw cause;
+    throw cannot(
+      'failed-precondition',
+      'kill',
+      'container',
+      request.container,
+      'its process has just ended',
+      {
+        reason: 'CONTAINER_NOT_RUNNING',
+        cause,
+      },
+    );
+  }
   if (request.signal === SIGKILL && run.kind === 'init') void releaseStuckShims(engine, run);
 }
 
