@@ -9,6 +9,7 @@ import { readCgroupLayout } from './cgroup/layout.ts';
 import { prepareCgroupParent, removeCgroupParent } from './cgroup/parent.ts';
 import { HELP, parseInvocation, type ServerConfig } from './config.ts';
 import { configureFailpoints } from './failpoint.ts';
+import { socketPath } from './grpc/listen.ts';
 import { type Api, createApi } from './grpc/server.ts';
 import { createBlobStore } from './image/blob-store.ts';
 import { createLayerStore } from './image/layer-store.ts';
@@ -78,6 +79,8 @@ function buildEngine(config: ServerConfig, prepared: Prepared, store: Store, log
 /** Everything up to the moment when clients are served. */
 async function start(config: ServerConfig, log: Logger): Promise<{ engine: Engine; api: Api }> {
   const startedAt = nowNs();
+  // What cannot be served is said before anything is touched.
+  for (const address of config.listen) socketPath(address);
   const prepared = prepareFolders(config);
   const { root } = prepared.paths;
   // Its lock is what keeps a second server away, so that nothing is touched before it is held.

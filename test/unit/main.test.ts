@@ -164,6 +164,16 @@ test('help, version and mistakes are for people', async (t) => {
   const wrong = start(t, ['--rot']);
   assert.deepEqual(await wrong.ended, [1, null]);
   assert.match(wrong.text(), /^mydockerd: Unknown option '--rot'\n {2}hint: /);
+  const tcp = start(t, [
+    '--root',
+    '/nonexistent/r',
+    '--state',
+    '/nonexistent/s',
+    '--listen',
+    'tcp://127.0.0.1:1',
+  ]);
+  assert.deepEqual(await tcp.ended, [1, null]);
+  assert.match(tcp.text(), /cannot listen on tcp:\/\/127\.0\.0\.1:1: this version serves unix sockets only/);
   const points = start(t, [], { MYDOCKER_FAILPOINTS: 'nonsense=exit' });
   assert.deepEqual(await points.ended, [1, null]);
   assert.match(points.text(), /unknown failpoint/);
