@@ -93,11 +93,9 @@ export interface ExecChoice {
   readonly terminal: boolean;
 }
 
-/** Later ones of the same key win. */
-function joinEnv(first: readonly string[], then: readonly string[]): string[] {
-  const keyOf = (entry: string): string => entry.slice(0, entry.indexOf('='));
-  const later = new Set(then.map(keyOf));
-  return [...first.filter((entry) => !later.has(keyOf(entry))), ...then];
+/** The last one of a key wins, in the place of the first: getenv(3) would find the first of two. */
+function joinEnv(entries: readonly string[]): string[] {
+  return [...new Map(entries.map((entry) => [entry.split('=', 1)[0], entry])).values()];
 }
 
 /**
@@ -116,7 +114,7 @@ export function buildExecProcess(
     terminal,
     user: { uid: user.uid, gid: user.gid, additionalGids: user.groups },
     args: choice.args,
-    env: completeEnv(joinEnv(config.env, choice.env), {
+    env: completeEnv(joinEnv([...config.env, ...choice.env]), {
       hostname: config.hostname,
       home: user.home,
       terminal,
