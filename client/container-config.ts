@@ -27,7 +27,7 @@ export interface ConfigSurroundings {
 
 /**
  * The configuration that arguments ask for.
- * @param detached - nobody attaches, so input stays open when the first client leaves.
+ * @param detached - nobody attaches at once, so input stays open when the first client leaves.
  * @throws UsageError
  */
 export function containerConfig(
@@ -47,7 +47,8 @@ export function containerConfig(
     hostname: options.hostname ?? '',
     terminal: options.tty ?? false,
     openStdin: options.interactive ?? false,
-    stdinOnce: (options.interactive ?? false) && !detached,
+    // A terminal is left and come back to; a pipe ends once.
+    stdinOnce: (options.interactive ?? false) && !options.tty && !detached,
     mounts: options.volume.flatMap((volume) => parseVolumes(volume, folder)),
     readOnlyRootfs: options.readOnly ?? false,
     ...network(options.network),

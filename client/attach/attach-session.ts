@@ -57,11 +57,12 @@ export async function attachSession(context: Context, options: SessionOptions): 
   const { container } = options.open;
   const call = connection.bidi(attachTask);
   const progress: Progress = { exit: undefined, detached: false, droppedBytes: 0n };
-  const signals = options.sigProxy
-    ? proxySignals(connection, container, options.open.exec !== undefined)
-    : undefined;
   // Without input the terminal stays as it is: ^C is then a signal, and passed on.
   const raw = options.terminal && options.stdin ? enterRawMode() : undefined;
+  const isExec = options.open.exec !== undefined;
+  const signals = options.sigProxy
+    ? proxySignals(connection, container, isExec, () => raw?.restore())
+    : undefined;
   const size = options.terminal ? terminalSize() : undefined;
   const resized = (): void => sendSize(call);
   try {

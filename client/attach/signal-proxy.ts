@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import { killTask } from '../api/tasks.ts';
 import { printError } from '../output.ts';
+import { showId } from '../render/values.ts';
 import type { Connection } from '../transport/connection.ts';
 
 /** Not SIGKILL and SIGSTOP, which nobody can catch, nor those about this process's own terminal, pipes and children. */
@@ -30,15 +31,22 @@ export interface SignalProxy {
 /**
  * Passes signals on until stopped.
  * @param container - as in the contract.
+ * @param beforeLeaving - called when impatience ends this process.
  * @param toRunOnly - nothing is sent before {@link SignalProxy.aim}: an empty run id would mean the container's process.
  */
-export function proxySignals(connection: Connection, container: string, toRunOnly: boolean): SignalProxy {
+export function proxySignals(
+  connection: Connection,
+  container: string,
+  toRunOnly: boolean,
+  beforeLeaving: () => void,
+): SignalProxy {
   let runId = '';
   let endings = 0;
   const pass = (signal: NodeJS.Signals): void => {
     if (ENDING.has(signal)) endings += 1;
     if (endings >= PATIENCE) {
-      printError(`mydocker: left after ${PATIENCE} signals; ${container} was not stopped\n`);
+      beforeLeaving();
+      printError(`mydocker: left after ${PATIENCE} signals; container ${showId(container)} may still run\n`);
       process.exit(128 + (constants.signals[signal] ?? 0));
     }
     if (toRunOnly && runId === '') return;

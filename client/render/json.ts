@@ -49,6 +49,7 @@ function plain(value: unknown, path: string): unknown {
   if (Array.isArray(value)) return value.map((item) => plain(item, path));
   if (typeof value !== 'object' || value === null) return value;
   if (isTime(value)) return showInstant(value);
+  if (isStringList(value)) return value.values;
   const fields: Record<string, unknown> = {};
   for (const [key, field] of Object.entries(value)) {
     if (field === undefined) continue;
@@ -71,6 +72,11 @@ function join(path: string, key: string): string {
 
 function isTime(value: object): value is { seconds: bigint; nanos: number } {
   return 'seconds' in value && typeof value.seconds === 'bigint' && 'nanos' in value;
+}
+
+/** The contract wraps a list that may be absent; JSON has a word for that. */
+function isStringList(value: object): value is { values: readonly string[] } {
+  return 'values' in value && Object.keys(value).length === 1;
 }
 
 function isOneof(value: unknown): value is { $case: string; value: unknown } {

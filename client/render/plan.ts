@@ -13,30 +13,35 @@ const TITLES: Readonly<Record<number, string>> = {
   [PlanSectionKind.AFTER_EXIT]: 'after-exit: the shim, when the process has ended',
 };
 
-/** Column at which reasons begin, where the operation is short enough. */
-const REASON_COLUMN = 64;
+/** Column at which system calls begin, where the words before them are short enough. */
+const CALL_COLUMN = 48;
 
-/** The plan as text, a section after the other. */
-export function renderPlan({
-  sections,
-  serverSteps,
-  formatVersion,
-  sizeBytes,
-}: ExplainContainerResponse): string {
-  const server = serverSteps.map((step, index) => `${String(index + 1).padStart(4)}  ${printable(step)}\n`);
+/** The plan as text, a section after the other: what each operation is for, then the system call. */
+export function renderPlan(plan: ExplainContainerResponse): string {
+  const { sections, serverSteps, formatVersion, sizeBytes } = plan;
+  const server = serverSteps.map((step, index) => `${position(index + 1)}${show(step)}\n`);
+  const size = sizeBytes === 0 ? '' : `, ${sizeBytes} bytes`;
   const parts = [
-    ...(server.length === 0 ? [] : [`server: the snapshot, the folders, the plan\n${server.join('')}`]),
+    ...(server.length === 0 ? [] : [`server: before and after the plan\n${server.join('')}`]),
     ...sections.map(renderSection),
-    `plan format ${formatVersion}, ${sizeBytes} bytes\n`,
+    `plan format ${formatVersion}${size}\n`,
   ];
   return parts.join('\n');
 }
 
 function renderSection({ kind, operations }: PlanSection): string {
-  const title = TITLES[kind] ?? `section ${kind}`;
   const lines = operations.map(({ index, name, text, why }) => {
-    const operation = `${String(index).padStart(4)}  ${printable(text || name)}`;
-    return `${why === '' ? operation : `${operation.padEnd(REASON_COLUMN)}  # ${printable(why)}`}\n`;
+    const words = show(why === '' ? name : why);
+    return `${position(index)}${words.padEnd(CALL_COLUMN)}  ${show(text)}`.trimEnd();
   });
-  return `${title}\n${lines.join('')}`;
+  return `${TITLES[kind] ?? `section ${kind}`}\n${lines.map((line) => `${line}\n`).join('')}`;
+}
+
+function position(index: number): string {
+  return `${String(index).padStart(4)}  `;
+}
+
+/** Ids are cut as everywhere, or their paths would fill the screen. */
+function show(text: string): string {
+  return printable(text).replaceAll(/(?<![0-9a-f])([0-9a-f]{12})[0-9a-f]{52}(?![0-9a-f])/g, '$1…');
 }

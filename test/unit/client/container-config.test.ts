@@ -38,7 +38,8 @@ test('with --image, --rootfs or MYDOCKER_IMAGE all are the command', () => {
 
 test('streams: input is closed with the first client only where one stays', () => {
   const { terminal, openStdin, stdinOnce } = config('-it busybox');
-  assert.deepEqual([terminal, openStdin, stdinOnce], [true, true, true]);
+  assert.deepEqual([terminal, openStdin, stdinOnce], [true, true, false]);
+  assert.equal(config('-i busybox').stdinOnce, true);
   assert.equal(config('-i busybox', {}, true).stdinOnce, false);
   assert.equal(config('busybox').openStdin, false);
 });
