@@ -1,8 +1,5 @@
 /** An additional process in a running container. */
 import { closeSync, rmSync } from 'node:fs';
-import { pidfdOpen } from '../../native/pidfd.ts';
-import { processStartTime } from '../../native/process.ts';
-import { SOCKET_TYPE, socketPair } from '../../native/socket.ts';
 import { planCgroupExec } from '../cgroup/cgroup-plan.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord, Exit } from '../model/container.ts';
@@ -10,18 +7,20 @@ import { cannot } from '../model/error.ts';
 import { newRunId } from '../model/ids.ts';
 import type { OciProcess } from '../model/oci-spec.ts';
 import { type Plan, slotAllocator } from '../model/plan.ts';
+import { SIGKILL } from '../model/signal.ts';
 import { nowNs } from '../model/time.ts';
 import { buildExecProcess } from '../spec/build-spec.ts';
 import { EXEC_INHERITED, planExecProcess } from '../spec/exec-plan.ts';
 import { encodePlan } from '../spec/plan-codec.ts';
 import type { TerminalSize } from '../spec/process-plan.ts';
 import { AttachConnection } from '../task/attach-connection.ts';
+import { openProcess, signalProcess } from '../task/held-process.ts';
 import { formatRunHead } from '../task/run-files.ts';
 import type { LiveRun } from '../task/runs.ts';
-import { type ShimConnection, socketOf } from '../task/shim-connection.ts';
+import { connectedPair, type ShimConnection, socketOf } from '../task/shim-connection.ts';
 import { type Engine, runFolder } from './engine.ts';
 import { exitOf } from './finish-run.ts';
-import { findRun, killProcess } from './kill-task.ts';
+import { findRun } from './kill-task.ts';
 import { launchError } from './launch-error.ts';
 import { lookUpUser } from './look-up-user.ts';
 
@@ -74,7 +73,7 @@ export async function execTask(engine: Engine, request: ExecRequest): Promise<Ex
   );
   const { plan, runId } = planExec(engine, record, request, process);
   const pidfd = openInit(record, pid, pidStartTime);
-  const [ours, theirs] = socketPair(SOCKET_TYPE.stream);
+  const [ours, theirs] = connectedPair();
   let connection: ShimConnection;
   try {
     connection = engine.zygote.launch(encodePlan(plan), [pidfd, theirs]);
@@ -158,15 +157,9 @@ function openInit(record: ContainerRecord, pid: number, startTime: bigint): numb
     cannot('failed-precondition', 'execute in', 'container', record.name, 'its process has just ended', {
       reason: 'CONTAINER_NOT_RUNNING',
     });
-  let pidfd: number;
-  try {
-    pidfd = pidfdOpen(pid);
-  } catch {
-    throw gone();
-  }
-  if (processStartTime(pid) === startTime) return pidfd;
-  closeSync(pidfd);
-  throw gone();
+  const pidfd = openProcess(pid, startTime);
+  if (pidfd === undefined) throw gone();
+  return pidfd;
 }
 
 function register(
@@ -204,7 +197,8 @@ export async function superviseExec(
   const exit = exitOf(folder, told);
   const { created } = live();
   // Its shim was killed: nobody would ever hear of the process again.
-  if (exit.reason === 'lost' && created !== undefined) killProcess(created.pid, created.pidStartTime);
+  if (exit.reason === 'lost' && created !== undefined)
+    signalProcess(created.pid, created.pidStartTime, SIGKILL);
   rmSync(folder, { recursive: true, force: true });
   connection.close();
   engine.runs.remove(live(), exit);

@@ -1,12 +1,10 @@
 /** Signals to a running process, and the size of its terminal: they never wait for other operations. */
 
-import { closeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { pidfdOpen, pidfdSendSignal } from '../../native/pidfd.ts';
-import { processStartTime } from '../../native/process.ts';
 import { failpoint } from '../failpoint.ts';
 import { cannot, MydockerError } from '../model/error.ts';
 import { isAlive } from '../model/task-state.ts';
+import { signalProcess } from '../task/held-process.ts';
 import type { LiveRun } from '../task/runs.ts';
 import { LaunchFailure, ShimGone } from '../task/shim-connection.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
@@ -50,16 +48,6 @@ export function findRun(engine: Engine, verb: string, target: TaskTarget): LiveR
   });
 }
 
-/** Straight to the process, past a shim that does not answer; by pidfd and start time, so to no other process. */
-function signalDirectly(pid: number, startTime: bigint, signal: number): void {
-  const pidfd = pidfdOpen(pid);
-  try {
-    if (processStartTime(pid) === startTime) pidfdSendSignal(pidfd, signal);
-  } finally {
-    closeSync(pidfd);
-  }
-}
-
 /** @throws MydockerError `unavailable`, reason SHIM_GONE or ESRCH, when the process is gone. */
 export async function signalRun(run: LiveRun, signal: number): Promise<void> {
   try {
@@ -68,20 +56,8 @@ export async function signalRun(run: LiveRun, signal: number): Promise<void> {
     const { created } = run;
     const silent = error instanceof MydockerError && error.code === 'deadline-exceeded';
     if (!silent || created === undefined) throw error;
-    try {
-      signalDirectly(created.pid, created.pidStartTime, signal);
-    } catch {
-      throw error;
-    }
-  }
-}
-
-/** Ends a process that nobody else looks after any more; one that is gone is no error. */
-export function killProcess(pid: number, startTime: bigint): void {
-  try {
-    signalDirectly(pid, startTime, SIGKILL);
-  } catch {
-    // Gone meanwhile.
+    // Straight to the process, past a shim that does not answer.
+    signalProcess(created.pid, created.pidStartTime, signal);
   }
 }
 
@@ -101,7 +77,7 @@ export async function releaseStuckShims(engine: Engine, run: LiveRun): Promise<v
     const { created } = held;
     if (answers || created === undefined) continue;
     engine.log.warn({ container: run.containerId, run: held.runId }, 'killing a shim that does not answer');
-    killProcess(created.shimPid, created.shimStartTime);
+    signalProcess(created.shimPid, created.shimStartTime, SIGKILL);
   }
 }
 

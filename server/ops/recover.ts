@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { cgroupsBelow, reapCgroup } from '../cgroup/reap.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord, Exit } from '../model/container.ts';
+import { SIGKILL } from '../model/signal.ts';
 import { isAlive } from '../model/task-state.ts';
 import { nowNs } from '../model/time.ts';
 import { hasExitFile, readStateFile, type StateFile } from '../task/run-files.ts';
@@ -16,7 +17,6 @@ import { type Engine, runFolder, shimsFolder } from './engine.ts';
 import { superviseExec } from './exec-task.ts';
 import { type Ending, exitOf, lostExit, recordExit, removeIfAsked, superviseRun } from './finish-run.ts';
 import { keepTrying } from './keep-trying.ts';
-import { killProcess } from './kill-task.ts';
 import { noteBegun } from './start-task.ts';
 
 /** How long a shim may take to introduce itself; one that is stopped does not, until it goes on. */
@@ -134,7 +134,7 @@ async function recoverContainer(engine: Engine, record: ContainerRecord): Promis
   const state = stateOf(folder);
   if (record.status === 'starting' && state === undefined) return forgetStart(engine, record);
   // It does not answer: it is dead, or as good as dead.
-  if (state !== undefined) killProcess(state.shimPid, state.shimStartTime);
+  if (state !== undefined) signalProcess(state.shimPid, state.shimStartTime, SIGKILL);
   return end(lostExit());
 }
 
@@ -143,7 +143,7 @@ async function recoverFolder(engine: Engine, runId: string): Promise<void> {
   const folder = runFolder(engine.paths, runId);
   const found = await findShim(folder);
   const state = found === undefined ? stateOf(folder) : undefined;
-  if (state?.head.bootId === engine.bootId) killProcess(state.shimPid, state.shimStartTime);
+  if (state?.head.bootId === engine.bootId) signalProcess(state.shimPid, state.shimStartTime, SIGKILL);
   const init = found === undefined ? undefined : engine.runs.initOf(found.state.head.containerId);
   if (found === undefined || init === undefined || found.state.head.kind !== 'exec') {
     await found?.connection.giveUp();

@@ -5,6 +5,7 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { connect, Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import { SOCKET_TYPE, socketPair } from '../../native/socket.ts';
 import { deadlineExceeded, unavailable } from '../model/error.ts';
 import {
   decodeMessage,
@@ -259,6 +260,9 @@ export async function connectInFolder(folder: string, name: 'control' | 'attach'
     closeSync(fd);
   }
 }
+
+/** Two connected descriptors: one for {@link socketOf}, one to hand over with a launch. */
+export const connectedPair = (): [ours: number, theirs: number] => socketPair(SOCKET_TYPE.stream);
 
 /** Wraps a descriptor that is one end of a socket pair. */
 export const socketOf = (fd: number): Socket => new Socket({ fd, readable: true, writable: true });
