@@ -10,6 +10,7 @@ import type { ContainerRecord, Exit } from '../model/container.ts';
 import { SIGKILL } from '../model/signal.ts';
 import { isAlive } from '../model/task-state.ts';
 import { nowNs } from '../model/time.ts';
+import { signalProcess } from '../task/held-process.ts';
 import { hasExitFile, readStateFile, type StateFile } from '../task/run-files.ts';
 import type { LiveRun } from '../task/runs.ts';
 import { type Created, connectInFolder, ShimConnection } from '../task/shim-connection.ts';
