@@ -76,14 +76,25 @@ static void rotate(void) {
   (void)unlinkat(log_file.folder, name, 0);
 }
 
+/* A record that was cut short would run into the next one. */
+static void drop_torn(const char *end) {
+  uint64_t torn = 0;
+  while (end > out && end[-1] != '\n')
+    end--, torn++;
+  if (torn > 0 && ftruncate(log_file.fd, (off_t)(log_file.offset - torn)) == 0)
+    log_file.offset -= torn;
+}
+
 static void flush(void) {
   const char *at = out;
   while (out_length > 0) {
     ssize_t written = write(log_file.fd, at, out_length);
     if (written < 0 && errno == EINTR)
       continue;
-    if (written <= 0)
-      break; /* no room: these lines are lost */
+    if (written <= 0) { /* no room: these lines are lost */
+      drop_torn(at);
+      break;
+    }
     at += written;
     out_length -= (size_t)written;
     log_file.offset += (uint64_t)written;

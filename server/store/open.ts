@@ -11,6 +11,7 @@ import { DEFAULT_MAX_EVENTS, Events } from './events.ts';
 import { isDamaged, losses, rebuild, settledTally, settleUnique, suspicions } from './examine.ts';
 import { beyondRepair, closeLevel, isDamage, type Opened, openLevel, repair } from './level.ts';
 import { type Contents, indexFixes, loadContents } from './load.ts';
+import { isNoSpace, Reserve } from './reserve.ts';
 import { keyOf, SCHEMA_KEY, SCHEMA_VERSION, TALLY_KEY } from './schema.ts';
 import type { MetaKey, MetaTable, OpenOptions, OpenReport, Store } from './store.ts';
 import { RecordTable } from './table.ts';
@@ -24,6 +25,18 @@ import { type Op, putOp, toBatch, Writer } from './writer.ts';
  * a newer version made it; `data-loss` when it is beyond repair; `unavailable` when the disk refuses.
  */
 export async function openStore(options: OpenOptions): Promise<Store> {
+  const reserve = new Reserve(options.root);
+  for (;;) {
+    try {
+      return await open(options, reserve);
+    } catch (error) {
+      // A server that does not start cannot remove anything either.
+      if (!isNoSpace(error) || !reserve.release()) throw error;
+    }
+  }
+}
+
+async function open(options: OpenOptions, reserve: Reserve): Promise<Store> {
   const log = options.log ?? SILENT;
   await failpoint('store.open');
   const checkpoint = await readCheckpoint(options.root);
@@ -45,7 +58,9 @@ export async function openStore(options: OpenOptions): Promise<Store> {
       log,
       report,
       maxEvents: options.maxEvents,
+      reserve,
     });
+    reserve.refill();
     return store;
   } catch (error) {
     await closeLevel(location, opened.db);
@@ -125,6 +140,7 @@ interface Parts {
   readonly log: Logger;
   readonly report: OpenReport;
   readonly maxEvents: number | undefined;
+  readonly reserve: Reserve;
 }
 
 function build(opened: Opened, contents: Contents, tally: Tally, parts: Parts): Store {
@@ -135,6 +151,7 @@ function build(opened: Opened, contents: Contents, tally: Tally, parts: Parts): 
     publish: (event) => events.publish(event),
     durable: (durable, mutations) => checkpointer.note(durable, mutations),
     log,
+    reserve: parts.reserve,
   });
   events.attach(writer);
   const { records } = contents;

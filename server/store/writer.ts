@@ -7,12 +7,13 @@
  * so before the next one the database is reopened and what had failed is written back to what it was.
  */
 import { failpoint } from '../failpoint.ts';
-import { unavailable } from '../model/error.ts';
+import { type MydockerError, resourceExhausted, unavailable } from '../model/error.ts';
 import type { EventInput, EventRecord } from '../model/event.ts';
 import type { Logger } from '../model/logger.ts';
 import { nowNs } from '../model/time.ts';
 import { encodeValue } from './codec.ts';
 import { closeLevel, type Database, reopenLevel } from './level.ts';
+import { isNoSpace, type Reserve } from './reserve.ts';
 import { eventKey, TALLY_KEY } from './schema.ts';
 import { addDelta, copyTally, type Tally, type TallyDelta } from './tally.ts';
 
@@ -48,6 +49,8 @@ export interface WriterHooks {
   /** A tally that is durable, and how many mutations it is ahead of the last one told. */
   readonly durable: (tally: Tally, mutations: number) => void;
   readonly log: Logger;
+  /** Space for when the disk is full. */
+  readonly reserve: Reserve;
 }
 
 /** Most mutations in one batch. */
@@ -147,20 +150,30 @@ export class Writer {
     while (this.#queue.length > 0) {
       const group = this.#queue.splice(0, MAX_GROUP);
       try {
-        await this.#heal();
-        await this.#write(group);
+        await this.#writeSomehow(group);
       } catch (error) {
         this.#hooks.log.error({ err: error, mutations: group.length }, 'cannot write metadata');
-        const refusal = unavailable('cannot write metadata: the disk refuses', {
-          reason: 'STORE_WRITE_FAILED',
-          hint: 'look for a full disk and for errors of it in the kernel log',
-          cause: error,
-        });
+        const refusal = isNoSpace(error) ? noSpace(error) : refused(error);
         for (const { reject } of group) reject(refusal);
       }
     }
     // In the turn that saw the queue empty, or a mutation submitted after it would wait for ever.
     this.#running = undefined;
+  }
+
+  /** On a full disk again and again, as long as there is something in reserve. */
+  async #writeSomehow(group: readonly Queued[]): Promise<void> {
+    const { reserve, log } = this.#hooks;
+    for (;;) {
+      try {
+        await this.#heal();
+        await this.#write(group);
+        return reserve.refill();
+      } catch (error) {
+        if (!isNoSpace(error) || !reserve.release()) throw error;
+        log.warn({ err: error }, 'the disk is full; metadata goes on with space that was kept for it');
+      }
+    }
   }
 
   async #write(group: readonly Queued[]): Promise<void> {
@@ -214,6 +227,20 @@ export class Writer {
     this.#hooks.log.warn({}, 'metadata is writable again');
   }
 }
+
+const noSpace = (cause: unknown): MydockerError =>
+  resourceExhausted('cannot write metadata: no space left on the disk', {
+    reason: 'NO_SPACE',
+    hint: 'remove files that do not belong to mydocker; containers and images can be removed then',
+    cause,
+  });
+
+const refused = (cause: unknown): MydockerError =>
+  unavailable('cannot write metadata: the disk refuses', {
+    reason: 'STORE_WRITE_FAILED',
+    hint: 'look for errors of the disk in the kernel log',
+    cause,
+  });
 
 /** An op that sets a key. */
 export function putOp(key: string, value: unknown): Op {
