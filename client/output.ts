@@ -3,6 +3,7 @@
  * everything else while a reader of a pipe is slow. A reader that is gone ends the program without a word.
  */
 import { write, writeSync } from 'node:fs';
+import { OUR_ERROR } from './usage-error.ts';
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -68,12 +69,11 @@ function isFull(error: unknown): boolean {
 
 /** Nobody reads any more, or nothing can be written: there is no place left to say so. */
 function leave(error: unknown): never {
-  if ((error as NodeJS.ErrnoException).code !== 'EPIPE') {
-    try {
-      writeSync(STDERR, `mydocker: cannot write the output: ${(error as Error).message}\n`);
-    } catch {
-      // then not
-    }
+  if ((error as NodeJS.ErrnoException).code === 'EPIPE') process.exit(BROKEN_PIPE);
+  try {
+    writeSync(STDERR, `mydocker: cannot write the output: ${(error as Error).message}\n`);
+  } catch {
+    // then not
   }
-  process.exit(BROKEN_PIPE);
+  process.exit(OUR_ERROR);
 }

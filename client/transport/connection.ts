@@ -158,6 +158,7 @@ function noConnection(host: string, error: NodeJS.ErrnoException): RpcError {
 function lostConnection(host: string, error: Error): RpcError {
   return new RpcError(Code.UNAVAILABLE, `lost the connection to the server at ${host}: ${error.message}`, {
     reason: 'CONNECTION_LOST',
+    hint: 'containers go on without it: see mydocker ps once it is back',
     cause: error,
   });
 }
