@@ -1,0 +1,211 @@
+/** Limits: in the files of the control groups, and in what a process that tries to exceed them gets. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Host, startHost } from '../harness/host.ts';
+import { cgroupMounts } from '../harness/leaks.ts';
+import { assertClean, inside, refused, tryInside, until, WITH_PROBE } from './ground.ts';
+
+let host: Host;
+before(async () => {
+  host = await startHost({ images: ['busybox'] });
+});
+afterEach(() => assertClean(host));
+after(() => host.dispose());
+
+/** A file of a container's control group, under its name on v1 or on v2. */
+async function cgroupFile(container: string, v1: string, v2: string): Promise<string> {
+  const [{ run }] = JSON.parse(await host.ok(['inspect', container]));
+  for (const mount of cgroupMounts()) {
+    for (const name of [v1, v2]) {
+      const path = join(mount, run.cgroupPath, name);
+      if (name !== '' && existsSync(path)) return readFileSync(path, 'utf8').trim();
+    }
+  }
+  return assert.fail(`no ${v1} or ${v2}`);
+}
+
+const IS_V2 = cgroupMounts().length === 1;
+
+test('every limit stands in the files', async () => {
+  const options = [
+    '-m',
+    '64m',
+    '--cpu-shares',
+    '512',
+    '--cpus',
+    '0.5',
+    '--cpuset-cpus',
+    '0',
+    '--pids-max',
+    '20',
+  ];
+  await host.ok(['run', '-d', '--name', 'limited', ...options, 'busybox', 'sleep', '1000']);
+  const file = (v1: string, v2: string): Promise<string> => cgroupFile('limited', v1, v2);
+  assert.equal(await file('memory.limit_in_bytes', 'memory.max'), String(64 << 20));
+  assert.equal(await file('cpu.shares', 'cpu.weight'), IS_V2 ? '20' : '512');
+  assert.equal(await file('cpu.cfs_quota_us', 'cpu.max'), IS_V2 ? '50000 100000' : '50000');
+  assert.equal(await file('cpuset.cpus', ''), '0');
+  assert.equal(await file('pids.max', 'pids.max'), '20');
+  await host.ok(['rm', '-f', 'limited']);
+});
+
+test('limits stay over stop and start', async () => {
+  await host.ok(['run', '-d', '--name', 'kept', '-m', '32m', 'busybox', 'sleep', '1000']);
+  await host.ok(['restart', '-t', '0', 'kept']);
+  assert.equal(await cgroupFile('kept', 'memory.limit_in_bytes', 'memory.max'), String(32 << 20));
+  await host.ok(['rm', '-f', 'kept']);
+});
+
+test('each container has a group of its own, and an exec is in it', async () => {
+  await host.ok(['run', '-d', '--name', 'g1', 'busybox', 'sleep', '1000']);
+  await host.ok(['run', '-d', '--name', 'g2', 'busybox', 'sleep', '1000']);
+  await host.ok(['exec', '-d', 'g1', 'sleep', '1000']);
+  await until(
+    () => cgroupFile('g1', 'cgroup.procs', 'cgroup.procs'),
+    (pids) => pids.split('\n').length === 2,
+  );
+  assert.equal((await cgroupFile('g2', 'cgroup.procs', 'cgroup.procs')).split('\n').length, 1);
+  // In every hierarchy, not only in the first.
+  const [{ run }] = JSON.parse(await host.ok(['inspect', 'g1']));
+  for (const mount of cgroupMounts()) {
+    const procs = readFileSync(join(mount, run.cgroupPath, 'cgroup.procs'), 'utf8')
+      .trim()
+      .split('\n');
+    assert.equal(procs.length, 2, mount);
+  }
+  await host.ok(['rm', '-f', 'g1', 'g2']);
+});
+
+test('a process that takes more memory than it may is killed, and the container says so', async () => {
+  const result = await host.cli([
+    'run',
+    '--name',
+    'hungry',
+    '-m',
+    '16m',
+    ...WITH_PROBE,
+    'busybox',
+    '/probe',
+    'eat',
+    '64',
+  ]);
+  assert.equal(result.code, 137);
+  assert.match(result.stderr, /memory limit/);
+  const [{ exit }] = JSON.parse(await host.ok(['inspect', 'hungry']));
+  assert.deepEqual([exit.exitStatus, exit.signal, exit.oomKilled], [137, 9, true]);
+  assert.match(await host.ok(['ps']), /stopped \(137, out of memory\)/);
+  await host.ok(['rm', 'hungry']);
+  assert.equal(
+    await host.ok(['run', '--rm', '-m', '64m', ...WITH_PROBE, 'busybox', '/probe', 'eat', '16']),
+    'ok',
+  );
+});
+
+test('a child that is killed for memory leaves its parent alive', async () => {
+  assert.equal(await inside(host, '/probe eat 64; echo $?', ['-m', '16m', ...WITH_PROBE]), '137');
+});
+
+test('no more processes than allowed', async () => {
+  const [count, errno] = (await inside(host, '/probe spawn 40', ['--pids-max', '20', ...WITH_PROBE])).split(
+    ' ',
+  );
+  assert.equal(errno, 'EAGAIN');
+  assert.ok(Number(count) > 10 && Number(count) < 20, count);
+  assert.match(await inside(host, '/probe spawn 40', WITH_PROBE), /^40 ok$/);
+});
+
+test('a container full of processes can be told so, and stopped', async () => {
+  await host.ok(['run', '-d', '--name', 'bomb', '--pids-max', '30', 'busybox', 'sleep', '1000']);
+  await host.ok(['exec', '-d', 'bomb', 'sh', '-c', 'while :; do sleep 1000 & done']);
+  await until(
+    () => cgroupFile('bomb', 'cgroup.procs', 'cgroup.procs'),
+    (pids) => pids.split('\n').length >= 29,
+  );
+  await host.ok(['exec', '-d', 'bomb', 'sh', '-c', 'while :; do sleep 1000 & done']).catch(() => undefined);
+  await refused(host, ['exec', 'bomb', 'true'], /cannot execute in container bomb: [\s\S]*EAGAIN/);
+  await host.ok(['stop', '-t', '0', 'bomb'], { timeoutMs: 15_000 });
+  await host.ok(['rm', 'bomb']);
+});
+
+test('--cpus bounds what a busy loop gets', async () => {
+  await host.ok([
+    'run',
+    '-d',
+    '--name',
+    'busy',
+    '--cpus',
+    '0.2',
+    'busybox',
+    'sh',
+    '-c',
+    'while :; do :; done',
+  ]);
+  const usedMs = async (): Promise<number> => {
+    const text = await cgroupFile('busy', 'cpuacct.usage', IS_V2 ? 'cpu.stat' : '');
+    return IS_V2 ? Number(/usage_usec (\d+)/.exec(text)?.[1]) / 1000 : Number(text) / 1e6;
+  };
+  await sleep(300);
+  const begin = Date.now();
+  const before = await usedMs();
+  await sleep(1500);
+  const share = ((await usedMs()) - before) / (Date.now() - begin);
+  assert.ok(share > 0.02 && share < 0.35, `used ${share} of a CPU`);
+  await host.ok(['rm', '-f', 'busy']);
+});
+
+test('--cpuset-cpus is where the processes run', async () => {
+  const allowed = await inside(host, 'grep Cpus_allowed_list /proc/self/status', ['--cpuset-cpus', '0']);
+  assert.match(allowed, /:\s+0$/);
+  if (availableParallelism() > 1) assert.equal(await inside(host, 'nproc', ['--cpuset-cpus', '0-1']), '2');
+});
+
+test('memory sizes in every unit', async () => {
+  for (const [text, bytes] of [
+    ['16777216', 16 << 20],
+    ['16384k', 16 << 20],
+    ['16m', 16 << 20],
+    ['16MiB', 16 << 20],
+    ['0.5g', 512 << 20],
+    ['20M', 20 << 20],
+  ] as const) {
+    const id = await host.ok(['create', '-m', text, 'busybox', 'true']);
+    assert.equal(
+      JSON.parse(await host.ok(['inspect', id]))[0].config.resources.memoryLimitBytes,
+      bytes,
+      text,
+    );
+    await host.ok(['rm', id]);
+  }
+  const id = await host.ok(['create', '-m', '-1', '--pids-limit', '-1', 'busybox', 'true']);
+  const { resources } = JSON.parse(await host.ok(['inspect', id]))[0].config;
+  assert.ok(!('memoryLimitBytes' in resources) && !('pidsMax' in resources));
+  await host.ok(['rm', id]);
+});
+
+test('limits that cannot be are refused', async () => {
+  const limit = (...options: string[]): string[] => ['run', '--rm', ...options, 'busybox', 'true'];
+  for (const size of ['0', '1', '4k', '5m', '-2', 'x', '1x', '9999999999999999999g', '']) {
+    await refused(host, limit('-m', size), /memory limit|invalid size/);
+  }
+  for (const cpus of ['0.001', '1000000', 'x', '-1', 'NaN', '1e3'])
+    await refused(host, limit('--cpus', cpus), /cpu limit|invalid value/);
+  for (const shares of ['1', '262145', 'x'])
+    await refused(host, limit('--cpu-shares', shares), /cpu shares|invalid value/);
+  for (const cpuset of ['99', '0-2147483647', '0-4294967296', 'x', '0,', '1-0', '-1', '0-']) {
+    await refused(host, limit('--cpuset-cpus', cpuset), /cpu list/);
+  }
+  for (const pids of ['-2', 'x', '99999999999'])
+    await refused(host, limit('--pids-max', pids), /pids|invalid value/);
+  assert.equal(await host.ok(['ps', '-q']), '');
+});
+
+test('nothing inside can change a limit', async () => {
+  const script = `for f in $(find /sys/fs/cgroup -type f | head -2000); do
+      ( echo -1 >$f ) 2>/dev/null && echo "written $f"; done
+    find /sys/fs/cgroup -type d | while read d; do mkdir $d/new 2>/dev/null && echo "made $d/new"; done; echo done`;
+  assert.equal((await tryInside(host, script, ['-m', '64m'])).stdout, 'done\n');
+});
