@@ -44,8 +44,10 @@ function request({ options }: Arguments<typeof EVENTS_OPTIONS>): SubscribeEvents
 /** `2026-11-22T03:13:00.123456789Z container start ID (image=busybox, name=web)`. */
 function line(event: Event): string {
   const { subject, action } = named(event);
+  // The exit's message says the same in more words than an attribute can.
+  const { exitStatus: _, ...attributes } = event.attributes;
   const details = {
-    ...event.attributes,
+    ...attributes,
     ...(event.exit === undefined ? {} : { exit_status: String(event.exit.exitStatus) }),
     ...(event.image === '' ? {} : { image: event.image }),
     ...(event.name === '' ? {} : { name: event.name }),
