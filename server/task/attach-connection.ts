@@ -61,7 +61,12 @@ export class AttachConnection {
     if (data.length === 0 || this.#socket.destroyed) return;
     this.#socket.write(encodeFrame(STREAM.stdin, data.length));
     if (this.#socket.write(data) || this.#socket.destroyed) return;
-    await Promise.race([once(this.#socket, 'drain'), once(this.#socket, 'close')]).catch(() => undefined);
+    // Whichever comes second is not waited for, and must not be listened for either.
+    const listening = new AbortController();
+    const { signal } = listening;
+    const either = ['drain', 'close'].map((event) => once(this.#socket, event, { signal }));
+    await Promise.race(either).catch(() => undefined);
+    listening.abort();
   }
 
   closeStdin(): void {
