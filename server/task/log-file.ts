@@ -2,7 +2,7 @@
  * A container's log on disk: files `00000001.log`, `00000002.log` … that a shim appends to and never renames,
  * read by position. The format of their lines is in log-record.ts.
  */
-import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, watch } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, statSync, watch } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { LogPosition } from './shim-protocol.ts';
 
@@ -165,16 +165,21 @@ function tailOfFile(path: string, lines: number, found: number): { offset: numbe
 
 /** Where the last `lines` lines begin, counted from the end over all files. */
 export function tailPosition(folder: string, lines: number): LogPosition {
-  const serials = logSerials(folder);
   if (lines <= 0) return logEnd(folder);
+  const serials = logSerials(folder);
   let missing = lines;
-  let unfinished = serials.length > 0 && endsWithin(`${folder}/${logName(serials.at(-1) ?? 1)}`) ? 1 : 0;
+  let isLast = true;
   for (const serial of serials.toReversed()) {
-    const { offset, found } = tailOfFile(`${folder}/${logName(serial)}`, missing, unfinished);
+    const path = `${folder}/${logName(serial)}`;
+    const size = statSync(path, { throwIfNoEntry: false })?.size;
+    // Rotated away meanwhile, and everything before it too.
+    if (size === undefined) break;
+    if (size === 0) continue;
+    const { offset, found } = tailOfFile(path, missing, isLast && endsWithin(path) ? 1 : 0);
     if (offset > 0) return { serial, offset };
+    // Also with none missing: the first line may have begun in the file before.
     missing -= found;
-    unfinished = 0;
-    if (missing <= 0) return { serial, offset: 0 };
+    isLast = false;
   }
   return { serial: serials[0] ?? 1, offset: 0 };
 }
