@@ -37,19 +37,15 @@ int listen_in(int folder, const char *name) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   /* Through the folder's descriptor: the folder's path may be longer than
    * sun_path. */
-  char *at = put_number(put_text(address.sun_path, "/proc/self/fd/"),
-                        (uint64_t)folder);
+  char *at = put_number(put_text(address.sun_path, "/proc/self/fd/"), (uint64_t)folder);
   (void)put_text(put_text(at, "/"), name);
   AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-      listen(fd, 16) < 0)
+  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 16) < 0)
     return -errno;
   return fd_take(&fd);
 }
 
-void attach_configure(bool wait_for_clients) {
-  backpressure = wait_for_clients;
-}
+void attach_configure(bool wait_for_clients) { backpressure = wait_for_clients; }
 
 void attach_add(int fd) {
   if (client_count == CLIENTS_MAX) {
@@ -65,8 +61,7 @@ void attach_accept(int listener) {
   int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
   struct ucred peer;
   socklen_t size = sizeof peer;
-  if (fd >= 0 && (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 ||
-                  peer.uid != geteuid())) {
+  if (fd >= 0 && (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0 || peer.uid != geteuid())) {
     (void)close(fd);
     return;
   }
@@ -92,11 +87,9 @@ static void sweep(void) {
   client_count = kept;
 }
 
-static void keep_rest(struct client *client, const struct iovec *parts,
-                      size_t skip) {
+static void keep_rest(struct client *client, const struct iovec *parts, size_t skip) {
   if (client->pending == NULL) {
-    client->pending = mmap(NULL, PENDING_MAX, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    client->pending = mmap(NULL, PENDING_MAX, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (client->pending == MAP_FAILED) {
       client->pending = NULL;
       drop(client);
@@ -106,15 +99,14 @@ static void keep_rest(struct client *client, const struct iovec *parts,
   client->pending_at = client->pending_end = 0;
   for (int i = 0; i < 2; i++) {
     size_t past = skip < parts[i].iov_len ? skip : parts[i].iov_len;
-    memcpy(client->pending + client->pending_end,
-           (const char *)parts[i].iov_base + past, parts[i].iov_len - past);
+    memcpy(client->pending + client->pending_end, (const char *)parts[i].iov_base + past,
+           parts[i].iov_len - past);
     client->pending_end += parts[i].iov_len - past;
     skip -= past;
   }
 }
 
-static void send_frame(struct client *client, const struct frame *frame,
-                       const char *bytes) {
+static void send_frame(struct client *client, const struct frame *frame, const char *bytes) {
   if (client->fd < 0 || client->pending_at < client->pending_end)
     return; /* it lags: the positions of its next frame show the hole */
   struct iovec parts[2] = {{(void *)(uintptr_t)frame, sizeof *frame},
@@ -131,16 +123,15 @@ static void send_frame(struct client *client, const struct frame *frame,
 
 static void send_pending(struct client *client) {
   size_t left = client->pending_end - client->pending_at;
-  ssize_t sent = send(client->fd, client->pending + client->pending_at, left,
-                      MSG_NOSIGNAL | MSG_DONTWAIT);
+  ssize_t sent = send(client->fd, client->pending + client->pending_at, left, MSG_NOSIGNAL | MSG_DONTWAIT);
   if (sent < 0 && errno != EAGAIN && errno != EINTR)
     drop(client);
   else if (sent > 0)
     client->pending_at += (size_t)sent;
 }
 
-void attach_output(bool is_stderr, const char *bytes, size_t length,
-                   struct log_position from, struct log_position to) {
+void attach_output(bool is_stderr, const char *bytes, size_t length, struct log_position from,
+                   struct log_position to) {
   struct frame frame = {.stream = is_stderr ? STREAM_STDERR : STREAM_STDOUT,
                         .length = (uint32_t)length,
                         .serial0 = from.serial,
@@ -157,8 +148,8 @@ void attach_output(bool is_stderr, const char *bytes, size_t length,
  * greeted counts: what comes before its greeting would be lost to it. */
 bool attach_pending(void) {
   for (int i = 0; i < client_count; i++)
-    if (clients[i].fd >= 0 && (clients[i].pending_at < clients[i].pending_end ||
-                               (backpressure && !clients[i].greeted)))
+    if (clients[i].fd >= 0 &&
+        (clients[i].pending_at < clients[i].pending_end || (backpressure && !clients[i].greeted)))
       return true;
   return false;
 }
@@ -176,8 +167,7 @@ static void take_header(struct client *client) {
     client->greeted = true;
     client->flags = header->flags;
     send_frame(client, &reply, "");
-  } else if (header->stream == STREAM_STDIN && client->greeted &&
-             (client->flags & ATTACH_STDIN)) {
+  } else if (header->stream == STREAM_STDIN && client->greeted && (client->flags & ATTACH_STDIN)) {
     client->data_left = header->length;
     if (header->length == 0)
       input_close();
@@ -189,8 +179,7 @@ static void take_header(struct client *client) {
 static void read_client(struct client *client) {
   static char input[CHUNK];
   char *into = input;
-  size_t wanted =
-      client->data_left < sizeof input ? client->data_left : sizeof input;
+  size_t wanted = client->data_left < sizeof input ? client->data_left : sizeof input;
   if (client->data_left == 0) {
     into = (char *)&client->header + client->header_have;
     wanted = sizeof client->header - client->header_have;
@@ -218,10 +207,8 @@ int attach_poll_set(void *poll_entries) {
   for (int i = 0; i < client_count; i++) {
     bool wants_read = !stdin_full || !clients[i].greeted;
     bool wants_write = clients[i].pending_at < clients[i].pending_end;
-    polled[i + 1] =
-        (struct pollfd){.fd = clients[i].fd,
-                        .events = (short)((wants_read ? POLLIN : 0) |
-                                          (wants_write ? POLLOUT : 0))};
+    polled[i + 1] = (struct pollfd){
+        .fd = clients[i].fd, .events = (short)((wants_read ? POLLIN : 0) | (wants_write ? POLLOUT : 0))};
   }
   return client_count + 1;
 }
@@ -239,8 +226,7 @@ void attach_handle(const void *poll_entries) {
       send_pending(&clients[i]);
     if (clients[i].fd >= 0 && (events & POLLIN) && input_full() < 0)
       read_client(&clients[i]);
-    else if (clients[i].fd >= 0 && (events & (POLLHUP | POLLERR)) &&
-             !(events & POLLIN))
+    else if (clients[i].fd >= 0 && (events & (POLLHUP | POLLERR)) && !(events & POLLIN))
       drop(&clients[i]);
   }
 }

@@ -30,8 +30,7 @@ void open_gate(const struct holder *self) {
 }
 
 static int resize(const struct holder *self, const struct message *message) {
-  struct winsize size = {.ws_row = (unsigned short)message->a,
-                         .ws_col = (unsigned short)message->b};
+  struct winsize size = {.ws_row = (unsigned short)message->a, .ws_col = (unsigned short)message->b};
   return ioctl(self->out[0], TIOCSWINSZ, &size) < 0 ? -errno : 0;
 }
 
@@ -47,9 +46,7 @@ static int obey(struct holder *self, const struct message *message) {
     open_gate(self);
     return 0;
   case MSG_SIGNAL:
-    return self->ended                              ? -ESRCH
-           : kill(self->run->child, message->a) < 0 ? -errno
-                                                    : 0;
+    return self->ended ? -ESRCH : kill(self->run->child, message->a) < 0 ? -errno : 0;
   case MSG_RESIZE:
     return resize(self, message);
   case MSG_CLOSE_STDIN:
@@ -79,8 +76,8 @@ static void close_control(struct holder *self, int i) {
 void read_control(struct holder *self, int i) {
   struct control *control = &self->controls[i];
   struct message *message = &control->message;
-  ssize_t got = recv(control->fd, (char *)message + control->have,
-                     sizeof *message - control->have, MSG_DONTWAIT);
+  ssize_t got =
+      recv(control->fd, (char *)message + control->have, sizeof *message - control->have, MSG_DONTWAIT);
   if (got < 0 && (errno == EAGAIN || errno == EINTR))
     return;
   control->have += got > 0 ? (size_t)got : 0;
@@ -91,10 +88,8 @@ void read_control(struct holder *self, int i) {
     close_control(self, i);
     return;
   }
-  struct message reply = {.type = MSG_REPLY,
-                          .version = WIRE_VERSION,
-                          .seq = message->seq,
-                          .a = -obey(self, message)};
+  struct message reply = {
+      .type = MSG_REPLY, .version = WIRE_VERSION, .seq = message->seq, .a = -obey(self, message)};
   if (message->type != MSG_COMMIT)
     (void)send_message(control->fd, &reply);
 }
@@ -110,8 +105,7 @@ void accept_control(struct holder *self) {
     return;
   (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
   struct message message = created_message(self);
-  if (peer.uid != geteuid() || i == CONTROLS_MAX ||
-      (self->created && send_message(fd, &message) < 0)) {
+  if (peer.uid != geteuid() || i == CONTROLS_MAX || (self->created && send_message(fd, &message) < 0)) {
     (void)close(fd);
     return;
   }

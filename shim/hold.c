@@ -16,15 +16,7 @@
 #include <sys/wait.h>
 
 enum { CHUNK = 64 << 10, DRAIN_MS = 10000 };
-enum {
-  AT_SIGNAL,
-  AT_SYNC,
-  AT_CONTROL,
-  AT_ATTACH,
-  AT_STDOUT,
-  AT_STDERR,
-  AT_CONTROLS
-};
+enum { AT_SIGNAL, AT_SYNC, AT_CONTROL, AT_ATTACH, AT_STDOUT, AT_STDERR, AT_CONTROLS };
 
 static struct holder self;
 
@@ -56,8 +48,7 @@ static void take_note(void) {
     self.run->child = note.value;
     created();
   } else if (got > 0 && note.kind == NOTE_FAIL) {
-    self.failure = (struct failure){
-        .section = CHILD, .index = note.index, .error = note.value};
+    self.failure = (struct failure){.section = CHILD, .index = note.index, .error = note.value};
   } else if (got <= 0) {
     (void)close(self.run->sync);
     self.run->sync = -1;
@@ -86,8 +77,7 @@ static void reap(void) {
   (void)!read(self.signal_fd, &info, sizeof info);
   for (;;) {
     siginfo_t died = {.si_pid = 0};
-    if (waitid(P_ALL, 0, &died, WEXITED | WNOHANG | WNOWAIT) < 0 ||
-        died.si_pid == 0)
+    if (waitid(P_ALL, 0, &died, WEXITED | WNOHANG | WNOWAIT) < 0 || died.si_pid == 0)
       return;
     take_notes();
     /* One that is born inside may end before its helper could name it. */
@@ -120,31 +110,23 @@ static bool relay(int which) {
 
 static void run_loop_once(bool ending, int timeout) {
   struct pollfd polled[AT_CONTROLS + CONTROLS_MAX + 1 + CLIENTS_MAX];
-  bool hold_back =
-      (self.run->plan.header->flags & PLAN_BACKPRESSURE) && attach_pending();
+  bool hold_back = (self.run->plan.header->flags & PLAN_BACKPRESSURE) && attach_pending();
   polled[AT_SIGNAL] = (struct pollfd){.fd = self.signal_fd, .events = POLLIN};
   polled[AT_SYNC] = (struct pollfd){.fd = self.run->sync, .events = POLLIN};
-  polled[AT_CONTROL] =
-      (struct pollfd){.fd = ending ? -1 : self.control, .events = POLLIN};
-  polled[AT_ATTACH] =
-      (struct pollfd){.fd = ending ? -1 : self.attach, .events = POLLIN};
-  polled[AT_STDOUT] =
-      (struct pollfd){.fd = hold_back ? -1 : self.out[0], .events = POLLIN};
-  polled[AT_STDERR] =
-      (struct pollfd){.fd = hold_back ? -1 : self.out[1], .events = POLLIN};
+  polled[AT_CONTROL] = (struct pollfd){.fd = ending ? -1 : self.control, .events = POLLIN};
+  polled[AT_ATTACH] = (struct pollfd){.fd = ending ? -1 : self.attach, .events = POLLIN};
+  polled[AT_STDOUT] = (struct pollfd){.fd = hold_back ? -1 : self.out[0], .events = POLLIN};
+  polled[AT_STDERR] = (struct pollfd){.fd = hold_back ? -1 : self.out[1], .events = POLLIN};
   for (int i = 0; i < CONTROLS_MAX; i++)
-    polled[AT_CONTROLS + i] =
-        (struct pollfd){.fd = self.controls[i].fd, .events = POLLIN};
+    polled[AT_CONTROLS + i] = (struct pollfd){.fd = self.controls[i].fd, .events = POLLIN};
   struct pollfd *attached = polled + AT_CONTROLS + CONTROLS_MAX;
-  nfds_t count =
-      (nfds_t)(AT_CONTROLS + CONTROLS_MAX + attach_poll_set(attached));
+  nfds_t count = (nfds_t)(AT_CONTROLS + CONTROLS_MAX + attach_poll_set(attached));
   if (poll(polled, count, timeout) <= 0)
     return;
   if (polled[AT_SYNC].revents != 0) {
     bool before = self.started;
     take_notes();
-    struct message message = {
-        .type = MSG_STARTED, .version = WIRE_VERSION, .a = self.run->child};
+    struct message message = {.type = MSG_STARTED, .version = WIRE_VERSION, .a = self.run->child};
     if (self.started && !before)
       say(&self, &message);
   }
@@ -176,9 +158,7 @@ static void drain(void) {
       if (self.out[which] < 0 || !relay(which))
         break;
     }
-  while (attach_pending() &&
-         now_ns() < (wait ? deadline
-                          : deadline - (uint64_t)(DRAIN_MS - 100) * 1000000))
+  while (attach_pending() && now_ns() < (wait ? deadline : deadline - (uint64_t)(DRAIN_MS - 100) * 1000000))
     run_loop_once(true, 50);
 }
 
@@ -195,25 +175,17 @@ static void finish(void) {
   int code = signal_number > 0 ? 128 + signal_number : WEXITSTATUS(self.status);
   await_notes(false); /* a helper's end of it may be open for a moment more */
   if (!self.started && self.failure.error == 0)
-    self.failure = (struct failure){
-        .section = FAILED_LAUNCH, .index = LAUNCH_CHILD_GONE, .error = EINTR};
-  struct message message = {.type = MSG_EXITED,
-                            .version = WIRE_VERSION,
-                            .a = code,
-                            .b = signal_number,
-                            .x = now_ns()};
-  for (int which = 0; which < 2;
-       which++) /* never wait for a holder of the other end */
+    self.failure = (struct failure){.section = FAILED_LAUNCH, .index = LAUNCH_CHILD_GONE, .error = EINTR};
+  struct message message = {
+      .type = MSG_EXITED, .version = WIRE_VERSION, .a = code, .b = signal_number, .x = now_ns()};
+  for (int which = 0; which < 2; which++) /* never wait for a holder of the other end */
     if (self.out[which] >= 0)
       (void)fcntl(self.out[which], F_SETFL, O_NONBLOCK);
   if (hold && self.run->committed) {
     /* The log is complete before the record says where it ends. */
     if (!(self.run->plan.header->flags & PLAN_BACKPRESSURE))
       drain();
-    message.y =
-        write_exit_record(self.run, code, signal_number, &self.failure) == 0
-            ? EXIT_RECORDED
-            : 0;
+    message.y = write_exit_record(self.run, code, signal_number, &self.failure) == 0 ? EXIT_RECORDED : 0;
   } else {
     after_exit(self.run, NULL, NULL);
   }
@@ -248,8 +220,7 @@ static int prepare(struct run *run) {
     return -errno;
   if (!(header->flags & PLAN_HOLD))
     return 0;
-  int stdin_fd = header->flags & PLAN_TERMINAL ? dup(self.out[0])
-                                               : fd_of(header->stdin_slot);
+  int stdin_fd = header->flags & PLAN_TERMINAL ? dup(self.out[0]) : fd_of(header->stdin_slot);
   if (stdin_fd >= 0)
     (void)fcntl(stdin_fd, F_SETFL, O_NONBLOCK);
   input_open(stdin_fd);
@@ -265,8 +236,7 @@ static int prepare(struct run *run) {
 
 static bool has_op(const struct plan *plan, uint16_t code) {
   const struct plan_header *header = plan->header;
-  for (uint32_t i = header->section_end[PARENT_AFTER];
-       i < header->section_end[CHILD]; i++)
+  for (uint32_t i = header->section_end[PARENT_AFTER]; i < header->section_end[CHILD]; i++)
     if (plan->ops[i].code == code)
       return true;
   return false;
@@ -275,8 +245,7 @@ static bool has_op(const struct plan *plan, uint16_t code) {
 int hold(struct run *run) {
   int result = prepare(run);
   if (result < 0) {
-    self.failure = (struct failure){
-        .section = FAILED_LAUNCH, .index = LAUNCH_HOLD, .error = -result};
+    self.failure = (struct failure){.section = FAILED_LAUNCH, .index = LAUNCH_HOLD, .error = -result};
     (void)kill(run->child, SIGKILL);
     (void)waitpid(run->child, &self.status, 0);
     self.ended = true;

@@ -15,8 +15,8 @@ struct control {
 struct holder {
   struct run *run;
   int signal_fd, control, attach;
-  int out[2]; /* stdout or the pty's master, stderr; -1 when everybody has
-                 closed it */
+  int out[2];                            /* stdout or the pty's master, stderr; -1 when everybody has
+                                            closed it */
   struct control controls[CONTROLS_MAX]; /* [0]: the launch connection */
   bool stated, created, started, ended;
   int status; /* of the ended process, as wait(2) has it */

@@ -45,8 +45,7 @@ void input_feed(const char *bytes, size_t length) {
 }
 
 void input_flush(void) {
-  ssize_t written =
-      write(input_fd, pending + pending_at, pending_end - pending_at);
+  ssize_t written = write(input_fd, pending + pending_at, pending_end - pending_at);
   if (written > 0)
     pending_at += (size_t)written;
   else if (errno != EAGAIN && errno != EINTR)

@@ -93,8 +93,7 @@ uint64_t process_start_time(pid_t pid) {
   if (length < 0)
     return 0;
   stat[length] = '\0';
-  const char *at =
-      strrchr(stat, ')'); /* the name before it may hold spaces and brackets */
+  const char *at = strrchr(stat, ')'); /* the name before it may hold spaces and brackets */
   for (int spaces = 0; at != NULL && spaces < 20; spaces++)
     at = strchr(at + 1, ' ');
   uint64_t ticks = 0;
@@ -106,8 +105,7 @@ uint64_t process_start_time(pid_t pid) {
 /* A record is far smaller than a socket's buffer: it goes whole or the reader
  * is not reading. */
 int send_message(int fd, const struct message *message) {
-  ssize_t sent =
-      send(fd, message, sizeof *message, MSG_NOSIGNAL | MSG_DONTWAIT);
+  ssize_t sent = send(fd, message, sizeof *message, MSG_NOSIGNAL | MSG_DONTWAIT);
   return sent == (ssize_t)sizeof *message ? 0 : -1;
 }
 
@@ -138,10 +136,8 @@ int recv_note(int sync, struct note *note, int *fd) {
     char space[CMSG_SPACE(sizeof(int))];
   } control;
   struct iovec part = {.iov_base = note, .iov_len = sizeof *note};
-  struct msghdr message = {.msg_iov = &part,
-                           .msg_iovlen = 1,
-                           .msg_control = &control,
-                           .msg_controllen = sizeof control.space};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
   ssize_t got;
   do
     got = recvmsg(sync, &message, MSG_CMSG_CLOEXEC);
@@ -152,8 +148,7 @@ int recv_note(int sync, struct note *note, int *fd) {
     return 0;
   *fd = -1;
   const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-  if (header != NULL && header->cmsg_type == SCM_RIGHTS &&
-      header->cmsg_len == CMSG_LEN(sizeof(int)))
+  if (header != NULL && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
     memcpy(fd, CMSG_DATA(header), sizeof *fd);
   return got == (ssize_t)sizeof *note ? 1 : -EPROTO;
 }

@@ -41,14 +41,10 @@ void after_exit(struct run *run, char **record_end, const char *record_limit) {
       (void)step(run, op);
       continue;
     }
-    ssize_t length =
-        read_path(plan_str(&run->plan, op->s1), content, sizeof content);
-    if (record_end == NULL || length < 0 ||
-        record_limit - *record_end < length + op->s2_len + 32)
+    ssize_t length = read_path(plan_str(&run->plan, op->s1), content, sizeof content);
+    if (record_end == NULL || length < 0 || record_limit - *record_end < length + op->s2_len + 32)
       continue;
-    *record_end = put_text(
-        put_text(put_text(*record_end, "file "), plan_str(&run->plan, op->s2)),
-        " ");
+    *record_end = put_text(put_text(put_text(*record_end, "file "), plan_str(&run->plan, op->s2)), " ");
     *record_end = put_text(put_number(*record_end, (uint64_t)length), "\n");
     memcpy(*record_end, content, (size_t)length);
     *record_end += length;
@@ -76,8 +72,7 @@ static int take_message(struct run *run, struct message *message) {
 int await_note(struct run *run, uint32_t kind, struct note *note, int *fd) {
   int server = run->launch;
   for (;;) {
-    struct pollfd polled[2] = {{.fd = run->sync, .events = POLLIN},
-                               {.fd = server, .events = POLLIN}};
+    struct pollfd polled[2] = {{.fd = run->sync, .events = POLLIN}, {.fd = server, .events = POLLIN}};
     if (poll(polled, 2, -1) < 0 && errno != EINTR)
       return -errno;
     struct message message;
@@ -99,8 +94,7 @@ int await_note(struct run *run, uint32_t kind, struct note *note, int *fd) {
     if (note->kind != NOTE_ASK)
       return note->kind == NOTE_FAIL ? -EREMOTEIO : -EPROTO;
     int answer = await_answer(run, note->value);
-    int sent = send_note(run->sync,
-                         (struct note){.kind = NOTE_GO, .value = -answer}, -1);
+    int sent = send_note(run->sync, (struct note){.kind = NOTE_GO, .value = -answer}, -1);
     if (sent < 0)
       return sent;
   }
@@ -108,8 +102,7 @@ int await_note(struct run *run, uint32_t kind, struct note *note, int *fd) {
 
 /* @returns 0 or -errno as the server answered. */
 int await_answer(struct run *run, int question) {
-  struct message message = {
-      .type = MSG_ASK, .version = WIRE_VERSION, .a = question};
+  struct message message = {.type = MSG_ASK, .version = WIRE_VERSION, .a = question};
   if (send_message(run->launch, &message) < 0)
     return -ECANCELED;
   do
@@ -123,23 +116,19 @@ int await_answer(struct run *run, int question) {
  */
 static int prepare_exec(struct run *run) {
   const struct plan_header *header = run->plan.header;
-  for (uint32_t i = header->section_end[PARENT_AFTER];
-       i < header->section_end[CHILD]; i++) {
+  for (uint32_t i = header->section_end[PARENT_AFTER]; i < header->section_end[CHILD]; i++) {
     const struct op *op = &run->plan.ops[i];
     if (op->code != OP_EXEC)
       continue;
     size_t count = op->x + op->y + op->z + 3;
-    char **all = mmap(NULL, count * sizeof *all, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char **all = mmap(NULL, count * sizeof *all, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (all == MAP_FAILED)
       return -errno;
     const struct {
       char ***list;
       uint32_t offset;
       uint64_t count;
-    } lists[] = {{&run->paths, op->s1, op->x},
-                 {&run->argv, op->s2, op->y},
-                 {&run->envp, op->s3, op->z}};
+    } lists[] = {{&run->paths, op->s1, op->x}, {&run->argv, op->s2, op->y}, {&run->envp, op->s3, op->z}};
     for (size_t l = 0; l < 3; l++) {
       const char *text = plan_str(&run->plan, lists[l].offset);
       *lists[l].list = all;
@@ -169,15 +158,13 @@ static _Noreturn void run_child(struct run *run, int sync) {
   (void)sigemptyset(&none);
   (void)sigprocmask(SIG_SETMASK, &none, NULL);
   struct failure failure = run_section(run, CHILD);
-  struct note note = {
-      .kind = NOTE_FAIL, .index = failure.index, .value = failure.error};
+  struct note note = {.kind = NOTE_FAIL, .index = failure.index, .value = failure.error};
   (void)send_note(run->sync, note, -1);
   _exit(127);
 }
 
 static pid_t clone_child(const struct plan_header *header) {
-  struct clone_args args = {.flags = header->clone_flags,
-                            .exit_signal = SIGCHLD};
+  struct clone_args args = {.flags = header->clone_flags, .exit_signal = SIGCHLD};
   if (header->cgroup_slot != SLOT_NONE) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = (unsigned)fd_of(header->cgroup_slot);
@@ -206,8 +193,7 @@ static struct failure give_up(struct run *run, struct failure failure) {
 struct failure launch(struct run *run) {
   int sync[2];
   int result = prepare_exec(run);
-  if (result == 0 &&
-      socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) < 0)
+  if (result == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) < 0)
     result = -errno;
   if (result < 0)
     return failed(FAILED_LAUNCH, LAUNCH_CLONE, -result);

@@ -34,8 +34,7 @@ static int open_serial(uint32_t serial) {
   char name[16];
   struct stat stat;
   log_name(name, serial);
-  int fd = openat(log_file.folder, name,
-                  O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  int fd = openat(log_file.folder, name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0 || fstat(fd, &stat) < 0)
     return -errno;
   if (log_file.fd >= 0)
@@ -56,19 +55,15 @@ int log_open(const struct plan_header *header) {
 }
 
 /* Someone moved the file away (as a kubelet that rotates itself does). */
-int log_reopen(void) {
-  return log_file.folder < 0 ? -ENOENT : open_serial(log_file.serial);
-}
+int log_reopen(void) { return log_file.folder < 0 ? -ENOENT : open_serial(log_file.serial); }
 
 struct log_position log_position(void) {
-  return (struct log_position){.serial = log_file.serial,
-                               .offset = log_file.offset};
+  return (struct log_position){.serial = log_file.serial, .offset = log_file.offset};
 }
 
 static void rotate(void) {
   char name[16];
-  if (log_file.max_bytes == 0 || log_file.offset < log_file.max_bytes ||
-      open_serial(log_file.serial + 1) < 0)
+  if (log_file.max_bytes == 0 || log_file.offset < log_file.max_bytes || open_serial(log_file.serial + 1) < 0)
     return;
   if (log_file.max_files == 0 || log_file.serial <= log_file.max_files)
     return;
@@ -138,8 +133,7 @@ void log_write(bool is_stderr, const char *bytes, size_t length) {
   const char *end = bytes + length;
   while (bytes < end) {
     const char *newline = memchr(bytes, '\n', (size_t)(end - bytes));
-    size_t text =
-        newline == NULL ? (size_t)(end - bytes) : (size_t)(newline - bytes);
+    size_t text = newline == NULL ? (size_t)(end - bytes) : (size_t)(newline - bytes);
     if (out_length + head_length + text + 3 > sizeof out)
       flush();
     memcpy(out + out_length, head, head_length);

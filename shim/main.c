@@ -29,11 +29,8 @@ static char *title_at;
 static size_t title_size;
 
 static int refuse(int launch, int error, int index) {
-  struct message message = {.type = MSG_FAILED,
-                            .version = WIRE_VERSION,
-                            .a = FAILED_LAUNCH,
-                            .b = index,
-                            .x = (uint64_t)error};
+  struct message message = {
+      .type = MSG_FAILED, .version = WIRE_VERSION, .a = FAILED_LAUNCH, .b = index, .x = (uint64_t)error};
   return send_message(launch, &message);
 }
 
@@ -45,17 +42,14 @@ static void set_title(const struct plan *plan) {
 }
 
 static int load_plan(int fd, struct plan *plan) {
-  int seals = fcntl(fd, F_GET_SEALS),
-      needed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
+  int seals = fcntl(fd, F_GET_SEALS), needed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
   struct stat stat;
   if (fstat(fd, &stat) < 0)
     return -errno;
-  if (seals < 0 || (seals & needed) != needed || stat.st_size <= 0 ||
-      stat.st_size > PLAN_MAX_BYTES)
+  if (seals < 0 || (seals & needed) != needed || stat.st_size <= 0 || stat.st_size > PLAN_MAX_BYTES)
     return -EINVAL;
   void *bytes = mmap(NULL, (size_t)stat.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-  return bytes == MAP_FAILED ? -errno
-                             : plan_parse(bytes, (size_t)stat.st_size, plan);
+  return bytes == MAP_FAILED ? -errno : plan_parse(bytes, (size_t)stat.st_size, plan);
 }
 
 static int shim_main(const int *descriptors, int count) {
@@ -96,18 +90,15 @@ static int receive(int *descriptors) {
     char space[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
   } control;
   struct iovec part = {.iov_base = &request, .iov_len = sizeof request};
-  struct msghdr message = {.msg_iov = &part,
-                           .msg_iovlen = 1,
-                           .msg_control = &control,
-                           .msg_controllen = sizeof control.space};
+  struct msghdr message = {
+      .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
   ssize_t got;
   do
     got = recvmsg(ZYGOTE_SOCKET, &message, MSG_CMSG_CLOEXEC);
   while (got < 0 && errno == EINTR);
   const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-  if (got != (ssize_t)sizeof request || request.magic != LAUNCH_MAGIC ||
-      request.version != WIRE_VERSION || header == NULL ||
-      header->cmsg_type != SCM_RIGHTS)
+  if (got != (ssize_t)sizeof request || request.magic != LAUNCH_MAGIC || request.version != WIRE_VERSION ||
+      header == NULL || header->cmsg_type != SCM_RIGHTS)
     return 0;
   size_t bytes = header->cmsg_len - CMSG_LEN(0);
   memcpy(descriptors, CMSG_DATA(header), bytes);
@@ -126,7 +117,7 @@ int main(int argc, char **argv) {
   (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
   for (int signal_number = 1; signal_number < NSIG; signal_number++)
     (void)signal(signal_number, SIG_DFL); /* whatever the server's were */
-  (void)signal(SIGCHLD, SIG_IGN); /* shims are never waited for */
+  (void)signal(SIGCHLD, SIG_IGN);         /* shims are never waited for */
   (void)signal(SIGPIPE, SIG_IGN);
   (void)umask(0077);
   if (chdir("/") < 0 || fcntl(ZYGOTE_SOCKET, F_SETFD, FD_CLOEXEC) < 0)

@@ -68,19 +68,16 @@ static const struct shape shapes[OP_CODE_END] = {
 };
 
 static bool slot_ok(uint16_t slot, uint8_t use) {
-  return use == NO || slot < SLOT_COUNT ||
-         (use == OPTIONAL && slot == SLOT_NONE);
+  return use == NO || slot < SLOT_COUNT || (use == OPTIONAL && slot == SLOT_NONE);
 }
 
-static bool range_ok(const struct plan_header *header, uint32_t offset,
-                     uint32_t length) {
-  uint64_t first =
-      sizeof *header + (uint64_t)header->op_count * sizeof(struct op);
+static bool range_ok(const struct plan_header *header, uint32_t offset, uint32_t length) {
+  uint64_t first = sizeof *header + (uint64_t)header->op_count * sizeof(struct op);
   return offset >= first && (uint64_t)offset + length <= header->size;
 }
 
-static bool field_ok(const struct plan *plan, uint8_t kind, uint32_t offset,
-                     uint32_t length, uint64_t count) {
+static bool field_ok(const struct plan *plan, uint8_t kind, uint32_t offset, uint32_t length,
+                     uint64_t count) {
   if (kind == NONE)
     return offset == 0 && length == 0;
   if (!range_ok(plan->header, offset, length))
@@ -99,12 +96,10 @@ static bool field_ok(const struct plan *plan, uint8_t kind, uint32_t offset,
 }
 
 static bool op_ok(const struct plan *plan, const struct op *op, uint8_t where) {
-  if (op->code == 0 || op->code >= OP_CODE_END ||
-      op->flags > (OP_EXISTS_OK | OP_IGNORE_ERRORS))
+  if (op->code == 0 || op->code >= OP_CODE_END || op->flags > (OP_EXISTS_OK | OP_IGNORE_ERRORS))
     return false;
   const struct shape *shape = &shapes[op->code];
-  if (!(shape->where & where) || !slot_ok(op->a, shape->a) ||
-      !slot_ok(op->b, shape->b))
+  if (!(shape->where & where) || !slot_ok(op->a, shape->a) || !slot_ok(op->b, shape->b))
     return false;
   if (op->code == OP_DUP && op->x > 9)
     return false;
@@ -112,8 +107,7 @@ static bool op_ok(const struct plan *plan, const struct op *op, uint8_t where) {
     return false;
   if (op->code == OP_SECCOMP && (op->s1_len % 8 != 0 || op->s1_len / 8 > 4096))
     return false;
-  if (op->code == OP_NETLINK &&
-      (op->s1_len < 16 || (op->a != SLOT_NONE && op->x > op->s1_len - 4)))
+  if (op->code == OP_NETLINK && (op->s1_len < 16 || (op->a != SLOT_NONE && op->x > op->s1_len - 4)))
     return false;
   return field_ok(plan, shape->s1, op->s1, op->s1_len, op->x) &&
          field_ok(plan, shape->s2, op->s2, op->s2_len, op->y) &&
@@ -122,43 +116,36 @@ static bool op_ok(const struct plan *plan, const struct op *op, uint8_t where) {
 
 static bool header_ok(const struct plan *plan, size_t size) {
   const struct plan_header *header = plan->header;
-  if (header->size != size ||
-      header->flags > (PLAN_HOLD | PLAN_TERMINAL | PLAN_BACKPRESSURE))
+  if (header->size != size || header->flags > (PLAN_HOLD | PLAN_TERMINAL | PLAN_BACKPRESSURE))
     return false;
   if (header->op_count > (size - sizeof *header) / sizeof(struct op))
     return false;
   uint32_t before = 0;
   for (int i = 0; i < SECTION_COUNT; i++) {
-    if (header->section_end[i] < before ||
-        header->section_end[i] > header->op_count)
+    if (header->section_end[i] < before || header->section_end[i] > header->op_count)
       return false;
     before = header->section_end[i];
   }
-  const uint16_t slots[] = {
-      header->cgroup_slot, header->log_slot,    header->stdin_slot,
-      header->stdout_slot, header->stderr_slot, header->gate_slot,
-      header->keep_slot,   header->run_slot,    header->attach_slot};
+  const uint16_t slots[] = {header->cgroup_slot, header->log_slot,    header->stdin_slot,
+                            header->stdout_slot, header->stderr_slot, header->gate_slot,
+                            header->keep_slot,   header->run_slot,    header->attach_slot};
   for (size_t i = 0; i < sizeof slots / sizeof *slots; i++)
     if (!slot_ok(slots[i], OPTIONAL))
       return false;
   if ((header->flags & PLAN_HOLD) && header->run_slot == SLOT_NONE)
     return false;
-  return before == header->op_count &&
-         field_ok(plan, STR, header->head, header->head_len, 0) &&
+  return before == header->op_count && field_ok(plan, STR, header->head, header->head_len, 0) &&
          field_ok(plan, STR, header->title, header->title_len, 0);
 }
 
 int plan_parse(const uint8_t *bytes, size_t size, struct plan *plan) {
-  static const uint8_t where[SECTION_COUNT] = {IN_PARENT, IN_PARENT, IN_CHILD,
-                                               IN_EXIT};
-  if (size < sizeof(struct plan_header) || size > PLAN_MAX_BYTES ||
-      (uintptr_t)bytes % 8 != 0)
+  static const uint8_t where[SECTION_COUNT] = {IN_PARENT, IN_PARENT, IN_CHILD, IN_EXIT};
+  if (size < sizeof(struct plan_header) || size > PLAN_MAX_BYTES || (uintptr_t)bytes % 8 != 0)
     return -EINVAL;
   plan->bytes = bytes;
   plan->header = (const void *)bytes;
   plan->ops = (const void *)(bytes + sizeof(struct plan_header));
-  if (plan->header->magic != PLAN_MAGIC ||
-      plan->header->version != PLAN_VERSION)
+  if (plan->header->magic != PLAN_MAGIC || plan->header->version != PLAN_VERSION)
     return -EPROTO;
   if (!header_ok(plan, size))
     return -EINVAL;

@@ -10,17 +10,15 @@
 #include <string.h>
 
 /* Complete before it has its name; and on the disk before that, if asked. */
-static int write_file(int folder, const char *name, const char *temporary,
-                      const char *bytes, size_t length, bool durable) {
-  AUTO_FD fd =
-      openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+static int write_file(int folder, const char *name, const char *temporary, const char *bytes, size_t length,
+                      bool durable) {
+  AUTO_FD fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0)
     return -errno;
   int result = write_all(fd, bytes, length);
   if (result < 0)
     return result;
-  if ((durable && fsync(fd) < 0) ||
-      renameat(folder, temporary, folder, name) < 0 ||
+  if ((durable && fsync(fd) < 0) || renameat(folder, temporary, folder, name) < 0 ||
       (durable && fsync(folder) < 0))
     return -errno;
   return 0;
@@ -35,9 +33,7 @@ static char *put_line(char *at, const char *key, uint64_t value) {
 static char *put_head(const struct run *run, char *at, size_t size) {
   const struct plan_header *header = run->plan.header;
   *at = '\0';
-  return header->head_len > size / 2
-             ? at
-             : put_text(at, plan_str(&run->plan, header->head));
+  return header->head_len > size / 2 ? at : put_text(at, plan_str(&run->plan, header->head));
 }
 
 /* Not synced: after a power cut nobody has a use for it. */
@@ -48,14 +44,12 @@ int write_state(const struct run *run) {
   at = put_line(at, "shim_start", process_start_time(getpid()));
   at = put_line(at, "init_pid", (uint64_t)run->child);
   at = put_line(at, "init_start", process_start_time(run->child));
-  return write_file(fd_of(run->plan.header->run_slot), "state", ".state", text,
-                    (size_t)(at - text), false);
+  return write_file(fd_of(run->plan.header->run_slot), "state", ".state", text, (size_t)(at - text), false);
 }
 
 /* Runs the after-exit section: what that section reads belongs into the record.
  */
-int write_exit_record(struct run *run, int code, int signal,
-                      const struct failure *failure) {
+int write_exit_record(struct run *run, int code, int signal, const struct failure *failure) {
   static char text[64 << 10];
   char *at = put_head(run, text, sizeof text);
   at = put_line(at, "exit_code", (uint64_t)code);
@@ -69,6 +63,5 @@ int write_exit_record(struct run *run, int code, int signal,
     at = put_line(at, "failed_errno", (uint64_t)failure->error);
   }
   after_exit(run, &at, text + sizeof text);
-  return write_file(fd_of(run->plan.header->run_slot), "exit", ".exit", text,
-                    (size_t)(at - text), true);
+  return write_file(fd_of(run->plan.header->run_slot), "exit", ".exit", text, (size_t)(at - text), true);
 }

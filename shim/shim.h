@@ -9,15 +9,15 @@
 /* What parent and child need while a plan is executed. */
 struct run {
   struct plan plan;
-  int launch;  /* connection to the server; -1 in the child and when the server
-                  is gone */
-  int sync;    /* this process's end of the sync socket */
-  pid_t child; /* in the parent: the process that the plan makes */
-  bool committed;  /* the server has recorded this run: outlive it */
-  bool start;      /* the start gate may be opened */
-  bool ready;      /* the child waits at the gate */
-  int private_fds; /* child: lowest descriptor that must not survive exec */
-  struct note told; /* the child's NOTE_FAIL, once it has come */
+  int launch;                   /* connection to the server; -1 in the child and when the server
+                                   is gone */
+  int sync;                     /* this process's end of the sync socket */
+  pid_t child;                  /* in the parent: the process that the plan makes */
+  bool committed;               /* the server has recorded this run: outlive it */
+  bool start;                   /* the start gate may be opened */
+  bool ready;                   /* the child waits at the gate */
+  int private_fds;              /* child: lowest descriptor that must not survive exec */
+  struct note told;             /* the child's NOTE_FAIL, once it has come */
   char **paths, **argv, **envp; /* of OP_EXEC, made before the clone */
 };
 
@@ -57,8 +57,7 @@ int await_answer(struct run *run, int question);
 
 /* record.c */
 int write_state(const struct run *run);
-int write_exit_record(struct run *run, int code, int signal,
-                      const struct failure *failure);
+int write_exit_record(struct run *run, int code, int signal, const struct failure *failure);
 
 /* log.c */
 struct log_position {
@@ -85,8 +84,8 @@ void attach_add(int fd);
 void attach_accept(int listener);
 int attach_poll_set(void *poll_entries);
 void attach_handle(const void *poll_entries);
-void attach_output(bool is_stderr, const char *bytes, size_t length,
-                   struct log_position from, struct log_position to);
+void attach_output(bool is_stderr, const char *bytes, size_t length, struct log_position from,
+                   struct log_position to);
 bool attach_pending(void);
 void attach_end(void);
 

@@ -15,15 +15,12 @@
 static int set_attributes(int fd, uint64_t set, bool whole_tree) {
   struct mount_attr attr = {.attr_set = set};
   unsigned flags = AT_EMPTY_PATH | (whole_tree ? AT_RECURSIVE : 0);
-  return syscall(SYS_mount_setattr, fd, "", flags, &attr, sizeof attr) < 0
-             ? -errno
-             : 0;
+  return syscall(SYS_mount_setattr, fd, "", flags, &attr, sizeof attr) < 0 ? -errno : 0;
 }
 
 /* The attributes are set before anybody can see the mount. */
 static int bind_tree(const struct op *op) {
-  unsigned flags = AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
-                   (op->y ? AT_RECURSIVE : 0);
+  unsigned flags = AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (op->y ? AT_RECURSIVE : 0);
   AUTO_FD tree = (int)syscall(SYS_open_tree, fd_of(op->b), "", flags);
   if (tree < 0)
     return -errno;
@@ -32,16 +29,16 @@ static int bind_tree(const struct op *op) {
     if (result < 0)
       return result;
   }
-  long moved = syscall(SYS_move_mount, tree, "", fd_of(op->a), "",
-                       MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
+  long moved =
+      syscall(SYS_move_mount, tree, "", fd_of(op->a), "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
   return moved < 0 ? -errno : 0;
 }
 
 /* Without a place for the old root: both stand at "/", the old one on top, and
  * it is taken away. */
 static int pivot(int root) {
-  if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
-      umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+  if (fchdir(root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH) < 0 ||
+      chdir("/") < 0)
     return -errno;
   return 0;
 }
@@ -51,8 +48,7 @@ int step_mount(const struct plan *plan, const struct op *op) {
   (void)put_number(put_text(target, "/proc/self/fd/"), (uint64_t)fd_of(op->a));
   switch (op->code) {
   case OP_MOUNT:
-    return mount(plan_str(plan, op->s1), target, plan_str(plan, op->s2), op->x,
-                 plan_str(plan, op->s3)) < 0
+    return mount(plan_str(plan, op->s1), target, plan_str(plan, op->s2), op->x, plan_str(plan, op->s3)) < 0
                ? -errno
                : 0;
   case OP_PROPAGATION:

@@ -28,25 +28,21 @@ static int check(long result) { return result < 0 ? -errno : 0; }
 static int drop_bounding(uint64_t keep) {
   for (unsigned long cap = 0; cap < 64; cap++)
     if (!(keep >> cap & 1) && prctl(PR_CAPBSET_DROP, cap) < 0)
-      return errno == EINVAL ? 0
-                             : -errno; /* above the kernel's last capability */
+      return errno == EINVAL ? 0 : -errno; /* above the kernel's last capability */
   return 0;
 }
 
 static int set_capabilities(uint64_t mask) {
-  struct __user_cap_header_struct header = {.version =
-                                                _LINUX_CAPABILITY_VERSION_3};
+  struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
   struct __user_cap_data_struct data[2] = {
       {.effective = (uint32_t)mask, .permitted = (uint32_t)mask},
-      {.effective = (uint32_t)(mask >> 32),
-       .permitted = (uint32_t)(mask >> 32)}};
+      {.effective = (uint32_t)(mask >> 32), .permitted = (uint32_t)(mask >> 32)}};
   return check(syscall(SYS_capset, &header, data));
 }
 
 static int set_filter(const struct plan *plan, const struct op *op) {
   struct sock_fprog program = {.len = (unsigned short)(op->s1_len / 8),
-                               .filter =
-                                   (void *)(uintptr_t)plan_str(plan, op->s1)};
+                               .filter = (void *)(uintptr_t)plan_str(plan, op->s1)};
   return check(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program));
 }
 
@@ -63,12 +59,10 @@ static int pty_peer(const struct op *op) {
   int unlock = 0, master = fd_of(op->a);
   if (ioctl(master, TIOCSPTLCK, &unlock) < 0)
     return -errno;
-  struct winsize size = {.ws_row = (unsigned short)op->x,
-                         .ws_col = (unsigned short)op->y};
+  struct winsize size = {.ws_row = (unsigned short)op->x, .ws_col = (unsigned short)op->y};
   if (op->x != 0 && op->y != 0 && ioctl(master, TIOCSWINSZ, &size) < 0)
     return -errno;
-  return slot_set(op->b,
-                  ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
+  return slot_set(op->b, ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
 }
 
 /* A request with NLM_F_ACK: one datagram there, one NLMSG_ERROR back. */
@@ -85,13 +79,11 @@ static int netlink(const struct plan *plan, const struct op *op) {
     int fd = fd_of(op->a);
     memcpy(message + op->x, &fd, sizeof fd);
   }
-  AUTO_FD socket_fd =
-      socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+  AUTO_FD socket_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
   if (socket_fd < 0 || send(socket_fd, message, op->s1_len, 0) < 0)
     return -errno;
   ssize_t got = recv(socket_fd, &reply, sizeof reply, 0);
-  if (got < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)) ||
-      reply.header.nlmsg_type != NLMSG_ERROR)
+  if (got < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)) || reply.header.nlmsg_type != NLMSG_ERROR)
     return got < 0 ? -errno : -EBADMSG;
   return ((const struct nlmsgerr *)NLMSG_DATA(&reply.header))->error;
 }
@@ -125,8 +117,7 @@ static int respawn(struct run *run) {
   if (pid < 0)
     return -errno;
   if (pid > 0) {
-    (void)send_note(run->sync,
-                    (struct note){.kind = NOTE_RESPAWN, .value = (int)pid}, -1);
+    (void)send_note(run->sync, (struct note){.kind = NOTE_RESPAWN, .value = (int)pid}, -1);
     _exit(0);
   }
   return check(prctl(PR_SET_PDEATHSIG, SIGKILL));
@@ -134,8 +125,7 @@ static int respawn(struct run *run) {
 
 static int execute(const struct run *run) {
   int result = -ENOENT;
-  if (syscall(SYS_close_range, (unsigned)run->private_fds, ~0U,
-              CLOSE_RANGE_CLOEXEC) < 0)
+  if (syscall(SYS_close_range, (unsigned)run->private_fds, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
     return -errno;
   for (char **path = run->paths; *path != NULL; path++) {
     (void)execve(*path, run->argv, run->envp);
@@ -168,8 +158,7 @@ static int step_identity(const struct plan *plan, const struct op *op) {
   case OP_SECCOMP:
     return set_filter(plan, op);
   case OP_KEYRING:
-    return check(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING,
-                         plan_str(plan, op->s1)));
+    return check(syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, plan_str(plan, op->s1)));
   default:
     return -ENOSYS;
   }

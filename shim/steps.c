@@ -17,17 +17,14 @@
 /* Never above root, never through a magic link of procfs. The empty path is
  * root itself. */
 int open_in_root(int root, const char *path, uint64_t flags, uint64_t mode) {
-  struct open_how how = {.flags = flags | O_CLOEXEC,
-                         .mode = mode,
-                         .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-  long fd =
-      syscall(SYS_openat2, root, *path == '\0' ? "." : path, &how, sizeof how);
+  struct open_how how = {
+      .flags = flags | O_CLOEXEC, .mode = mode, .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+  long fd = syscall(SYS_openat2, root, *path == '\0' ? "." : path, &how, sizeof how);
   return fd < 0 ? -errno : (int)fd;
 }
 
 static int make_in_root(const struct plan *plan, const struct op *op) {
-  AUTO_FD folder = open_in_root(fd_of(op->b), plan_str(plan, op->s1),
-                                O_PATH | O_DIRECTORY, 0);
+  AUTO_FD folder = open_in_root(fd_of(op->b), plan_str(plan, op->s1), O_PATH | O_DIRECTORY, 0);
   if (folder < 0)
     return folder;
   const char *name = plan_str(plan, op->s2);
@@ -143,15 +140,13 @@ static int meet(const struct run *run, struct note note) {
 }
 
 static int step_meeting(struct run *run, const struct op *op) {
-  struct note note = {.kind = op->code == OP_ASK ? NOTE_ASK : NOTE_BARRIER,
-                      .value = (int)op->x};
+  struct note note = {.kind = op->code == OP_ASK ? NOTE_ASK : NOTE_BARRIER, .value = (int)op->x};
   int fd = -1;
   if (run->launch < 0 && run->child == 0)
     return meet(run, note);
   if (op->code == OP_ASK)
     return await_answer(run, (int)op->x);
-  int got = await_note(run, op->code == OP_BARRIER ? NOTE_BARRIER : NOTE_SLOT,
-                       &note, &fd);
+  int got = await_note(run, op->code == OP_BARRIER ? NOTE_BARRIER : NOTE_SLOT, &note, &fd);
   if (got < 0)
     return got;
   if (op->code == OP_RECV_SLOT)
@@ -196,8 +191,7 @@ static int step_file(struct run *run, const struct op *op) {
   case OP_WRITE:
     return write_path(s1, plan_str(plan, op->s2), op->s2_len);
   case OP_WRITE_SLOT:
-    return write(fd_of(op->a), plan_str(plan, op->s2), op->s2_len) < 0 ? -errno
-                                                                       : 0;
+    return write(fd_of(op->a), plan_str(plan, op->s2), op->s2_len) < 0 ? -errno : 0;
   case OP_PIPE:
     return make_pipe(op);
   case OP_CLOSE:

@@ -23,25 +23,24 @@ _Static_assert(sizeof(struct launch_request) == 8, "wire format");
 
 enum message_type {
   /* server -> shim */
-  MSG_COMMIT =
-      1, /* from now on outlive the server; a = 1: open the start gate too */
-  MSG_ANSWER, /* to MSG_ASK; a = errno */
-  MSG_START,  /* open the start gate */
-  MSG_SIGNAL, /* a = signal, to the process */
-  MSG_RESIZE, /* a = rows, b = columns */
+  MSG_COMMIT = 1, /* from now on outlive the server; a = 1: open the start gate too */
+  MSG_ANSWER,     /* to MSG_ASK; a = errno */
+  MSG_START,      /* open the start gate */
+  MSG_SIGNAL,     /* a = signal, to the process */
+  MSG_RESIZE,     /* a = rows, b = columns */
   MSG_CLOSE_STDIN,
   MSG_REOPEN_LOG,
   MSG_STATUS, /* only a reply is wanted: is the shim alive */
   /* shim -> server */
   MSG_REPLY = 64, /* seq of the request, a = errno */
-  MSG_CREATED, /* a = pid of the process, b = pid of the shim, x = start time of
-                  a, y = of b */
-  MSG_STARTED, /* the process runs the user's program */
-  MSG_FAILED,  /* a = section, b = index of the op in it, x = errno; nothing is
-                  left */
-  MSG_ASK,     /* a = number of the question */
-  MSG_EXITED,  /* a = exit code, b = signal, x = time in ns since epoch, y =
-                  flags EXIT_* */
+  MSG_CREATED,    /* a = pid of the process, b = pid of the shim, x = start time of
+                     a, y = of b */
+  MSG_STARTED,    /* the process runs the user's program */
+  MSG_FAILED,     /* a = section, b = index of the op in it, x = errno; nothing is
+                     left */
+  MSG_ASK,        /* a = number of the question */
+  MSG_EXITED,     /* a = exit code, b = signal, x = time in ns since epoch, y =
+                     flags EXIT_* */
 };
 
 struct message {
@@ -60,21 +59,10 @@ enum { LAUNCH_FORK, LAUNCH_PLAN, LAUNCH_CLONE, LAUNCH_HOLD, LAUNCH_CHILD_GONE };
 /* bits of MSG_EXITED.y */
 enum { EXIT_RECORDED = 1 /* the exit record is on disk */ };
 
-enum stream {
-  STREAM_STDIN,
-  STREAM_STDOUT,
-  STREAM_STDERR,
-  STREAM_HELLO,
-  STREAM_END
-};
+enum stream { STREAM_STDIN, STREAM_STDOUT, STREAM_STDERR, STREAM_HELLO, STREAM_END };
 
 /* bits of frame.flags in the client's STREAM_HELLO */
-enum {
-  ATTACH_STDOUT = 1,
-  ATTACH_STDERR = 2,
-  ATTACH_STDIN = 4,
-  ATTACH_STDIN_ONCE = 8
-};
+enum { ATTACH_STDOUT = 1, ATTACH_STDERR = 2, ATTACH_STDIN = 4, ATTACH_STDIN_ONCE = 8 };
 
 /*
  * A frame from the shim carries where its bytes stand in the log: from
@@ -91,15 +79,7 @@ struct frame {
 };
 _Static_assert(sizeof(struct frame) == 32, "wire format");
 
-enum note_kind {
-  NOTE_GO = 1,
-  NOTE_BARRIER,
-  NOTE_ASK,
-  NOTE_SLOT,
-  NOTE_READY,
-  NOTE_RESPAWN,
-  NOTE_FAIL
-};
+enum note_kind { NOTE_GO = 1, NOTE_BARRIER, NOTE_ASK, NOTE_SLOT, NOTE_READY, NOTE_RESPAWN, NOTE_FAIL };
 
 /* NOTE_FAIL: index of the op in its section and errno. NOTE_RESPAWN: value is
  * the new pid. */

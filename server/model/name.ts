@@ -5,7 +5,7 @@
 import { invalidArgument, quoteId } from './error.ts';
 
 /** Longest container name in characters: one directory entry. */
-export const MAX_NAME_CHARS = 255;
+export const MAX_NAME_CHARS = 128;
 
 const GRAMMAR = /^[a-zA-Z0-9][a-zA-Z0-9_.-]+$/;
 const LIKE_AN_ID = /^(?:[0-9a-f]{12}|[0-9a-f]{64})$/;

@@ -45,8 +45,7 @@ struct hierarchy {
 static struct hierarchy hierarchies[HIERARCHIES];
 static size_t hierarchy_count;
 static const char *rootfs;
-static char upper[PATH_MAX], work[PATH_MAX], merged[PATH_MAX],
-    options[3 * PATH_MAX + 128];
+static char upper[PATH_MAX], work[PATH_MAX], merged[PATH_MAX], options[3 * PATH_MAX + 128];
 
 /* a failed step is a wrong measurement: stop and name it */
 static void must(bool ok, const char *step) {
@@ -64,8 +63,7 @@ static double now_ms(void) {
 
 static void write_file(const char *folder, const char *name, const char *text) {
   char path[PATH_MAX];
-  must((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) < sizeof path,
-       "path");
+  must((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) < sizeof path, "path");
   int fd = open(path, O_WRONLY | O_CLOEXEC);
   must(fd >= 0, path);
   must(write(fd, text, strlen(text)) == (ssize_t)strlen(text), path);
@@ -82,9 +80,7 @@ static bool exists(const char *folder, const char *name) {
 /* what the parent may hand down, its groups get: that is what a limit needs */
 static void enable_controllers(const char *parent) {
   char path[PATH_MAX], have[1024];
-  must((size_t)snprintf(path, sizeof path, "%s/cgroup.controllers", parent) <
-           sizeof path,
-       "path");
+  must((size_t)snprintf(path, sizeof path, "%s/cgroup.controllers", parent) < sizeof path, "path");
   FILE *file = fopen(path, "re");
   must(file != NULL, path);
   bool any = fgets(have, sizeof have, file) != NULL;
@@ -93,8 +89,7 @@ static void enable_controllers(const char *parent) {
     return;
   for (char *rest = have, *name; (name = strsep(&rest, " \n")) != NULL;) {
     char line[64];
-    if (*name == 0 ||
-        (size_t)snprintf(line, sizeof line, "+%s", name) >= sizeof line)
+    if (*name == 0 || (size_t)snprintf(line, sizeof line, "+%s", name) >= sizeof line)
       continue;
     write_file(parent, "cgroup.subtree_control", line);
   }
@@ -104,16 +99,14 @@ static void find_hierarchies(void) {
   FILE *file = fopen("/proc/self/mounts", "re");
   must(file != NULL, "/proc/self/mounts");
   char line[4096];
-  while (fgets(line, sizeof line, file) != NULL &&
-         hierarchy_count < HIERARCHIES) {
+  while (fgets(line, sizeof line, file) != NULL && hierarchy_count < HIERARCHIES) {
     char at[1024], type[64];
-    if (sscanf(line, "%*s %1023s %63s", at, type) != 2 ||
-        strncmp(type, "cgroup", 6) != 0)
+    if (sscanf(line, "%*s %1023s %63s", at, type) != 2 || strncmp(type, "cgroup", 6) != 0)
       continue;
     struct hierarchy *h = &hierarchies[hierarchy_count++];
     h->v2 = strcmp(type, "cgroup2") == 0;
-    must((size_t)snprintf(h->parent, sizeof h->parent, "%s/mydocker-floor-%d",
-                          at, getpid()) < sizeof h->parent,
+    must((size_t)snprintf(h->parent, sizeof h->parent, "%s/mydocker-floor-%d", at, getpid()) <
+             sizeof h->parent,
          at);
     must(mkdir(h->parent, 0755) == 0, h->parent);
     /* a group without processors takes no process: let each inherit them */
@@ -122,11 +115,9 @@ static void find_hierarchies(void) {
       char list[2][256];
       for (int i = 0; i < 2; i++) {
         char path[PATH_MAX];
-        (void)snprintf(path, sizeof path, "%s/%s", at,
-                       i == 0 ? "cpuset.cpus" : "cpuset.mems");
+        (void)snprintf(path, sizeof path, "%s/%s", at, i == 0 ? "cpuset.cpus" : "cpuset.mems");
         FILE *source = fopen(path, "re");
-        must(source != NULL && fgets(list[i], sizeof list[i], source) != NULL,
-             path);
+        must(source != NULL && fgets(list[i], sizeof list[i], source) != NULL, path);
         (void)fclose(source);
         write_file(h->parent, i == 0 ? "cpuset.cpus" : "cpuset.mems", list[i]);
       }
@@ -137,8 +128,7 @@ static void find_hierarchies(void) {
   (void)fclose(file);
 }
 
-static void mount_at(const char *type, const char *at, unsigned long flags,
-                     const char *data) {
+static void mount_at(const char *type, const char *at, unsigned long flags, const char *data) {
   must(mount(type, at, type, flags, data) == 0, at);
 }
 
@@ -150,9 +140,7 @@ static void make_devices(void) {
   } nodes[] = {{"dev/null", 3, 1},   {"dev/zero", 5, 1},    {"dev/full", 7, 1},
                {"dev/random", 8, 1}, {"dev/urandom", 9, 1}, {"dev/tty", 0, 5}};
   for (size_t i = 0; i < sizeof nodes / sizeof *nodes; i++)
-    must(mknod(nodes[i].path, S_IFCHR | 0666,
-               makedev(nodes[i].major, nodes[i].minor)) == 0,
-         nodes[i].path);
+    must(mknod(nodes[i].path, S_IFCHR | 0666, makedev(nodes[i].major, nodes[i].minor)) == 0, nodes[i].path);
   static const char *const links[][2] = {{"/proc/self/fd", "dev/fd"},
                                          {"/proc/self/fd/0", "dev/stdin"},
                                          {"/proc/self/fd/1", "dev/stdout"},
@@ -179,8 +167,7 @@ _Noreturn static void child(void) {
   mount_at("sysfs", "sys", plain | MS_RDONLY, NULL);
   mount_at("tmpfs", "dev", MS_NOSUID | MS_STRICTATIME, "mode=755,size=65536k");
   make_devices();
-  mount_at("devpts", "dev/pts", MS_NOSUID | MS_NOEXEC,
-           "newinstance,ptmxmode=0666,mode=0620,gid=5");
+  mount_at("devpts", "dev/pts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620,gid=5");
   mount_at("mqueue", "dev/mqueue", plain, NULL);
   mount_at("tmpfs", "dev/shm", plain, "mode=1777,size=65536k");
   must(syscall(SYS_pivot_root, ".", ".") == 0, "pivot_root");
@@ -203,8 +190,7 @@ static void remove_tree(const char *path) {
   for (struct dirent *entry; (entry = readdir(folder)) != NULL;) {
     if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
       continue;
-    must(unlinkat(dirfd(folder), entry->d_name, AT_REMOVEDIR) == 0,
-         entry->d_name);
+    must(unlinkat(dirfd(folder), entry->d_name, AT_REMOVEDIR) == 0, entry->d_name);
   }
   (void)closedir(folder);
   must(rmdir(path) == 0, path);
@@ -216,16 +202,14 @@ static double once(unsigned worker, unsigned long number) {
   int v2 = -1;
   for (size_t i = 0; i < hierarchy_count; i++) {
     struct hierarchy *h = &hierarchies[i];
-    int length = snprintf(h->group, sizeof h->group, "%s/%u-%lu", h->parent,
-                          worker, number);
+    int length = snprintf(h->group, sizeof h->group, "%s/%u-%lu", h->parent, worker, number);
     must(length > 0 && (size_t)length < sizeof h->group, "path");
     must(mkdir(h->group, 0755) == 0, h->group);
     if (h->v2)
       v2 = open(h->group, O_PATH | O_DIRECTORY | O_CLOEXEC);
   }
   struct clone_args args = {
-      .flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC |
-               CLONE_NEWNET,
+      .flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWNET,
       .exit_signal = SIGCHLD,
   };
   if (v2 >= 0) {
@@ -249,8 +233,7 @@ static double once(unsigned worker, unsigned long number) {
 
 static void prepare(const char *folder, unsigned worker) {
   char base[PATH_MAX / 2];
-  must((size_t)snprintf(base, sizeof base, "%s/floor-%d-%u", folder, getppid(),
-                        worker) < sizeof base,
+  must((size_t)snprintf(base, sizeof base, "%s/floor-%d-%u", folder, getppid(), worker) < sizeof base,
        "path");
   must(mkdir(base, 0700) == 0, base);
   (void)snprintf(upper, sizeof upper, "%s/upper", base);
@@ -265,8 +248,7 @@ static void prepare(const char *folder, unsigned worker) {
 
 static void tidy(const char *folder, unsigned worker) {
   char base[PATH_MAX / 2];
-  (void)snprintf(base, sizeof base, "%s/floor-%d-%u", folder, getppid(),
-                 worker);
+  (void)snprintf(base, sizeof base, "%s/floor-%d-%u", folder, getppid(), worker);
   must(rmdir(merged) == 0 && rmdir(base) == 0, base);
 }
 
@@ -274,12 +256,11 @@ int main(int argc, char **argv) {
   if (argc < 4)
     return 2;
   rootfs = argv[1];
-  unsigned long count = strtoul(argv[3], NULL, 10),
-                parallel = argc > 4 ? strtoul(argv[4], NULL, 10) : 1;
+  unsigned long count = strtoul(argv[3], NULL, 10), parallel = argc > 4 ? strtoul(argv[4], NULL, 10) : 1;
   if (count < 1 || count > ROUNDS || parallel < 1 || parallel > 64)
     return 2;
-  double *ms = mmap(NULL, (ROUNDS + 1) * sizeof *ms, PROT_READ | PROT_WRITE,
-                    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  double *ms =
+      mmap(NULL, (ROUNDS + 1) * sizeof *ms, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   must(ms != MAP_FAILED, "mmap");
   _Atomic unsigned long *next = (void *)(ms + ROUNDS);
   find_hierarchies();

@@ -19,8 +19,7 @@ int main(int argc, char **argv) {
   unsigned long pause = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
   char buffer[LINE * LINES_PER_WRITE + 1];
   memset(buffer, 'x', sizeof buffer);
-  for (unsigned long long written = 0; written < bytes;
-       written += LINE * LINES_PER_WRITE) {
+  for (unsigned long long written = 0; written < bytes; written += LINE * LINES_PER_WRITE) {
     for (int i = 0; i < LINES_PER_WRITE; i++) {
       char *line = buffer + i * LINE;
       (void)snprintf(line, LINE, "%012llu", number++);

@@ -41,8 +41,7 @@ static int ids(void) {
   (void)getresuid(&user[0], &user[1], &user[2]);
   (void)getresgid(&group[0], &group[1], &group[2]);
   int count = getgroups(256, groups);
-  printf("%u %u %u %u %u %u groups", user[0], user[1], user[2], group[0],
-         group[1], group[2]);
+  printf("%u %u %u %u %u %u groups", user[0], user[1], user[2], group[0], group[1], group[2]);
   for (int i = 0; i < count; i++)
     printf(" %u", groups[i]);
   puts("");
@@ -69,8 +68,7 @@ static int node(char **argv) {
 }
 
 static int eat(size_t bytes) {
-  char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory == MAP_FAILED)
     return tell(false);
   for (size_t i = 0; i < bytes; i += 4096)

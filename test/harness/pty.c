@@ -41,10 +41,8 @@ static bool resize(int control, int terminal) {
     return false;
   line[got] = 0;
   char *rest;
-  unsigned long rows = strtoul(line, &rest, 10),
-                columns = strtoul(rest, NULL, 10);
-  struct winsize size = {.ws_row = (unsigned short)rows,
-                         .ws_col = (unsigned short)columns};
+  unsigned long rows = strtoul(line, &rest, 10), columns = strtoul(rest, NULL, 10);
+  struct winsize size = {.ws_row = (unsigned short)rows, .ws_col = (unsigned short)columns};
   (void)ioctl(terminal, TIOCSWINSZ, &size);
   return true;
 }
@@ -67,9 +65,8 @@ int main(int argc, char **argv) {
     perror(argv[3]);
     _exit(127);
   }
-  struct pollfd fds[] = {{.fd = terminal, .events = POLLIN},
-                         {.fd = 0, .events = POLLIN},
-                         {.fd = 3, .events = POLLIN}};
+  struct pollfd fds[] = {
+      {.fd = terminal, .events = POLLIN}, {.fd = 0, .events = POLLIN}, {.fd = 3, .events = POLLIN}};
   for (;;) {
     if (poll(fds, 3, -1) < 0 && errno != EINTR)
       break;

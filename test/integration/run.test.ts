@@ -28,8 +28,8 @@ test('run says 128 and the signal when a signal ended the process', async () => 
     (list) => /victim +busybox +running/.test(list),
   );
   await host.ok(['kill', 'victim']);
-  const { code, stdout } = await killed;
-  assert.deepEqual([code, stdout], [137, '']);
+  const { code, stdout, stderr } = await killed;
+  assert.deepEqual([code, stdout, stderr], [137, '', '']);
 });
 
 test('run keeps standard output and standard error apart', async () => {

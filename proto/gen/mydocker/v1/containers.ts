@@ -237,7 +237,7 @@ export interface ContainerSummary_LabelsEntry {
 export interface CreateContainerRequest {
   /** Makes a repetition harmless; see types.proto. */
   readonly requestId: string;
-  /** `[a-zA-Z0-9][a-zA-Z0-9_.-]*`, at most 128 characters, not 64 hex digits. Empty: the server makes one up. */
+  /** `[a-zA-Z0-9][a-zA-Z0-9_.-]+`, 2 to 128 characters, not 64 hex digits. Empty: the server makes one up. */
   readonly name: string;
   /** How it shall run. */
   readonly config: ContainerConfig | undefined;
