@@ -2,6 +2,7 @@
  * A container's cgroup as operations of its launch plan: made and limited before the clone, joined right
  * after it, emptied and removed when the process is gone.
  */
+import { constants } from 'node:fs';
 import type { Resources } from '../model/container.ts';
 import type { Op, Slot } from '../model/plan.ts';
 import { DEFAULT_DEVICE_RULES, deviceRuleText } from './devices.ts';
@@ -23,8 +24,6 @@ export interface CgroupPlace {
   /** `/mydocker-<instance>/<container id>` */
   readonly path: string;
 }
-
-const O_RDONLY_DIRECTORY = 0o200000;
 
 const mkdir = (path: string): Op => ({
   name: 'mkdir',
@@ -94,7 +93,8 @@ const openFolder = (a: Slot, folder: string): Op => ({
   name: 'open',
   a,
   s1: folder,
-  x: O_RDONLY_DIRECTORY,
+  // Another number on arm64 than on x86-64.
+  x: constants.O_DIRECTORY,
   about: `open cgroup ${folder}`,
 });
 
