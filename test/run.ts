@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { FIXTURES, fixtureTar } from './fixtures/images.ts';
+import { removeLeftovers } from './harness/clean.ts';
 import { PROJECT, SLOWNESS } from './harness/cli.ts';
 import {
   cgroupMounts,
@@ -119,6 +120,7 @@ async function main(paths: readonly string[]): Promise<void> {
   const before = machine(mark);
   const counts = await runFiles(files);
   const problems = judge(counts, paths.length === 0, compareSnapshots(before, machine(mark)));
+  removeLeftovers(mark);
   const seconds = ((Date.now() - started) / 1000).toFixed(0);
   console.log(
     `\n${files.length} files: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped, ${seconds} s`,

@@ -1,7 +1,7 @@
 /**
  * Ends by force what a failed test left: the last resort, never the proof that a program tidies up itself.
  */
-import { readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cgroupMounts, listCgroups, listProcesses } from './leaks.ts';
@@ -65,4 +65,12 @@ export function removeCgroups(parent: string): void {
       // it is gone, or busy: the comparison after the run names it
     }
   }
+}
+
+/** Removes the folders and control groups of tests that were killed: their processes are dead, with their namespace. */
+export function removeLeftovers(mark: string): void {
+  const prefix = `mydocker-test-${mark}`;
+  const named = (folder: string): string[] => readdirSync(folder).filter((name) => name.startsWith(prefix));
+  for (const name of new Set(cgroupMounts().flatMap(named))) removeCgroups(`/${name}`);
+  for (const name of named('/tmp')) rmSync(`/tmp/${name}`, { recursive: true, force: true });
 }

@@ -7,6 +7,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { readlinkSync } from 'node:fs';
+import { removeLeftovers } from './clean.ts';
 
 /** Says in which network namespace the process was placed, so that a copied environment is not believed. */
 const MARK = 'MYDOCKER_TEST_HOST';
@@ -25,6 +26,8 @@ function enter(): void {
     process.exit(1);
   }
   const self = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+  // Names of folders and control groups begin with it, so that they can be told from those of other files.
+  const mark = `${process.env['MYDOCKER_TEST_RUN'] ?? 'alone'}-${process.pid}`;
   // Whoever kills this process kills the namespace, and with it everything in it.
   const child = spawnSync(
     'setpriv',
@@ -32,9 +35,11 @@ function enter(): void {
       ...['--pdeathsig', 'KILL', 'unshare', '--net', '--mount', '--ipc', '--uts', '--pid', '--fork'],
       ...['--propagation', 'private', '--mount-proc', '--kill-child=KILL', 'sh', '-c', INIT, 'sh', ...self],
     ],
-    { stdio: 'inherit' },
+    { stdio: 'inherit', env: { ...process.env, MYDOCKER_TEST_RUN: mark } },
   );
   if (child.error !== undefined) throw child.error;
+  // After a success nothing is left, and if there is, it must be seen.
+  if (child.status !== 0) removeLeftovers(mark);
   process.exit(child.status ?? 1);
 }
 
