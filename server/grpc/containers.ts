@@ -59,7 +59,7 @@ const SECTION = {
 function explain(engine: Engine, { subject, showValues }: ExplainContainerRequest): ExplainContainerResponse {
   if (subject === undefined)
     throw invalidArgument('cannot explain: no subject was given', { reason: 'SUBJECT_MISSING' });
-  const { sections } = explainLaunch(engine, subjectOf(engine, subject), showValues);
+  const { sections, sizeBytes, specJson } = explainLaunch(engine, subjectOf(engine, subject), showValues);
   return {
     sections: sections.map(({ name, steps }) => ({
       kind: SECTION[name],
@@ -71,9 +71,9 @@ function explain(engine: Engine, { subject, showValues }: ExplainContainerReques
         why: about,
       })),
     })),
-    ociSpecJson: '',
+    ociSpecJson: specJson,
     formatVersion: versions(engine).planFormat,
-    sizeBytes: 0,
+    sizeBytes,
     serverSteps: [],
   };
 }

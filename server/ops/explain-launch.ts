@@ -1,11 +1,13 @@
 /** What a start would do, step by step, without doing any of it. */
 import type { ContainerConfig } from '../model/container.ts';
 import { newId } from '../model/ids.ts';
-import { type Plan, SECTIONS, type Section } from '../model/plan.ts';
+import type { OciSpec } from '../model/oci-spec.ts';
+import { SECTIONS, type Section } from '../model/plan.ts';
 import { explainOp } from '../spec/explain.ts';
+import { encodePlan } from '../spec/plan-codec.ts';
 import type { Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
-import { type Launchable, prepareLaunch } from './prepare-launch.ts';
+import { type Launchable, type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
 
 export interface ExplainedStep {
   readonly index: number;
@@ -18,21 +20,24 @@ export interface ExplainedStep {
 }
 
 export interface Explanation {
-  readonly text: string;
+  /** Of the plan as it would be handed over. */
+  readonly sizeBytes: number;
+  /** The OCI runtime specification behind the plan, as JSON. */
+  readonly specJson: string;
   readonly sections: readonly { readonly name: Section; readonly steps: readonly ExplainedStep[] }[];
 }
-
-const HEADINGS: Readonly<Record<Section, string>> = {
-  'parent-before': 'the shim, before the clone',
-  'parent-after': 'the shim, after the clone',
-  child: 'the new process',
-  'after-exit': 'the shim, when the process has ended',
-};
 
 /** Clear of any run: nothing is made in its name. */
 const EXAMPLE_RUN_ID = '0000000000000000';
 
-function explain(plan: Plan, showEnv: boolean): Explanation {
+/** Values may be secrets; keys are not. */
+function specJson(spec: OciSpec, showEnv: boolean): string {
+  const env = showEnv ? spec.process.env : spec.process.env.map((entry) => entry.replace(/=.*$/s, '=…'));
+  const shown = { ...spec, process: { ...spec.process, env } };
+  return JSON.stringify(shown, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value));
+}
+
+function explain({ plan, spec }: PreparedLaunch, showEnv: boolean): Explanation {
   const sections = SECTIONS.map((name) => ({
     name,
     steps: plan.sections[name].map((op, index) => ({
@@ -42,12 +47,7 @@ function explain(plan: Plan, showEnv: boolean): Explanation {
       detail: explainOp(op, showEnv),
     })),
   }));
-  const lines = sections.flatMap(({ name, steps }) => [
-    `${name}: ${HEADINGS[name]}`,
-    ...steps.map((s) => `  ${String(s.index).padStart(3)}  ${s.about.padEnd(48)}  ${s.detail}`),
-    '',
-  ]);
-  return { sections, text: lines.join('\n') };
+  return { sections, sizeBytes: encodePlan(plan).length, specJson: specJson(spec, showEnv) };
 }
 
 /**
@@ -64,6 +64,5 @@ export function explainLaunch(
 ): Explanation {
   const launchable: Launchable =
     'container' in subject ? findContainer(engine, subject.container) : { id: newId(), ...subject };
-  const { plan } = prepareLaunch(engine, launchable, EXAMPLE_RUN_ID, { rows: 0, columns: 0 });
-  return explain(plan, showEnv);
+  return explain(prepareLaunch(engine, launchable, EXAMPLE_RUN_ID, { rows: 0, columns: 0 }), showEnv);
 }

@@ -60,6 +60,7 @@ function execDetails(op: Op, errno: string): { text: string; details: ErrorDetai
         : `execute ${shown}: ENOENT (not found in PATH of the container)`,
       details: {
         reason: 'COMMAND_NOT_FOUND',
+        metadata: { step: op.name, errno },
         exitStatus: 127,
         hint: 'check the command and the image; a script needs its interpreter, a program its loader',
       },
@@ -68,6 +69,7 @@ function execDetails(op: Op, errno: string): { text: string; details: ErrorDetai
     text: `execute ${shown}: ${why(errno)}`,
     details: {
       reason: 'COMMAND_NOT_EXECUTABLE',
+      metadata: { step: op.name, errno },
       exitStatus: 126,
       hint:
         errno === 'ENOEXEC'

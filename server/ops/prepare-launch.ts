@@ -6,6 +6,7 @@ import { existsSync, statSync } from 'node:fs';
 import { planCgroup } from '../cgroup/cgroup-plan.ts';
 import { cgroupMounts } from '../cgroup/layout.ts';
 import type { ContainerConfig } from '../model/container.ts';
+import type { OciSpec } from '../model/oci-spec.ts';
 import { type Plan, slotAllocator } from '../model/plan.ts';
 import { buildSpec } from '../spec/build-spec.ts';
 import { planLaunch, type RunPlace } from '../spec/launch-plan.ts';
@@ -30,6 +31,7 @@ export interface Launchable {
 }
 
 export interface PreparedLaunch {
+  readonly spec: OciSpec;
   readonly plan: Plan;
   /** Descriptors for the plan's first slots; the caller closes them. */
   readonly descriptors: readonly number[];
@@ -113,5 +115,5 @@ export function prepareLaunch(
     },
     slots,
   );
-  return { plan, descriptors, cgroupPath, runFolder: place.runFolder, logFrom };
+  return { spec, plan, descriptors, cgroupPath, runFolder: place.runFolder, logFrom };
 }

@@ -5379,8 +5379,9 @@ export const TasksServiceDefinition = {
     },
     /**
      * Runs the container's process: opens the gate, or creates the task and runs it at once. Answers when the
-     * program was executed; a program that cannot be executed is an error with reason LAUNCH_FAILED whose
-     * metadata name step and errno. FAILED_PRECONDITION with reason CONTAINER_RUNNING where it runs already.
+     * program was executed; one that cannot be is an error with reason COMMAND_NOT_FOUND or COMMAND_NOT_EXECUTABLE,
+     * any other step that fails one with LAUNCH_FAILED; metadata name step and errno. FAILED_PRECONDITION with
+     * reason CONTAINER_RUNNING where it runs already.
      */
     startTask: {
       name: "StartTask",

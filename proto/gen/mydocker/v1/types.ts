@@ -97,7 +97,7 @@ export const ExitReason = {
   UNSPECIFIED: 0,
   /** EXITED - The process ended; exit_status and signal say how. */
   EXITED: 1,
-  /** LOST - Its shim is gone without an exit record; the status is unknown and reported as 255. */
+  /** LOST - Its shim is gone without an exit record; the process was killed: status 137. */
   LOST: 2,
   /** REBOOT - The machine restarted meanwhile; the status is unknown and reported as 255. */
   REBOOT: 3,
