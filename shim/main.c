@@ -20,6 +20,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 enum { ZYGOTE_SOCKET = 4, DESCRIPTORS_MAX = 2 + INHERIT_MAX };
 
@@ -112,6 +113,8 @@ int main(int argc, char **argv) {
   title_at = argv[0];
   title_size = strlen(argv[0]);
   (void)close(3); /* this program's own memfd */
+  /* Not every library of the server closes its files at exec. */
+  (void)syscall(SYS_close_range, ZYGOTE_SOCKET + 1U, ~0U, 0U);
   (void)prctl(PR_SET_NAME, "mydocker-zygote");
   (void)prctl(PR_SET_DUMPABLE, 0);
   (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
