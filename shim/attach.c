@@ -33,6 +33,9 @@ static struct client clients[CLIENTS_MAX];
 static int client_count;
 static bool backpressure;
 
+/* Connections that may wait; one more would be an error to who does not wait for it. */
+enum { LISTEN_BACKLOG = 128 };
+
 int listen_in(int folder, const char *name) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   /* Through the folder's descriptor: the folder's path may be longer than
@@ -40,14 +43,24 @@ int listen_in(int folder, const char *name) {
   char *at = put_number(put_text(address.sun_path, "/proc/self/fd/"), (uint64_t)folder);
   (void)put_text(put_text(at, "/"), name);
   AUTO_FD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, 16) < 0)
+  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, LISTEN_BACKLOG) < 0)
     return -errno;
   return fd_take(&fd);
 }
 
 void attach_configure(bool wait_for_clients) { backpressure = wait_for_clients; }
 
+/* Those that have left make room. */
+static void sweep(void) {
+  int kept = 0;
+  for (int i = 0; i < client_count; i++)
+    if (clients[i].fd >= 0)
+      clients[kept++] = clients[i];
+  client_count = kept;
+}
+
 void attach_add(int fd) {
+  sweep();
   if (client_count == CLIENTS_MAX) {
     (void)close(fd);
     return;
@@ -77,14 +90,6 @@ static void drop(struct client *client) {
   if (client->pending != NULL)
     (void)munmap(client->pending, PENDING_MAX);
   client->pending = NULL;
-}
-
-static void sweep(void) {
-  int kept = 0;
-  for (int i = 0; i < client_count; i++)
-    if (clients[i].fd >= 0)
-      clients[kept++] = clients[i];
-  client_count = kept;
 }
 
 static void keep_rest(struct client *client, const struct iovec *parts, size_t skip) {
