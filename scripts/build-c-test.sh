@@ -22,10 +22,11 @@ is_older() { # TARGET SOURCE...
   return 1
 }
 
-if [ -e shim/main.c ] && is_older build/test/mydocker-shim shim shim/*.[ch] scripts/c-flags.sh; then
+options=test/integration/shim-sanitizer.c
+if [ -e shim/main.c ] && is_older build/test/mydocker-shim shim shim/*.[ch] $options scripts/c-flags.sh; then
   echo 'build: build/test/mydocker-shim (sanitizers)'
   # shellcheck disable=SC2086
-  ${CC:-gcc} $C_WARNINGS $C_SANITIZE -Werror -o build/test/mydocker-shim.new shim/*.c 9>&-
+  ${CC:-gcc} $C_WARNINGS $C_SANITIZE -Werror -o build/test/mydocker-shim.new shim/*.c $options 9>&-
   mv build/test/mydocker-shim.new build/test/mydocker-shim
 fi
 

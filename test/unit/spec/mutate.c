@@ -53,8 +53,7 @@ static uint32_t edge(size_t size) {
 }
 
 static size_t change(uint8_t *bytes, size_t size) {
-  for (uint64_t left = 1 + next() % 4;
-       left > 0 && size > sizeof(struct plan_header); left--) {
+  for (uint64_t left = 1 + next() % 4; left > 0 && size > sizeof(struct plan_header); left--) {
     size_t at = next() % (size - 8);
     uint32_t number = edge(size);
     switch (next() % 6) {
@@ -75,8 +74,8 @@ static size_t change(uint8_t *bytes, size_t size) {
       if (ops < 2)
         break;
       uint8_t *first = bytes + sizeof(struct plan_header);
-      memmove(first + next() % ops * sizeof(struct op),
-              first + next() % ops * sizeof(struct op), sizeof(struct op));
+      memmove(first + next() % ops * sizeof(struct op), first + next() % ops * sizeof(struct op),
+              sizeof(struct op));
       break;
     }
     default:

@@ -17,14 +17,11 @@ static void put_field(const struct plan *plan, uint32_t at, uint32_t length) {
 
 static void put_plan(const struct plan *plan) {
   const struct plan_header *h = plan->header;
-  printf(" %u %u %u %u %u %llu", h->flags, h->section_end[0], h->section_end[1],
-         h->section_end[2], h->section_end[3],
-         (unsigned long long)h->clone_flags);
-  printf(" %u %u %u %u %u %u %u %u %u", h->cgroup_slot, h->run_slot,
-         h->log_slot, h->stdin_slot, h->stdout_slot, h->stderr_slot,
-         h->gate_slot, h->keep_slot, h->attach_slot);
-  printf(" %u %u %llu", h->log_serial, h->log_max_files,
-         (unsigned long long)h->log_max_bytes);
+  printf(" %u %u %u %u %u %llu", h->flags, h->section_end[0], h->section_end[1], h->section_end[2],
+         h->section_end[3], (unsigned long long)h->clone_flags);
+  printf(" %u %u %u %u %u %u %u %u %u", h->cgroup_slot, h->run_slot, h->log_slot, h->stdin_slot,
+         h->stdout_slot, h->stderr_slot, h->gate_slot, h->keep_slot, h->attach_slot);
+  printf(" %u %u %llu", h->log_serial, h->log_max_files, (unsigned long long)h->log_max_bytes);
   put_field(plan, h->head, h->head_len);
   put_field(plan, h->title, h->title_len);
   putchar('\n');
@@ -34,8 +31,8 @@ static void put_plan(const struct plan *plan) {
     put_field(plan, op->s1, op->s1_len);
     put_field(plan, op->s2, op->s2_len);
     put_field(plan, op->s3, op->s3_len);
-    printf(" %llu %llu %llu\n", (unsigned long long)op->x,
-           (unsigned long long)op->y, (unsigned long long)op->z);
+    printf(" %llu %llu %llu\n", (unsigned long long)op->x, (unsigned long long)op->y,
+           (unsigned long long)op->z);
   }
 }
 
