@@ -190,7 +190,7 @@ test('output of a terminal is one stream, kept in the log', async () => {
 
 test('full-screen programs: raw keys go in, every byte comes out', async () => {
   const terminal = host.terminal(['run', '--rm', '-it', 'busybox', 'vi', '/tmp/file']);
-  await terminal.waitFor(/\x1b\[[\s\S]*~/);
+  await terminal.waitFor(/\[24;1H[\s\S]*\/tmp\/file/);
   for (const keys of ['itext', '\x1b', ':wq\n']) {
     terminal.type(keys);
     await sleep(300);
