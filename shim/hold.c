@@ -36,6 +36,12 @@ static void created(void) {
   say(&self, &message);
 }
 
+/* Said wherever the end of the conversation with the child was seen. */
+static void started(void) {
+  struct message message = {.type = MSG_STARTED, .version = WIRE_VERSION, .a = self.run->child};
+  say(&self, &message);
+}
+
 static void take_note(void) {
   struct note note;
   int fd;
@@ -53,6 +59,8 @@ static void take_note(void) {
     (void)close(self.run->sync);
     self.run->sync = -1;
     self.started = self.failure.error == 0;
+    if (self.started)
+      started();
   }
 }
 
@@ -123,13 +131,8 @@ static void run_loop_once(bool ending, int timeout) {
   nfds_t count = (nfds_t)(AT_CONTROLS + CONTROLS_MAX + attach_poll_set(attached));
   if (poll(polled, count, timeout) <= 0)
     return;
-  if (polled[AT_SYNC].revents != 0) {
-    bool before = self.started;
+  if (polled[AT_SYNC].revents != 0)
     take_notes();
-    struct message message = {.type = MSG_STARTED, .version = WIRE_VERSION, .a = self.run->child};
-    if (self.started && !before)
-      say(&self, &message);
-  }
   attach_handle(attached);
   if (polled[AT_STDOUT].revents != 0)
     (void)relay(0);

@@ -254,3 +254,18 @@ test('only the user that runs the server may talk to a shim', async () => {
   assert.ok(!output.includes('data'), output);
   assert.match(output, /EACCES|closed/);
 });
+
+test('the start of an additional process is told, however the kernel orders what happens then', async () => {
+  for (let i = 0; i < 5; i++) {
+    const runs = await Promise.all(
+      Array.from({ length: 10 }, () => ground.exec(container, { args: ['sleep', '1000'] })),
+    );
+    for (const { connection } of runs) await connection.started;
+    for (const { connection, stdio } of runs) {
+      await connection.request(REQUEST.signal, SIGKILL);
+      await connection.exited;
+      connection.close();
+      stdio.close();
+    }
+  }
+});
