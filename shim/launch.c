@@ -51,19 +51,29 @@ void after_exit(struct run *run, char **record_end, const char *record_limit) {
   }
 }
 
-/* Takes one message of the server. @returns 0, -EPIPE when it is gone, or
- * -ECANCELED when it wants the process dead. */
+/* Takes one message of the server. @returns 0, -EPIPE when it is gone, or -ECANCELED when it wants the
+ * process dead. */
 static int take_message(struct run *run, struct message *message) {
   ssize_t got = recv(run->launch, message, sizeof *message, MSG_WAITALL);
   if (got != (ssize_t)sizeof *message)
     return -EPIPE;
-  /* Nothing of the user's runs yet that could handle one. */
-  if (message->type == MSG_SIGNAL)
-    return -ECANCELED;
-  if (message->type == MSG_COMMIT) {
+  struct message reply = {.type = MSG_REPLY, .version = WIRE_VERSION, .seq = message->seq};
+  switch (message->type) {
+  case MSG_ANSWER:
+    return 0;
+  case MSG_SIGNAL:
+    return -ECANCELED; /* nothing of the user's runs yet that could handle one */
+  case MSG_COMMIT:
     run->committed = true;
     run->start = run->start || message->a != 0;
+    return 0;
+  case MSG_START:
+    run->start = true;
+    break;
+  default:
+    reply.a = EAGAIN; /* what it is about does not exist yet */
   }
+  (void)send_message(run->launch, &reply);
   return 0;
 }
 

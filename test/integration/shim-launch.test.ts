@@ -43,6 +43,7 @@ after(async () => {
 });
 
 const EPERM = 1;
+const EAGAIN = 11;
 const EINVAL = 22;
 const ECANCELED = 125;
 const SIGKILL = 9;
@@ -207,6 +208,24 @@ test('the gate can be opened by another process through the FIFO', async () => {
   writeSync(fd, '\0');
   closeSync(fd);
   await connection.next(NOTICE.started);
+  assert.equal((await connection.next(NOTICE.exited)).a, 4);
+  connection.close();
+});
+
+test('a start that comes before the gate is reached opens it all the same, other requests come too early', async () => {
+  const { connection } = launch({ config: { args: ['sh', '-c', 'exit 4'] }, change: asked('child', 3) });
+  await connection.next(NOTICE.ask);
+  connection.send(REQUEST.commit, 0);
+  connection.send(REQUEST.resize, 1, 1, 5);
+  connection.send(REQUEST.start, 0, 0, 6);
+  for (const [seq, errno] of [
+    [5, EAGAIN],
+    [6, 0],
+  ]) {
+    const reply = await connection.next(NOTICE.reply);
+    assert.deepEqual([reply.seq, reply.a], [seq, errno]);
+  }
+  connection.send(REQUEST.answer, 0);
   assert.equal((await connection.next(NOTICE.exited)).a, 4);
   connection.close();
 });

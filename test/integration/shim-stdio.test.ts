@@ -221,6 +221,7 @@ test('a terminal of an additional process works for a user', async () => {
 
 test('resize without a terminal is refused', async () => {
   const container = ground.start({ config: { args: ['sleep', '1000'] } });
+  await container.connection.started;
   await assert.rejects(container.connection.request(REQUEST.resize, 1, 1), { reason: 'ENOTTY' });
   await container.connection.request(REQUEST.signal, SIGKILL);
   await endOf(container);
