@@ -7,6 +7,7 @@ import { loadDeviceProgram } from '../native/bpf.ts';
 import { DEFAULT_DEVICE_RULES, deviceProgram } from './cgroup/devices.ts';
 import { readCgroupLayout } from './cgroup/layout.ts';
 import { prepareCgroupParent, removeCgroupParent } from './cgroup/parent.ts';
+import { joinWarmer } from './cgroup/warm-joins.ts';
 import { HELP, parseInvocation, type ServerConfig } from './config.ts';
 import { configureFailpoints } from './failpoint.ts';
 import { socketPath } from './grpc/listen.ts';
@@ -19,7 +20,7 @@ import { toMydockerError } from './model/error.ts';
 import type { Logger } from './model/logger.ts';
 import { nowNs } from './model/time.ts';
 import { discardsDone } from './ops/discard-folder.ts';
-import { type Engine, shimsFolder } from './ops/engine.ts';
+import { type Engine, shimsFolder, zygoteTitle } from './ops/engine.ts';
 import { workerLauncher } from './ops/launch-worker.ts';
 import { ObjectQueues } from './ops/object-queues.ts';
 import { highestSerial, type Prepared, prepareFolders, readRecoverable } from './ops/prepare-folders.ts';
@@ -54,10 +55,10 @@ function buildEngine(config: ServerConfig, prepared: Prepared, store: Store, log
     if (!isPrepared) prepareCgroupParent(layout, parent);
     isPrepared = true;
   };
-  const cgroups = { layout, parent, prepare };
+  const cgroups = { layout, parent, prepare, warmJoins: joinWarmer(layout) };
   const zygote = new Zygote({
     program: process.env['MYDOCKER_SHIM'] ?? `${PROJECT}build/mydocker-shim`,
-    title: `mydocker-zygote ${paths.state}`,
+    title: zygoteTitle(paths),
     titleLength: `mydocker-shim ${shimsFolder(paths)}/`.length + RUN_ID_CHARS,
   });
   const program =

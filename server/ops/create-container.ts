@@ -46,6 +46,8 @@ export interface PlannedContainer extends Merged {
 export async function createContainer(engine: Engine, request: CreateRequest): Promise<CreateResult> {
   const { containers } = engine.store;
   await failpoint('create.begin');
+  // Mostly it is started at once.
+  engine.cgroups.warmJoins();
   // 1. Everything is decided before anything is touched.
   const { id, config, layers, warnings } = planContainer(engine, request.options);
   const name =

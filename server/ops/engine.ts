@@ -48,6 +48,8 @@ export interface Engine {
     readonly parent: string;
     /** Makes the parent; again and again costs nothing. */
     readonly prepare: () => void;
+    /** Says that a process is about to join a group: what is slow about it begins now. */
+    readonly warmJoins: () => void;
   };
   readonly host: HostFacts;
   /** Descriptor of the loaded device program; undefined where cgroup v1 keeps the rules. */
@@ -61,3 +63,5 @@ export const containerFolder = (paths: Paths, id: string): string => `${paths.ro
 export const layerFolder = (paths: Paths, serial: bigint): string => `${paths.root}/layers/${serial}`;
 export const shimsFolder = (paths: Paths): string => `${paths.state}/shims`;
 export const runFolder = (paths: Paths, runId: string): string => `${shimsFolder(paths)}/${runId}`;
+/** What ps shows for the zygote. */
+export const zygoteTitle = (paths: Paths): string => `mydocker-zygote ${paths.state}`;

@@ -60,6 +60,7 @@ export interface ExecRun {
  */
 export async function execTask(engine: Engine, request: ExecRequest): Promise<ExecRun> {
   await failpoint('exec.begin');
+  engine.cgroups.warmJoins();
   const init = findRun(engine, 'execute in', { container: request.container });
   const record = engine.store.containers.get(init.containerId);
   if (record === undefined || record.status !== 'running' || init.created === undefined)

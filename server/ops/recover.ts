@@ -10,11 +10,13 @@ import type { ContainerRecord, Exit } from '../model/container.ts';
 import { SIGKILL } from '../model/signal.ts';
 import { isAlive } from '../model/task-state.ts';
 import { nowNs } from '../model/time.ts';
+import { shimTitle } from '../spec/launch-plan.ts';
 import { signalProcess } from '../task/held-process.ts';
 import { hasExitFile, readStateFile, type StateFile } from '../task/run-files.ts';
 import type { LiveRun } from '../task/runs.ts';
 import { type Created, connectInFolder, ShimConnection } from '../task/shim-connection.ts';
-import { type Engine, runFolder, shimsFolder } from './engine.ts';
+import { findStrays, type Stray } from '../task/strays.ts';
+import { type Engine, runFolder, shimsFolder, zygoteTitle } from './engine.ts';
 import { superviseExec } from './exec-task.ts';
 import { type Ending, exitOf, lostExit, recordExit, removeIfAsked, superviseRun } from './finish-run.ts';
 import { keepTrying } from './keep-trying.ts';
@@ -23,6 +25,10 @@ import { noteBegun } from './start-task.ts';
 /** How long a shim may take to introduce itself; one that is stopped does not, until it goes on. */
 const HELLO_DEADLINE_MS = 1000;
 const STARTED_GRACE_MS = 50;
+/** How long a start may take that began under an earlier server. */
+const START_GRACE_MS = 1000;
+const LOOK_EVERY_MS = 20;
+const RUN_ID_CHARS = 16;
 /** Status that Docker shows for containers that a reboot ended. */
 const REBOOT_EXIT_STATUS = 255;
 
@@ -104,6 +110,21 @@ async function settleStarting(engine: Engine, live: LiveRun): Promise<void> {
   await Promise.race([noted, sleep(STARTED_GRACE_MS, undefined, { ref: false })]);
 }
 
+/**
+ * A start that its server did not live to see is still under way: soon it is at its gate, over, or, without a
+ * commit, undone. One that gets nowhere is ended.
+ */
+async function settleShim(folder: string): Promise<void> {
+  for (let waitedMs = 0; stateOf(folder) === undefined && !hasExitFile(folder); waitedMs += LOOK_EVERY_MS) {
+    const shims = findStrays(shimTitle(folder));
+    if (shims.length === 0 || waitedMs > 3 * START_GRACE_MS) return;
+    if (waitedMs >= START_GRACE_MS) for (const shim of shims) endStray(shim);
+    await sleep(LOOK_EVERY_MS);
+  }
+}
+
+const endStray = ({ pid, startTime }: Stray): void => signalProcess(pid, startTime, SIGKILL);
+
 /** Back to before the start: its shim was not committed and has taken everything with it. */
 async function forgetStart(engine: Engine, record: ContainerRecord): Promise<void> {
   await reapCgroup(engine.cgroups.layout, record.run?.cgroupPath ?? `${engine.cgroups.parent}/${record.id}`);
@@ -123,6 +144,7 @@ async function recoverContainer(engine: Engine, record: ContainerRecord): Promis
     void removeIfAsked(engine, record.id);
   };
   if (run.bootId !== engine.bootId) return end(rebootExit());
+  if (record.status === 'starting') await settleShim(folder);
   if (hasExitFile(folder)) return end(exitOf(folder, undefined));
   const found = await findShim(folder);
   if (found !== undefined) {
@@ -142,6 +164,7 @@ async function recoverContainer(engine: Engine, record: ContainerRecord): Promis
 /** An additional process of an earlier server goes on when its container does. */
 async function recoverFolder(engine: Engine, runId: string): Promise<void> {
   const folder = runFolder(engine.paths, runId);
+  await settleShim(folder);
   const found = await findShim(folder);
   const state = found === undefined ? stateOf(folder) : undefined;
   if (state?.head.bootId === engine.bootId) signalProcess(state.shimPid, state.shimStartTime, SIGKILL);
@@ -173,6 +196,9 @@ function isUnsettled(engine: Engine, id: string): boolean {
 /** Run once, before the server listens. */
 export async function recover(engine: Engine): Promise<void> {
   await failpoint('recover.begin');
+  // With launches that it has not begun; nobody waits for them any more.
+  const zygote = zygoteTitle(engine.paths);
+  for (const stray of findStrays(zygote)) if (stray.title === zygote) endStray(stray);
   const all = engine.store.containers.list();
   const alive = all.filter((record) => isAlive(record.status));
   await Promise.all(
@@ -189,6 +215,10 @@ export async function recover(engine: Engine): Promise<void> {
     (runId) => engine.runs.get(runId) === undefined && !kept.has(runId),
   );
   await Promise.all(unknown.map((runId) => recoverFolder(engine, runId)));
+  for (const stray of findStrays(shimTitle(runFolder(engine.paths, '')))) {
+    const runId = stray.title.slice(-RUN_ID_CHARS);
+    if (engine.runs.get(runId) === undefined && !kept.has(runId)) endStray(stray);
+  }
   const { layout, parent } = engine.cgroups;
   const leftover = cgroupsBelow(layout, parent).filter(
     (id) => engine.runs.initOf(id) === undefined && !unsettled.has(id),

@@ -66,6 +66,7 @@ async function launch(
   open: boolean,
 ): Promise<ContainerRecord> {
   await failpoint('start.begin');
+  engine.cgroups.warmJoins();
   // 1. The state allows it.
   const before = findContainer(engine, id);
   transition(before.status, 'start', before.name);

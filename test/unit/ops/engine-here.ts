@@ -51,7 +51,12 @@ export async function engineHere(
     zygote: new Zygote({ program: '/nonexistent', title: 'none', titleLength: 4 }),
     runs: new Runs(),
     queues: new ObjectQueues(),
-    cgroups: { layout: readCgroupLayout(), parent: `/mydocker-${instance}`, prepare: () => undefined },
+    cgroups: {
+      layout: readCgroupLayout(),
+      parent: `/mydocker-${instance}`,
+      prepare: () => undefined,
+      warmJoins: () => undefined,
+    },
     host: readHostFacts(),
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
   };
