@@ -28,10 +28,10 @@ export function joinWarmer(layout: CgroupLayout): () => void {
   };
   return () => {
     if (busy) return;
-    busy = true;
     // Read each time: who was moved elsewhere must not move itself back.
     const path = ownGroup(readFileSync('/proc/self/cgroup', 'utf8'), hierarchy.controllers);
     if (path === undefined) return;
+    busy = true;
     open(`${hierarchy.path}${path}/cgroup.procs`, 'w', (failure, fd) => {
       if (failure !== null) done();
       else write(fd, '0', () => close(fd, done));
