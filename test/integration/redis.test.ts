@@ -1,6 +1,8 @@
-/** Real input: a Debian root filesystem with redis, used as somebody would who installed it there. */
+/** Real programs: Debian's Redis as a service in a container, talked to through exec. */
 import assert from 'node:assert/strict';
-import { after, before, test } from 'node:test';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
 import { assertClean, until } from './ground.ts';
 
@@ -8,32 +10,109 @@ let host: Host;
 before(async () => {
   host = await startHost({ images: ['debian-redis'] });
 });
+afterEach(() => assertClean(host));
 after(() => host.dispose());
 
-const redis = (...command: string[]): Promise<string> => host.ok(['exec', 'db', 'redis-cli', ...command]);
-const answers = (): Promise<string> =>
+const redis = (...words: string[]): Promise<string> => host.ok(['exec', 'redis', 'redis-cli', ...words]);
+const answers = (): Promise<unknown> =>
   until(
-    async () => (await host.cli(['exec', 'db', 'redis-cli', 'ping'])).stdout.trim(),
-    (answer) => answer === 'PONG',
+    () => host.cli(['exec', 'redis', 'redis-cli', 'ping']),
+    ({ stdout }) => stdout === 'PONG\n',
+    20_000,
   );
 
-test('redis-server of a Debian image serves redis-cli through exec, and keeps its data over stop and start', async () => {
-  const server = ['redis-server', '--dir', '/var/lib/redis', '--save', '3600', '1', '--bind', '127.0.0.1'];
-  const options = ['-d', '--name', 'db', '-u', 'redis', '-w', '/var/lib/redis', '-m', '256m'];
-  await host.ok(['run', ...options, 'debian-redis', ...server]);
+test('a service: set, get, persistence over stop and start, a clean end', async () => {
+  const command = ['redis-server', '--dir', '/var/lib/redis', '--save', '', '--appendonly', 'yes'];
+  await host.ok([
+    'run',
+    '-d',
+    '--name',
+    'redis',
+    '-u',
+    'redis',
+    '-m',
+    '256m',
+    '--pids-max',
+    '100',
+    'debian-redis',
+    ...command,
+  ]);
   await answers();
-  assert.equal(await redis('set', 'greeting', 'hello from a container'), 'OK');
-  assert.equal(await redis('get', 'greeting'), 'hello from a container');
-  assert.equal(await redis('incr', 'counter'), '1');
-  assert.match(await host.ok(['exec', 'db', 'id', '-un']), /^redis$/);
-  assert.match(await host.ok(['logs', 'db']), /Ready to accept connections/);
-  // SIGTERM: redis saves and leaves with 0.
-  await host.ok(['stop', 'db']);
-  assert.match(await host.ok(['ps']), /db +debian-redis +stopped \(0\)/);
-  await host.ok(['start', 'db']);
+  assert.equal(await redis('set', 'greeting', 'hello world'), 'OK');
+  assert.equal(await redis('get', 'greeting'), 'hello world');
+  assert.equal(await redis('incr', 'count'), '1');
+  assert.match(await host.ok(['logs', 'redis']), /Ready to accept connections/);
+  // It ends by itself on SIGTERM, with everything written.
+  const begin = Date.now();
+  await host.ok(['stop', 'redis']);
+  assert.ok(Date.now() - begin < 8_000);
+  assert.equal(JSON.parse(await host.ok(['inspect', 'redis']))[0].exit.exitStatus, 0);
+  assert.match(await host.ok(['logs', 'redis']), /Received SIGTERM[\s\S]*bye bye/);
+  await host.ok(['start', 'redis']);
   await answers();
-  assert.equal(await redis('get', 'greeting'), 'hello from a container');
-  assert.equal(await redis('incr', 'counter'), '2');
-  await host.ok(['rm', '-f', 'db']);
-  await assertClean(host);
+  assert.equal(await redis('get', 'greeting'), 'hello world');
+  assert.equal(await redis('incr', 'count'), '2');
+  // A server that stops and starts is nothing that a service notices.
+  await host.restart();
+  assert.equal(await redis('incr', 'count'), '3');
+  assert.match(await redis('info', 'server'), /uptime_in_seconds:\d+/);
+  await host.ok(['rm', '-f', 'redis']);
+});
+
+test('its data on a volume outlives the container', async () => {
+  const folder = join(host.folder, 'tmp/data');
+  mkdirSync(folder, { mode: 0o777 });
+  for (const expected of ['1', '2']) {
+    await host.ok([
+      'run',
+      '-d',
+      '--name',
+      'redis',
+      '-v',
+      `${folder}:/data`,
+      '-w',
+      '/data',
+      'debian-redis',
+      'redis-server',
+      '--appendonly',
+      'yes',
+    ]);
+    await answers();
+    assert.equal(await redis('incr', 'kept'), expected);
+    await host.ok(['stop', 'redis']);
+    await host.ok(['rm', 'redis']);
+  }
+  rmSync(folder, { recursive: true });
+});
+
+test('a busy service and its client: a thousand commands through one exec', async () => {
+  await host.ok(['run', '-d', '--name', 'redis', 'debian-redis', 'redis-server']);
+  await answers();
+  const commands = Array.from({ length: 1000 }, (_, index) => `SET key:${index} ${index}`).join('\n');
+  const stdout = await host.ok(['exec', '-i', 'redis', 'redis-cli'], { stdin: `${commands}\nDBSIZE\n` });
+  assert.match(stdout, /^(OK\n){1000}1000$/);
+  await host.ok(['rm', '-f', 'redis']);
+});
+
+test('Debian’s own programs: a login shell, users, a setuid program, perl', async () => {
+  const run = (...words: string[]): Promise<string> => host.ok(['run', '--rm', ...words]);
+  assert.match(
+    await run('debian-redis', 'bash', '-lc', 'echo $BASH_VERSION; cat /etc/debian_version'),
+    /^5\.\S+\n12\.\d+$/,
+  );
+  assert.match(
+    await run('-u', 'redis', 'debian-redis', 'id'),
+    /^uid=\d+\(redis\) gid=\d+\(redis\) groups=\d+\(redis\)$/,
+  );
+  // su is setuid root: it takes a user to root only with a password, and root to a user without.
+  assert.equal(await run('debian-redis', 'su', '-s', '/bin/sh', 'redis', '-c', 'id -un'), 'redis');
+  assert.equal(
+    await run('debian-redis', 'perl', '-e', 'print join ",", map { $_ * $_ } 1 .. 5'),
+    '1,4,9,16,25',
+  );
+  const terminal = host.terminal(['run', '--rm', '-it', 'debian-redis', 'bash']);
+  await terminal.waitFor(/root@[0-9a-f]{12}:\/# /);
+  terminal.type('tput cols; exit 3\n');
+  await terminal.waitFor(/80\r/);
+  assert.equal(await terminal.exit(), 3);
 });

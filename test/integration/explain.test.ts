@@ -1,0 +1,141 @@
+/** `--explain`: what a start does, step by step, without doing it. */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { type Host, startHost } from '../harness/host.ts';
+import { assertClean, refused } from './ground.ts';
+
+let host: Host;
+before(async () => {
+  host = await startHost({ images: ['busybox'] });
+});
+afterEach(() => assertClean(host));
+after(() => host.dispose());
+
+const SECTIONS = ['parent-before', 'parent-after', 'child', 'after-exit'];
+
+test('run --explain prints every section and runs nothing', async () => {
+  const folder = join(host.folder, 'tmp/never-made');
+  const options = [
+    '--explain',
+    '--name',
+    'never',
+    '-v',
+    `${folder}:/data:ro`,
+    '-m',
+    '64m',
+    '-u',
+    '1000',
+    '-w',
+    '/work',
+    '--hostname',
+    'web-1',
+  ];
+  const text = await host.ok(['run', ...options, 'busybox', 'sh', '-c', 'touch /was-run']);
+  let at = -1;
+  for (const section of SECTIONS) {
+    const next = `\n${text}`.indexOf(`\n${section}: `);
+    assert.ok(next > at, section);
+    at = next;
+  }
+  for (const step of [
+    'pivot',
+    'overlay',
+    '/data',
+    'web-1',
+    '/work',
+    'execute sh',
+    'memory.limit_in_bytes|memory.max',
+    '/proc',
+    'capabilities',
+    'setuid|1000',
+  ]) {
+    assert.match(text, new RegExp(step), step);
+  }
+  assert.match(text, /plan format \d+, \d+ bytes$/);
+  assert.ok(!existsSync(folder));
+  assert.equal(await host.ok(['ps', '-q']), '');
+});
+
+test('the order of the steps is the one that matters', async () => {
+  const text = await host.ok(['run', '--explain', 'busybox', 'true']);
+  const child = text.slice(text.indexOf('\nchild: '), text.indexOf('\nafter-exit: '));
+  const order = [
+    ...[
+      'cut mount propagation',
+      'mount / (overlay)',
+      'mount /proc',
+      'mount /dev',
+      'mount /sys',
+      'set hostname',
+    ],
+    ...['meet the shim', 'make the cgroup namespace', 'make the root filesystem /', 'begin a session'],
+    ...[
+      'bounding set',
+      'set groups',
+      'become group',
+      'become user',
+      'set capabilities',
+      'start gate',
+      'execute true',
+    ],
+  ];
+  let at = -1;
+  for (const step of order) {
+    const next = child.indexOf(step, at + 1);
+    assert.ok(next > at, `${step} does not follow:\n${child}`);
+    at = next;
+  }
+});
+
+test('values of the environment are not shown unless asked for', async () => {
+  const options = ['run', '--explain', '-e', 'PASSWORD=s3cr3t'];
+  const text = await host.ok([...options, 'busybox', 'true']);
+  assert.match(text, /PASSWORD/);
+  assert.doesNotMatch(text, /s3cr3t/);
+  assert.match(await host.ok([...options, '--show-env', 'busybox', 'true']), /s3cr3t/);
+});
+
+test('explain of a container that is there', async () => {
+  await host.ok(['run', '-d', '--name', 'shown', 'busybox', 'sleep', '1000']);
+  assert.match(await host.ok(['explain', 'shown']), /execute sleep/);
+  await refused(
+    host,
+    ['explain', 'shown', 'ls', '/'],
+    /cannot explain an exec: this version of the server lacks it/,
+  );
+  await host.ok(['rm', '-f', 'shown']);
+  await refused(host, ['explain', 'shown'], /no such container/);
+});
+
+test('explain refuses what a start would refuse', async () => {
+  await refused(host, ['run', '--explain', 'nosuch', 'true'], /no such image/);
+  await refused(host, ['run', '--explain', '-u', 'nobody2', 'busybox', 'true'], /cannot find user/);
+  await refused(host, ['run', '--explain', '--cpuset-cpus', '99', 'busybox', 'true'], /cpu list/);
+});
+
+test('the API gives the operations, the OCI spec and the size', async () => {
+  const config = { rootfs: { $case: 'image', value: 'busybox' }, command: { values: ['true'] } } as const;
+  const answer = await host.api.containers.explainContainer({
+    subject: { $case: 'create', value: { config } },
+  });
+  assert.equal(answer.sections.length, 4);
+  assert.ok(answer.sections.every(({ operations }) => operations.every(({ name }) => name !== '')));
+  assert.ok(answer.sizeBytes > 1000 && answer.formatVersion > 0);
+  const spec = JSON.parse(answer.ociSpecJson);
+  assert.deepEqual(spec.process.args, ['true']);
+  assert.match(spec.ociVersion, /^1\./);
+});
+
+test('a failed start names the step that explain shows', async () => {
+  const { stderr } = await refused(
+    host,
+    ['run', '--rm', '-w', '/etc/passwd/x', 'busybox', 'true'],
+    /cannot start container \w+: /,
+  );
+  const step = /cannot start container \w+: (.*): E/.exec(stderr)?.[1] ?? '';
+  assert.ok(step !== '', stderr);
+  const text = await host.ok(['run', '--explain', '-w', '/etc/passwd/x', 'busybox', 'true']);
+  assert.ok(text.includes('/etc/passwd/x') || text.includes(step), step);
+});
