@@ -3,7 +3,6 @@
  * with the server when no container is left.
  */
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { type CgroupLayout, cgroupFolders, hierarchyOf } from './layout.ts';
 
 /** Controllers that a container's limits may need, where the machine has them. */
@@ -13,10 +12,13 @@ const read = (file: string): string => readFileSync(file, 'utf8').trim();
 
 /** A new cpuset is empty and nothing can join it; children of this one copy it instead. */
 function openCpuset(mount: string, path: string): void {
-  const folder = `${mount}${path}`;
-  for (const name of ['cpuset.cpus', 'cpuset.mems'])
-    if (read(`${folder}/${name}`) === '')
-      writeFileSync(`${folder}/${name}`, read(`${dirname(folder)}/${name}`));
+  let folder = mount;
+  for (const name of path.split('/').slice(1)) {
+    const above = folder;
+    folder = `${folder}/${name}`;
+    for (const file of ['cpuset.cpus', 'cpuset.mems'])
+      if (read(`${folder}/${file}`) === '') writeFileSync(`${folder}/${file}`, read(`${above}/${file}`));
+  }
   writeFileSync(`${folder}/cgroup.clone_children`, '1');
 }
 
