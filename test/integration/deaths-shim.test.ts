@@ -164,6 +164,22 @@ test('a stopped zygote: a start has a deadline or is cancelled, and works when i
   await checkRules(host);
 });
 
+test('a zygote that stays stopped is replaced', async () => {
+  await run(host, FOREVER, { name: 'other' });
+  const zygote = pidsTitled(host, 'mydocker-zygote')[0] ?? 0;
+  process.kill(zygote, 'SIGSTOP');
+  const id = await create(host, FOREVER, { name: 'web' });
+  const tookMs = await timed(() =>
+    assert.rejects(start(host, id), /its shim ended before the process began/),
+  );
+  assert.ok(tookMs < 7000, `${tookMs} ms`);
+  assert.equal(await statusOf(host, id), 'created');
+  await start(host, id);
+  assert.equal(await host.ok(['exec', 'other', 'echo', 'fine']), 'fine');
+  assert.ok(!isAlive(zygote));
+  await checkRules(host);
+});
+
 test('a killed shim of an additional process: the process goes, the container stays', async () => {
   await run(host, FOREVER, { name: 'web' });
   const { run: exec } = await api(host).tasks.execTask({

@@ -1,4 +1,4 @@
-/** Limits: in the files of the control groups, and in what a process that tries to exceed them gets. */
+/** Limits: in the files of the control groups, and in what a process that tries to exceed them gets. @vm */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';

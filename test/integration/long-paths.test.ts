@@ -46,7 +46,8 @@ test('run, exec, logs, attach, stop, start, a new server', async () => {
     () => text,
     (all) => all.includes('got one\n'),
   );
-  await host.restart();
+  await host.kill9();
+  await host.start();
   await until(
     () => host.ok(['ps']),
     (list) => /far +busybox +running/.test(list),

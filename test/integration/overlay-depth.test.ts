@@ -1,6 +1,6 @@
 /**
  * An image of 127 layers, the most that Docker makes. `import` makes images of one, so the others are put beside it
- * while the server is stopped: a folder each, with the records that a pull would write, through the server's own store.
+ * while the server is stopped: a folder each, with the records that a pull would write, through the server's own store. @vm
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';

@@ -1,4 +1,4 @@
-/** What a process finds around itself, as whoever knows Docker expects it. */
+/** What a process finds around itself, as whoever knows Docker expects it. @vm */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';

@@ -1,4 +1,4 @@
-/** What a process may do: capabilities, hidden and read-only paths, devices, identities. */
+/** What a process may do: capabilities, hidden and read-only paths, devices, identities. @vm */
 import assert from 'node:assert/strict';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';

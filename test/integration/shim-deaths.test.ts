@@ -161,7 +161,7 @@ test('a stopped shim is noticed, answers late, and loses nothing', async () => {
   });
   await container.connection.started;
   const { shimPid, pid } = await container.connection.created;
-  const client = await ground.attach(container, { stdin: true, replayFrom: { serial: 1, offset: 0 } });
+  const client = await ground.attach(container, { stdin: true });
   const output = collect(client.output());
   process.kill(shimPid, 'SIGSTOP');
   await client.write(Buffer.from('\n'));

@@ -291,6 +291,8 @@ export class ShimGround {
       stderr: true,
       stdinOnce: false,
       logsFolder,
+      // A shim may see the first output before it sees the client.
+      replayFrom: { serial: 1, offset: 0 },
       ...options,
     });
   }

@@ -246,7 +246,7 @@ test('a client that comes late gets what was before, then what comes, without a 
   const container = await startWith(sh(script, { config: { openStdin: true } }), []);
   const log = join(container.logsFolder, '00000001.log');
   await until(() => readFileSync(log, 'latin1').includes('half'), 'no output');
-  const client = await ground.attach(container, { stdin: true, replayFrom: { serial: 1, offset: 0 } });
+  const client = await ground.attach(container, { stdin: true });
   const output = collect(client.output());
   await client.write(Buffer.from('go on\n'));
   assert.deepEqual(await endOf(container), [0, 0]);

@@ -1,4 +1,4 @@
-/** `-v`: folders and files of the host, and nothing of the host beside them. */
+/** `-v`: folders and files of the host, and nothing of the host beside them. @vm */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
