@@ -110,7 +110,7 @@ test('a full disk refuses puts and loses nothing; with room again they work', {
   assert.equal(child.status, 0, child.stderr);
   assert.deepEqual(JSON.parse(child.stdout), {
     refused: 20,
-    codes: ['unavailable'],
+    codes: ['resource-exhausted'],
     missing: 0,
     extra: 0,
     reasons: [],
