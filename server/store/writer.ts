@@ -86,7 +86,8 @@ export class Writer {
   /**
    * Queues a mutation.
    * @returns its event, once it is written (and synced, where it asks for it).
-   * @throws MydockerError `resource-exhausted` when the disk is full, `unavailable` when it refuses otherwise or the store is closed; then nothing happened.
+   * @throws MydockerError `resource-exhausted` when the disk is full, `unavailable` when it refuses otherwise or
+   * the store is closed; then it did not happen.
    */
   submit(mutation: Mutation): Promise<EventRecord | undefined> {
     if (this.#closed) {
