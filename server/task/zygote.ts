@@ -13,6 +13,8 @@ import { encodeLaunchRequest } from './shim-protocol.ts';
 
 /** Tries after which a queue that stays full is an error. */
 const SEND_TRIES = 3;
+/** How long a launch may take to its first word. A zygote that is stopped would hold its starts for ever. */
+const LAUNCH_DEADLINE_MS = 5000;
 
 export interface ZygoteOptions {
   /** The shim program. */
@@ -49,7 +51,9 @@ export class Zygote {
     const planFd = sealedMemfd('mydocker-plan', plan);
     try {
       this.#send([planFd, theirs, ...descriptors]);
-      return new ShimConnection(socketOf(ours), false, ours);
+      const connection = new ShimConnection(socketOf(ours), false, ours);
+      this.#watch(connection);
+      return connection;
     } catch (error) {
       closeSync(ours);
       throw error;
@@ -65,6 +69,15 @@ export class Zygote {
     if (this.#binary !== undefined) closeSync(this.#binary);
     this.#socket = undefined;
     this.#binary = undefined;
+  }
+
+  /** Shims that are there already do not need the zygote; launches that it has not begun fail with it. */
+  #watch(connection: ShimConnection): void {
+    const zygote = this.#process;
+    const timer = setTimeout(() => zygote?.kill('SIGKILL'), LAUNCH_DEADLINE_MS);
+    timer.unref();
+    const spoken = (): void => clearTimeout(timer);
+    Promise.race([connection.created, connection.exited]).then(spoken, spoken);
   }
 
   #send(descriptors: readonly number[]): void {
