@@ -12,6 +12,7 @@ import {
   planStdio,
   planWorkingDirectory,
   type TerminalSize,
+  usualOomScore,
 } from './process-plan.ts';
 
 /** Descriptors that come with the launch. */
@@ -44,6 +45,7 @@ export function planExecProcess(input: ExecInput, slots: SlotAllocator): Plan {
   const cwd = planWorkingDirectory(process.cwd, root, slots);
   const child: Op[] = [
     { name: 'umask', x: 0, about: 'make files with exactly the modes given' },
+    usualOomScore,
     // By descriptors of the host's view, before the container's view replaces it.
     ...cgroup.child,
     { name: 'setns', a: EXEC_SLOTS.init, x: JOINED, about: "join the container's namespaces" },

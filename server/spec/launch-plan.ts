@@ -13,6 +13,7 @@ import {
   planWorkingDirectory,
   type Stdio,
   type TerminalSize,
+  usualOomScore,
 } from './process-plan.ts';
 import { cgroupView, planRootfs, type RootfsParts } from './rootfs-plan.ts';
 
@@ -89,6 +90,7 @@ function childOps(
     open(scratch, '/', O.path | O.directory),
     // Before any mount: what happens in here must never reach the host.
     { name: 'propagation', a: scratch, x: MS_REC_SLAVE, about: 'cut mount propagation to the host' },
+    usualOomScore,
     { name: 'keyring', s1: '_ses.mydocker', about: 'make a session keyring' },
     ...planRootfs(spec, input.rootfs, input.maskedFolders, slots, root, dev),
     ...cwd.ops,

@@ -124,6 +124,18 @@ export function planWorkingDirectory(
   return { slot, ops: [...mkdirs(root, path), openInRoot(slot, root, path, O.path | O.directory)] };
 }
 
+/**
+ * The server's score protects or exposes the server; a container's is the kernel's default. By the host's procfs, so
+ * before it is out of sight. To lower it takes a capability that not every server has.
+ */
+export const usualOomScore: Op = {
+  name: 'write',
+  s1: '/proc/self/oom_score_adj',
+  s2: '0',
+  ignoreErrors: true,
+  about: 'set the out-of-memory score to 0',
+};
+
 /** Limits and identity, in the order in which each is still allowed. */
 export function planIdentity(process: OciProcess): Op[] {
   const { uid, gid, additionalGids } = process.user;

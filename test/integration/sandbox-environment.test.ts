@@ -1,6 +1,15 @@
 /** What a process finds around itself, as whoever knows Docker expects it. @vm */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import {
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
 import { cgroupMounts } from '../harness/leaks.ts';
@@ -8,14 +17,37 @@ import { assertClean, inside, tryInside } from './ground.ts';
 
 let host: Host;
 before(async () => {
-  // What a careless administrator starts the server with.
+  const folder = mkdtempSync('/tmp/mydocker-careless-');
   host = await startHost({
     images: ['busybox'],
-    serverEnv: { SECRET: 's3cr3t', LD_PRELOAD: '', NODE_OPTIONS: '', LANG: 'xx_XX' },
+    serverEnv: {
+      SECRET: 's3cr3t',
+      LD_PRELOAD: '',
+      NODE_OPTIONS: '',
+      LANG: 'xx_XX',
+      MYDOCKER_NODE: careless(folder),
+    },
   });
+  rmSync(folder, { recursive: true });
 });
 afterEach(() => assertClean(host));
 after(() => host.dispose());
+
+/** A Node as a careless administrator's shell would start it: with open files, ignored signals, groups, no umask. */
+function careless(folder: string): string {
+  const path = join(folder, 'node');
+  const lines = [
+    '#!/bin/sh',
+    'umask 0',
+    'exec 7</ 8</etc/shadow 9</proc',
+    "trap '' HUP INT USR1 PIPE",
+    'echo 321 >/proc/self/oom_score_adj',
+    'ulimit -c 1000',
+    `exec setpriv --groups 24,1234 ${process.execPath} "$@"`,
+  ];
+  writeFileSync(path, `${lines.join('\n')}\n`, { mode: 0o755 });
+  return path;
+}
 
 /** Lines of /proc/self/mountinfo inside: mount point → file system and all options. */
 async function mounts(options: readonly string[] = []): Promise<Map<string, string>> {
@@ -143,8 +175,8 @@ test('namespaces: all of its own', async () => {
 
 test('process 1 is the command, and nothing else is seen', async () => {
   assert.equal(
-    await inside(host, 'cat /proc/1/comm; echo $$; ls -d /proc/[0-9]* | grep -vc "^/proc/1$"'),
-    'sh\n1\n2',
+    await inside(host, 'cat /proc/1/comm; echo $$; set -- /proc/[0-9]*; echo $*'),
+    'sh\n1\n/proc/1',
   );
   assert.equal(await host.ok(['run', '--rm', 'busybox', 'readlink', '/proc/self']), '1');
   assert.equal(
@@ -239,4 +271,21 @@ test('the file system: the image, its owners and modes, a root that can be writt
     await inside(host, script),
     '755 0:0 /\n700 0:0 /root\n1777 0:0 /tmp\n640 0:0 /etc/shadow\nbin dev etc home linuxrc proc root sbin sys tmp usr var x ',
   );
+});
+
+test('the server’s own files are closed to others, whatever its umask was', () => {
+  assert.equal(statSync(host.socket).mode & 0o777, 0o660);
+  for (const folder of [host.root, host.state, join(host.root, 'layers'), join(host.root, 'containers')]) {
+    assert.equal(statSync(folder).mode & 0o077, 0, folder);
+  }
+});
+
+test('groups of the server are nobody’s inside', async () => {
+  assert.match(await inside(host, 'grep Groups /proc/self/status'), /^Groups:\t0 $/);
+  await host.ok(['run', '-d', '--name', 'groups', 'busybox', 'sleep', '1000']);
+  assert.match(
+    await host.ok(['exec', '-u', '1000:1001', 'groups', 'grep', 'Groups', '/proc/self/status']),
+    /^Groups:\t1001 $/,
+  );
+  await host.ok(['rm', '-f', 'groups']);
 });
