@@ -9,6 +9,7 @@
  *   probe spawn N              how many children can be had at once, up to N
  *   probe watch SECONDS        every path that a descriptor, root, working
  *                              folder or program of another process shows
+ *   probe swap A B             exchanges two names as fast as it can
  *   probe sleep                waits without end
  * Prints "ok", or the name of the errno.
  */
@@ -179,6 +180,12 @@ static int watch(int seconds) {
   return 0;
 }
 
+static int swap(const char *a, const char *b) {
+  for (;;)
+    if (renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) < 0)
+      return tell(false);
+}
+
 static int arguments(int argc, char **argv) {
   size_t count = 0;
   size_t bytes = 0;
@@ -210,6 +217,8 @@ int main(int argc, char **argv) {
     return spawn(atoi(argv[2]));
   if (strcmp(what, "watch") == 0 && argc == 3)
     return watch(atoi(argv[2]));
+  if (strcmp(what, "swap") == 0 && argc == 4)
+    return swap(argv[2], argv[3]);
   if (strcmp(what, "sleep") == 0)
     return pause();
   return 2;

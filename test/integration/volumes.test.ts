@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, statSync, symlinkSync, wri
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, importEntries, inside, makeCanary, refused, tryInside } from './ground.ts';
+import { assertClean, importEntries, inside, makeCanary, refused, tryInside, WITH_PROBE } from './ground.ts';
 
 let host: Host;
 let folder = '';
@@ -107,6 +107,30 @@ test('a destination that is a link in the image stays inside', async () => {
     await see(destination);
   assert.equal(await inside(host, 'cat /real/file', ['-v', `${folder}:/inner`], 'linked'), 'from the host');
   await host.ok(['rmi', 'linked']);
+  rmSync(canary.path, { recursive: true });
+});
+
+test('a destination that is swapped for a link while it is mounted stays inside', async () => {
+  const canary = makeCanary(host.folder);
+  const shared = join(folder, 'shared');
+  mkdirSync(join(shared, 'dir'), { recursive: true });
+  symlinkSync(`${canary.path}/d`, join(shared, 'link'));
+  const swap = ['run', '-d', '--name', 'swapper', ...WITH_PROBE, '-v', `${shared}:/s`, 'busybox'];
+  await host.ok([...swap, '/probe', 'swap', '/s/dir', '/s/link']);
+  const victims = ['-v', `${shared}:/s`, '-v', `${folder}/sub:/s/dir/new`, '-v', `${folder}/file:/s/dir/f`];
+  for (let round = 0; round < 25; round += 1) {
+    const config = ['create', ...victims, '-w', '/s/dir/work', 'busybox', 'ls', `${canary.path}/d`];
+    const id = await host.ok(config);
+    // It may fail, as the link leads nowhere inside; it may not reach the host.
+    await host.api.tasks.startTask({ container: id }).catch(() => undefined);
+    await host.api.tasks.waitTask({ container: id });
+    canary.assertUntouched();
+    assert.doesNotMatch((await host.cli(['logs', id])).stdout, /inner/);
+    await host.ok(['rm', '-f', id]);
+  }
+  assert.match(await host.ok(['ps', '-r']), /swapper/);
+  await host.ok(['rm', '-f', 'swapper']);
+  canary.assertUntouched();
   rmSync(canary.path, { recursive: true });
 });
 
