@@ -9,9 +9,11 @@ import { type CgroupLayout, cgroupFolders, hierarchyOf } from './layout.ts';
 const TRIES = 200;
 const PAUSE_MS = 10;
 
+/** Processes of other pid namespaces are listed as 0, which kill(2) takes for the caller's own group. */
 function pidsIn(folder: string): number[] {
   try {
-    return readFileSync(`${folder}/cgroup.procs`, 'utf8').split('\n').filter(Boolean).map(Number);
+    const pids = readFileSync(`${folder}/cgroup.procs`, 'utf8').split('\n').map(Number);
+    return pids.filter((pid) => pid > 1);
   } catch {
     return [];
   }
@@ -24,6 +26,17 @@ function writeIfThere(file: string, value: string): void {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT' && code !== 'ENODEV') throw error;
+  }
+}
+
+/** A folder and everything below it, parents first; empty when it is gone. */
+function treeOf(folder: string): string[] {
+  try {
+    const below = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return [folder, ...below.flatMap((entry) => treeOf(`${folder}/${entry.name}`))];
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
   }
 }
 
@@ -44,18 +57,11 @@ function killListed(layout: CgroupLayout, path: string, folders: readonly string
 
 /** Kills every process of the cgroup. @returns whether there was any. */
 export function killCgroup(layout: CgroupLayout, path: string): boolean {
-  const folders = cgroupFolders(layout, path).filter((folder) => existsSync(folder));
+  const folders = cgroupFolders(layout, path).flatMap(treeOf);
   if (folders.every((folder) => pidsIn(folder).length === 0)) return false;
   if (layout.unified !== undefined) writeIfThere(`${layout.unified}${path}/cgroup.kill`, '1');
   killListed(layout, path, folders);
   return true;
-}
-
-/** Groups that processes inside made themselves go first, deepest first. */
-function removeFolder(folder: string): void {
-  for (const entry of readdirSync(folder, { withFileTypes: true }))
-    if (entry.isDirectory()) removeFolder(`${folder}/${entry.name}`);
-  rmdirSync(folder);
 }
 
 /**
@@ -68,7 +74,8 @@ export async function reapCgroup(layout: CgroupLayout, path: string): Promise<vo
     let failure: unknown;
     for (const folder of cgroupFolders(layout, path)) {
       try {
-        if (existsSync(folder)) removeFolder(folder);
+        // Groups that processes inside made themselves go first, deepest first.
+        for (const each of treeOf(folder).reverse()) rmdirSync(each);
       } catch (error) {
         failure = error;
       }
