@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import type { Logger } from '../model/logger.ts';
 import type { LaunchWorker } from '../model/worker.ts';
 import { ARCHIVE_LIMITS, type ArchiveLimits } from './archive-limits.ts';
-import { runRemoveTree, runUnpack } from './run-worker.ts';
+import { type ArchiveSource, runRemoveTree, runUnpack } from './run-worker.ts';
 import { syncFolder } from './sync-folder.ts';
 import type { UnpackResult } from './worker-protocol.ts';
 
@@ -26,8 +26,8 @@ const MAX_REMOVALS = 2;
 
 /** How an archive becomes a layer. */
 export interface UnpackOptions {
-  /** True when no layer is below it. */
-  readonly base: boolean;
+  /** Serials of the layers under it, topmost first; none for the lowest layer. They must be there. */
+  readonly below: readonly bigint[];
   /** Default ARCHIVE_LIMITS; never more than the disk has free. */
   readonly limits?: ArchiveLimits;
   /** Kills the worker; what was unpacked is removed by `discard`. */
@@ -49,9 +49,10 @@ export interface LayerStore {
   prepare(): Promise<void>;
   /**
    * Unpacks an archive under a name that nobody sees; durable when it returns.
+   * @param archive - as chunks, or as an open file that the worker reads from its beginning; stays the caller's.
    * @throws MydockerError as run-worker.ts; also after a failure `discard` is to be called.
    */
-  unpack(serial: bigint, archive: AsyncIterable<Uint8Array>, options: UnpackOptions): Promise<UnpackResult>;
+  unpack(serial: bigint, archive: ArchiveSource, options: UnpackOptions): Promise<UnpackResult>;
   /** Gives an unpacked layer its name, durably. */
   publish(serial: bigint): Promise<void>;
   /** Removes what `unpack` made and nobody wants; returns at once. */
@@ -97,11 +98,8 @@ export function createLayerStore(root: string, launch: LaunchWorker, log: Logger
       const target = { launch, ...(options.signal === undefined ? {} : { signal: options.signal }) };
       const directoryFd = openSync(path, 'r');
       try {
-        return await runUnpack(
-          { ...target, directoryFd },
-          { verb: 'unpack', base: options.base, limits },
-          archive,
-        );
+        const below = options.below.map(folder);
+        return await runUnpack({ ...target, directoryFd }, { verb: 'unpack', below, limits }, archive);
       } finally {
         closeSync(directoryFd);
       }

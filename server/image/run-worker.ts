@@ -48,19 +48,22 @@ export interface WorkerTarget {
   readonly signal?: AbortSignal;
 }
 
+/** An archive, plain or compressed: chunks as they come, or an open file that is read from its beginning. */
+export type ArchiveSource = AsyncIterable<Uint8Array> | { readonly fd: number };
+
 /**
  * Unpacks an archive into an empty directory, durably.
- * @param input - the archive, plain or compressed; not read further once the worker has failed.
+ * @param input - not read further once the worker has failed; a file stays the caller's to close.
  * @throws MydockerError as the worker says it (`invalid-argument`, `resource-exhausted`), what the input
  * throws, the signal's reason, or `internal` when the worker crashed.
  */
 export async function runUnpack(
   target: WorkerTarget,
   job: WorkerJob & { readonly verb: 'unpack' },
-  input: AsyncIterable<Uint8Array>,
+  input: ArchiveSource,
 ): Promise<UnpackResult> {
-  const capabilities = job.base ? UNPACK_CAPABILITIES : OPAQUE_CAPABILITIES;
-  return checkUnpackResult(await runJob(target, job, capabilities, input));
+  const capabilities = job.below.length === 0 ? UNPACK_CAPABILITIES : OPAQUE_CAPABILITIES;
+  return checkUnpackResult(await runJob(target, job, capabilities, job.below, input));
 }
 
 /**
@@ -68,17 +71,21 @@ export async function runUnpack(
  * @throws MydockerError `internal` naming the call that failed.
  */
 export async function runRemoveTree(target: WorkerTarget): Promise<void> {
-  await runJob(target, { verb: 'remove-tree' }, REMOVE_CAPABILITIES);
+  await runJob(target, { verb: 'remove-tree' }, REMOVE_CAPABILITIES, []);
 }
 
 async function runJob(
   target: WorkerTarget,
   job: WorkerJob,
   capabilities: readonly string[],
-  input?: AsyncIterable<Uint8Array>,
+  readOnlyFolders: readonly string[],
+  source?: ArchiveSource,
 ): Promise<unknown> {
   target.signal?.throwIfAborted();
+  const file = source !== undefined && 'fd' in source ? source.fd : undefined;
+  const input = source === undefined || 'fd' in source ? undefined : source;
   const stdin = input === undefined ? undefined : makePipe();
+  const archiveFd = stdin?.read ?? file;
   const answer = makePipe();
   const stderr = makePipe();
   const theirs = [answer.write, stderr.write, ...(stdin === undefined ? [] : [stdin.read])];
@@ -93,12 +100,12 @@ async function runJob(
       args: [process.execPath, '--max-old-space-size=384', PROGRAM, JSON.stringify(job)],
       env: { LANG: 'C' },
       fds: {
-        ...(stdin === undefined ? {} : { [WORKER_FD.archive]: stdin.read }),
+        ...(archiveFd === undefined ? {} : { [WORKER_FD.archive]: archiveFd }),
         [WORKER_FD.stderr]: stderr.write,
         [WORKER_FD.directory]: target.directoryFd,
         [WORKER_FD.answer]: answer.write,
       },
-      readOnlyBinds: programPaths(),
+      readOnlyBinds: [...programPaths(), ...readOnlyFolders],
       capabilities,
       memoryLimitBytes: MEMORY_LIMIT_BYTES,
     });

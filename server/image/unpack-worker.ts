@@ -4,7 +4,7 @@
  * Nothing but koffi and Node is loaded here: it is started for every layer.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { createReadStream, writeSync } from 'node:fs';
+import { createReadStream, fstatSync, writeSync } from 'node:fs';
 import { syncFs } from '../../native/tree-write.ts';
 import { type Digest, parseDigest } from '../model/digest.ts';
 import { archiveError } from './archive-error.ts';
@@ -27,9 +27,12 @@ const READ_BYTES = 256 * 1024;
 const HEAD_BYTES = 6;
 
 async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult> {
-  const { limits, base } = job;
+  const { limits } = job;
+  const base = job.below.length === 0;
   const sent = createHash('sha256');
-  const input = createReadStream('', { fd: WORKER_FD.archive, highWaterMark: READ_BYTES });
+  // A file may have been read before: its position is not where the archive begins.
+  const from = fstatSync(WORKER_FD.archive).isFile() ? { start: 0 } : {};
+  const input = createReadStream('', { fd: WORKER_FD.archive, highWaterMark: READ_BYTES, ...from });
   const archive = new ByteSource(input, { hash: sent, maxBytes: limits.unpackedBytes });
   const head = Buffer.from((await archive.read(HEAD_BYTES)) ?? '');
   const compression = detectCompression(head);

@@ -2,7 +2,7 @@
  * What the server and the unpack worker say to each other: a verb with options on the command line, data on
  * standard input, a directory as a descriptor, and one line of JSON back.
  *
- *   fd 0  the archive, to its end           (unpack)
+ *   fd 0  the archive to its end, a pipe or a file   (unpack)
  *   fd 2  what Node says when it crashes    (kept for the log)
  *   fd 3  the directory to fill or to empty
  *   fd 4  the answer: {"ok": …} or {"error": {code, reason, message, hint, metadata}}, then the end
@@ -21,7 +21,12 @@ export const MAX_ANSWER_BYTES = 65_536;
 
 /** What to do. */
 export type WorkerJob =
-  | { readonly verb: 'unpack'; readonly base: boolean; readonly limits: ArchiveLimits }
+  | {
+      readonly verb: 'unpack';
+      /** Folders of the layers under this one, topmost first; the worker sees them read-only. */
+      readonly below: readonly string[];
+      readonly limits: ArchiveLimits;
+    }
   | { readonly verb: 'remove-tree' };
 
 /** Answer to `unpack`: the layer is complete and on the disk. */

@@ -52,7 +52,7 @@ export async function importImage(
     // 1. Unpack where nobody looks; the worker syncs.
     await failpoint('import.unpack');
     const unpacked = await engine.layers
-      .unpack(serial, archive, { base: true, ...(signal === undefined ? {} : { signal }) })
+      .unpack(serial, archive, { below: [], ...(signal === undefined ? {} : { signal }) })
       .catch((error: unknown) => {
         throw asImportError(request.reference, error);
       });
