@@ -132,6 +132,8 @@ export interface FileStatus {
   readonly links: number;
   readonly inode: bigint;
   readonly sizeBytes: bigint;
+  /** Space that it takes, in units of 512 bytes. */
+  readonly blocks: bigint;
   readonly deviceMajor: number;
   readonly deviceMinor: number;
 }
@@ -140,10 +142,10 @@ export interface FileStatus {
  * statx(2) of the name itself, a symlink not followed.
  * @returns undefined when there is no such name.
  */
-export function statAt(dirFd: number, name: Uint8Array): FileStatus | undefined {
+export function statAt(dirFd: number | undefined, name: Uint8Array): FileStatus | undefined {
   const path = cString(name);
   const out = Buffer.alloc(256);
-  const result = sysStatx(dirFd, path, AT_SYMLINK_NOFOLLOW, 0x7ff, out);
+  const result = sysStatx(dirFd ?? AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0x7ff, out);
   if (result < 0) {
     const errno = lastErrno();
     if (errno === ENOENT) return undefined;
@@ -156,6 +158,7 @@ export function statAt(dirFd: number, name: Uint8Array): FileStatus | undefined 
     links: out.readUInt32LE(16),
     inode: out.readBigUInt64LE(32),
     sizeBytes: out.readBigUInt64LE(40),
+    blocks: out.readBigUInt64LE(48),
     deviceMajor: out.readUInt32LE(128),
     deviceMinor: out.readUInt32LE(132),
   };

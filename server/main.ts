@@ -21,6 +21,7 @@ import type { Logger } from './model/logger.ts';
 import { nowNs } from './model/time.ts';
 import { discardsDone } from './ops/discard-folder.ts';
 import { type Engine, shimsFolder, zygoteTitle } from './ops/engine.ts';
+import { Garbage } from './ops/garbage.ts';
 import { workerLauncher } from './ops/launch-worker.ts';
 import { ObjectQueues } from './ops/object-queues.ts';
 import { highestSerial, type Prepared, prepareFolders, readRecoverable } from './ops/prepare-folders.ts';
@@ -63,15 +64,16 @@ function buildEngine(config: ServerConfig, prepared: Prepared, store: Store, log
   });
   const program =
     layout.kind === 'v2' ? { deviceProgram: loadDeviceProgram(deviceProgram(DEFAULT_DEVICE_RULES)) } : {};
+  const queues = new ObjectQueues();
+  const blobs = createBlobStore(paths.root);
   const launch = workerLauncher({ cgroups, paths, zygote, ...program }, WORKER_FD.directory);
+  const layers = createLayerStore(paths.root, launch, log);
   return {
     config: { version: version(), logMaxFiles: LOG_MAX_FILES, logMaxBytes: LOG_MAX_BYTES },
-    ...{ paths, instance, log, store, zygote, cgroups, ...program },
+    ...{ paths, instance, log, store, zygote, cgroups, queues, layers, blobs, ...program },
+    garbage: new Garbage({ store, queues, layers, blobs, log }),
     snapshotter: overlaySnapshotter(paths.root),
-    layers: createLayerStore(paths.root, launch, log),
-    blobs: createBlobStore(paths.root),
     runs: new Runs(),
-    queues: new ObjectQueues(),
     host: readHostFacts(),
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
   };
@@ -114,6 +116,7 @@ async function stop({ engine, api }: { engine: Engine; api: Api }): Promise<void
   await api.stop();
   await engine.store.events.append({ type: 'system.stop', kind: 'system', id: '' }, { sync: false });
   await discardsDone();
+  await engine.garbage.idle();
   await engine.layers.idle();
   engine.zygote.close();
   await engine.store.close();

@@ -11,11 +11,12 @@ import type { Engine } from '../ops/engine.ts';
 import { explainLaunch } from '../ops/explain-launch.ts';
 import { getContainer } from '../ops/get-container.ts';
 import { listContainers } from '../ops/list-containers.ts';
+import { pruneContainers } from '../ops/prune-containers.ts';
 import { removeContainer } from '../ops/remove-container.ts';
 import { renameContainer } from '../ops/rename-container.ts';
 import { versions } from '../ops/system-info.ts';
 import { decodeConfig } from './decode-config.ts';
-import { decodeContainerFilter } from './decode-filter.ts';
+import { decodeContainerFilter, decodePrune } from './decode-filter.ts';
 import { encodeContainer, encodeSummary, summarySize } from './encode-container.ts';
 import { encodeExit } from './encode-run.ts';
 import type { Implementation } from './handlers.ts';
@@ -45,6 +46,8 @@ export function containersService(engine: Engine): Implementation<typeof Contain
       const { id, rev } = await renameContainer(engine, { container, newName, expectedRev });
       return { id, rev };
     },
+    pruneContainers: ({ filter }, { signal }) =>
+      pruneContainers(engine, { ...decodePrune(filter), abort: signal }),
     explainContainer: (request) => explain(engine, request),
   };
 }

@@ -1,10 +1,16 @@
 /** Conditions of lists from the wire. */
 import type { ListContainersRequest } from '../../proto/gen/mydocker/v1/containers.ts';
-import { HealthStatus, type LabelFilter, TaskStatus } from '../../proto/gen/mydocker/v1/types.ts';
+import {
+  HealthStatus,
+  type LabelFilter,
+  type PruneFilter,
+  TaskStatus,
+} from '../../proto/gen/mydocker/v1/types.ts';
 import type { TaskStatus as Status } from '../model/container.ts';
 import type { ContainerFilter, LabelCondition } from '../ops/list-containers.ts';
 import { decodeStatus } from './encode-run.ts';
 import { refuseRest } from './refuse-rest.ts';
+import { fromTimestamp } from './timestamp.ts';
 
 /**
  * @returns undefined where no container can meet the conditions.
@@ -29,6 +35,18 @@ export function decodeLabels(filters: readonly LabelFilter[]): readonly LabelCon
   return filters.map(({ key, value, absent }) =>
     value === undefined ? { key, absent } : { key, value, absent },
   );
+}
+
+/** What prunes look at; nothing given is no condition. */
+export function decodePrune(filter: PruneFilter | undefined): {
+  readonly createdBefore?: bigint;
+  readonly labels: readonly LabelCondition[];
+} {
+  const { createdBefore, labels = [] } = filter ?? {};
+  return {
+    labels: decodeLabels(labels),
+    ...(createdBefore === undefined ? {} : { createdBefore: fromTimestamp('created_before', createdBefore) }),
+  };
 }
 
 function decodeStatuses(statuses: readonly TaskStatus[]): readonly Status[] | undefined {

@@ -1,5 +1,6 @@
 /** Images on the wire, and what a client says about an image to be made. */
 import {
+  type Descriptor,
   type Image,
   type ImageHistoryEntry,
   type ImageSummary,
@@ -26,10 +27,7 @@ export function encodeImage({ record, uniqueSizeBytes, layerSizes, containerCoun
     rev: record.rev,
     references: [...record.references].sort(),
     repoDigests: [],
-    target:
-      record.manifestDigest === undefined
-        ? undefined
-        : { mediaType: MANIFEST_TYPE, digest: record.manifestDigest, sizeBytes: 0n },
+    target: encodeTarget(record),
     platform: encodePlatform(record),
     createdAt: toTimestampOrNone(record.builtAt),
     addedAt: toTimestamp(record.createdAt),
@@ -60,7 +58,13 @@ export function encodeImageSummary({ record, uniqueSizeBytes, containerCount }: 
     platform: encodePlatform(record),
     labels: record.config.labels,
     rev: record.rev,
+    target: encodeTarget(record),
   };
+}
+
+function encodeTarget({ manifestDigest }: ImageRecord): Descriptor | undefined {
+  if (manifestDigest === undefined) return undefined;
+  return { mediaType: MANIFEST_TYPE, digest: manifestDigest, sizeBytes: 0n };
 }
 
 /** Rough size of a summary in bytes. */

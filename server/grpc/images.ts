@@ -9,10 +9,11 @@ import type { ImageEngine } from '../ops/image-engine.ts';
 import { type ImportResult, importImage } from '../ops/import-image.ts';
 import { inspectImage } from '../ops/inspect-image.ts';
 import { listImages } from '../ops/list-images.ts';
+import { pruneImages } from '../ops/prune-images.ts';
 import { removeImage } from '../ops/remove-image.ts';
 import type { RequestIds } from '../ops/request-ids.ts';
 import { tagImage } from '../ops/tag-image.ts';
-import { decodeLabels } from './decode-filter.ts';
+import { decodePrune } from './decode-filter.ts';
 import {
   decodeImageConfig,
   decodePlatform,
@@ -42,17 +43,17 @@ export function imagesService(
       return { imageId: image.id, reference, sizeBytes: image.sizeBytes };
     },
     getImage: ({ image }) => ({ image: encodeImage(inspectImage(engine, image)) }),
-    *listImages({ references, danglingOnly, labels, beforeImage, sinceImage }) {
+    *listImages({ references, danglingOnly, labels, beforeImage, sinceImage, createdBefore }) {
       const found = listImages(engine, {
-        ...{ references, danglingOnly, labels: decodeLabels(labels) },
-        before: beforeImage,
-        since: sinceImage,
+        ...{ references, danglingOnly, before: beforeImage, since: sinceImage },
+        ...decodePrune({ createdBefore, labels }),
       });
       for (const images of pages(found.map(encodeImageSummary), imageSummarySize)) yield { images };
     },
     getImageHistory: ({ image }) => ({ entries: encodeHistory(inspectImage(engine, image)) }),
     tagImage: ({ image, reference }) => tagImage(engine, image, reference),
     removeImage: ({ image, force, expectedRev }) => removeImage(engine, { image, force, expectedRev }),
+    pruneImages: ({ all, filter }) => pruneImages(engine, { all, ...decodePrune(filter) }),
   };
 }
 

@@ -1,14 +1,21 @@
 /** mydocker.v1.SystemService: decode, one operation, encode. */
 import {
   CgroupLayout,
+  DiskUsageKind,
+  type GetDiskUsageResponse,
   type GetInfoResponse,
   type SystemServiceDefinition,
 } from '../../proto/gen/mydocker/v1/system.ts';
 import type { Platform } from '../../proto/gen/mydocker/v1/types.ts';
 import { invalidArgument } from '../model/error.ts';
+import { type DiskUsage, diskUsage, type UsageKind } from '../ops/disk-usage.ts';
 import type { Engine } from '../ops/engine.ts';
+import { pruneContainers } from '../ops/prune-containers.ts';
+import { pruneImages } from '../ops/prune-images.ts';
 import { systemInfo, versions } from '../ops/system-info.ts';
+import { decodePrune } from './decode-filter.ts';
 import type { Implementation } from './handlers.ts';
+import { refuseRest } from './refuse-rest.ts';
 import { toTimestamp } from './timestamp.ts';
 
 /** How this server was started, as far as it is told. */
@@ -47,6 +54,20 @@ export function systemService(
       };
     },
     getInfo: () => encodeInfo(engine, facts),
+    getDiskUsage: async ({ objects }, { signal }) =>
+      encodeDiskUsage(await diskUsage(engine, signal), objects),
+    pruneSystem: async ({ allImages, volumes, filter }, { signal }) => {
+      refuseRest('', { volumes });
+      const which = decodePrune(filter);
+      // Containers first: what they used goes with the images.
+      const containers = await pruneContainers(engine, { ...which, abort: signal });
+      const images = await pruneImages(engine, { all: allImages, ...which });
+      return {
+        ...{ containers: containers.removed, networks: [], volumes: [] },
+        ...{ images: images.deleted, untagged: images.untagged },
+        reclaimedBytes: containers.reclaimedBytes + images.reclaimedBytes,
+      };
+    },
   };
 }
 
@@ -87,6 +108,36 @@ function encodeInfo(engine: Engine, { startedAt, listen, debug }: ServerFacts): 
     },
     features: [],
     warnings: info.warnings,
+  };
+}
+
+const USAGE_KIND: Readonly<Record<UsageKind, DiskUsageKind>> = {
+  images: DiskUsageKind.IMAGES,
+  blobs: DiskUsageKind.BLOBS,
+  containers: DiskUsageKind.CONTAINERS,
+  logs: DiskUsageKind.LOGS,
+  volumes: DiskUsageKind.VOLUMES,
+  metadata: DiskUsageKind.METADATA,
+};
+
+function encodeDiskUsage(
+  { usages, objects, freeBytes, totalBytes }: DiskUsage,
+  withObjects: boolean,
+): GetDiskUsageResponse {
+  return {
+    usages: usages.map(({ kind, bytes, ...usage }) => ({
+      ...usage,
+      kind: USAGE_KIND[kind],
+      sizeBytes: bytes,
+    })),
+    objects: (withObjects ? objects : []).map(({ kind, names, bytes, ...object }) => ({
+      ...object,
+      kind: USAGE_KIND[kind],
+      name: names.join(' '),
+      sizeBytes: bytes,
+    })),
+    freeBytes,
+    totalBytes,
   };
 }
 

@@ -27,4 +27,6 @@ export interface EventRecord extends EventInput {
   readonly seq: bigint;
   /** ns since epoch. */
   readonly at: bigint;
+  /** Of the object's record after the change, one more than its last where it was removed; absent: it did not change. */
+  readonly rev?: bigint;
 }

@@ -136,7 +136,11 @@ async function put(engine: Engine, record: ContainerRecord): Promise<ContainerRe
   };
   if (rootfs.kind === 'directory') return await write();
   return await engine.queues.run('image', rootfs.imageId, () => {
-    if (engine.store.images.get(rootfs.imageId) === undefined) throw notFound('image', rootfs.reference);
+    const image = engine.store.images.get(rootfs.imageId);
+    // One that came back meanwhile has other layers.
+    const serials = new Set(image?.layers.map(({ serial }) => serial));
+    if (image === undefined || !record.layers.every((serial) => serials.has(serial)))
+      throw notFound('image', rootfs.reference);
     return write();
   });
 }

@@ -10,6 +10,7 @@ import type { HostFacts } from '../spec/defaults.ts';
 import type { Store } from '../store/store.ts';
 import type { Runs } from '../task/runs.ts';
 import type { Zygote } from '../task/zygote.ts';
+import type { Garbage } from './garbage.ts';
 import type { ObjectQueues } from './object-queues.ts';
 
 /** Folders and files of one server. */
@@ -37,6 +38,8 @@ export interface Engine {
   readonly snapshotter: Snapshotter;
   readonly layers: LayerStore;
   readonly blobs: BlobStore;
+  /** Takes away layers and blobs that nothing needs any more. */
+  readonly garbage: Garbage;
   readonly zygote: Zygote;
   /** Runs that are alive, by container and run id, with their shims. */
   readonly runs: Runs;

@@ -11,7 +11,8 @@ import type { ImageConfig, ImageLayer, ImageRecord } from '../model/image.ts';
 import { familiarReference, formatReference, parseReference } from '../model/reference.ts';
 import { nowNs } from '../model/time.ts';
 import { UndoStack } from '../model/undo.ts';
-import { changeLayers, type ImageEngine } from './image-engine.ts';
+import { changeLayers } from './garbage.ts';
+import type { ImageEngine } from './image-engine.ts';
 
 /** What to make of the archive. */
 export interface ImportRequest {

@@ -27,6 +27,8 @@ export interface ImageFilter {
   readonly before?: string;
   /** Came after this image; `''`: any. */
   readonly since?: string;
+  /** Came to this server before; ns since epoch. */
+  readonly createdBefore?: bigint;
 }
 
 type ReadEngine = Pick<ImageEngine, 'store'>;
@@ -36,7 +38,7 @@ type ReadEngine = Pick<ImageEngine, 'store'>;
  * @throws MydockerError `not-found` when `before` or `since` names none.
  */
 export function listImages(engine: ReadEngine, filter: ImageFilter = {}): ImageView[] {
-  const { references = [], labels = [], before = '', since = '' } = filter;
+  const { references = [], labels = [], before = '', since = '', createdBefore } = filter;
   const patterns = references.map(patternOf);
   const beforeAt = before === '' ? undefined : findImage(engine, before).createdAt;
   const sinceAt = since === '' ? undefined : findImage(engine, since).createdAt;
@@ -48,6 +50,7 @@ export function listImages(engine: ReadEngine, filter: ImageFilter = {}): ImageV
         (patterns.length === 0 || image.references.some((reference) => matches(reference, patterns))) &&
         (filter.danglingOnly !== true || image.references.length === 0) &&
         labelsMatch(image.config.labels, labels) &&
+        (createdBefore === undefined || image.createdAt < createdBefore) &&
         (beforeAt === undefined || image.createdAt < beforeAt) &&
         (sinceAt === undefined || image.createdAt > sinceAt),
     );

@@ -102,6 +102,10 @@ async function remove(engine: Engine, id: string, request: RemoveRequest, again:
   await engine.store.containers.delete(id, { event: destroyEvent(record) });
   await failpoint('delete.put');
   await removeFolder(engine, id);
+  // Its image went before it, by force: its layers were kept for this container.
+  const { rootfs } = record.config;
+  if (rootfs.kind === 'image' && engine.store.images.get(rootfs.imageId) === undefined)
+    engine.garbage.collect();
   await failpoint('delete.done');
   return true;
 }

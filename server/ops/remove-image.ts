@@ -9,14 +9,8 @@ import { shortId } from '../model/ids.ts';
 import type { ImageRecord } from '../model/image.ts';
 import { familiarReference, formatReference, parseReference } from '../model/reference.ts';
 import { isAlive } from '../model/task-state.ts';
-import {
-  changeLayers,
-  containersOf,
-  expectImageRev,
-  findImage,
-  type ImageEngine,
-  removeUnusedLayers,
-} from './image-engine.ts';
+import { blobsOf } from './garbage.ts';
+import { containersOf, expectImageRev, findImage, type ImageEngine } from './image-engine.ts';
 
 /** What to remove. */
 export interface RemoveImageRequest {
@@ -53,6 +47,7 @@ export async function removeImage(
     // It may have gone, or have lost this reference, while we waited.
     if (record === undefined || findImage(engine, request.image).id !== id)
       throw notFound('image', request.image);
+    await failpoint('remove-image.begin');
     expectImageRev('remove', record, request.expectedRev);
     const reference = referenceIn(record, request.image);
     if (reference !== undefined && record.references.length > 1)
@@ -92,16 +87,13 @@ async function untag(
   return { untagged: [reference], deleted: [] };
 }
 
-async function removeRecord(engine: ImageEngine, record: ImageRecord): Promise<RemoveImageResult> {
+/** Nobody finds the image from here on; its files go behind the answer. */
+export async function removeRecord(engine: ImageEngine, record: ImageRecord): Promise<RemoveImageResult> {
   const { id, references } = record;
   const attributes = references.length === 0 ? {} : { references: references.join(' ') };
   await engine.store.images.delete(id, { event: { type: 'image.delete', kind: 'image', id, attributes } });
   await failpoint('remove-image.put');
-  await changeLayers(engine, async () => {
-    await removeUnusedLayers(engine);
-    await failpoint('remove-image.layers');
-    await engine.blobs.remove(id);
-  });
+  engine.garbage.collect(blobsOf(record));
   return { untagged: [...references].sort(), deleted: [id] };
 }
 

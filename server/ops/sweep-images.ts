@@ -2,8 +2,8 @@
  * At start, before anybody is served: makes the disk and the records of images agree again after a death.
  */
 import { failpoint } from '../failpoint.ts';
-import type { Digest } from '../model/digest.ts';
-import { changeLayers, type ImageEngine, removeUnusedLayers } from './image-engine.ts';
+import { changeLayers } from './garbage.ts';
+import type { ImageEngine } from './image-engine.ts';
 
 /** What was found. */
 export interface ImageSweep {
@@ -19,15 +19,14 @@ export interface ImageSweep {
 export async function sweepImages(engine: ImageEngine): Promise<ImageSweep> {
   return await changeLayers(engine, async () => {
     await failpoint('recover.sweep');
-    const unusedBytes = await removeUnusedLayers(engine);
+    const { layers } = await engine.garbage.collectNow();
+    const unusedBytes = layers.reduce((total, layer) => total + layer.sizeBytes, 0n);
     const serials = new Set(engine.store.layers.list().map((layer) => layer.serial));
     // A layer whose record was lost is kept while a container still needs it.
     for (const container of engine.store.containers.list())
       for (const serial of container.layers) serials.add(serial);
     const { removed, missing } = await engine.layers.sweep(serials);
-    const digests = new Set<Digest>(engine.store.images.list().map((image) => image.id));
-    for (const blob of engine.store.blobs.list()) digests.add(blob.digest);
-    const blobs = await engine.blobs.sweep(digests);
+    const blobs = await engine.blobs.sweep(engine.garbage.neededBlobs());
     const found = { removed: [...removed, ...blobs], unusedBytes, missing };
     if (found.removed.length > 0 || unusedBytes > 0n)
       engine.log.info(found, 'leftovers of images were removed');

@@ -33,7 +33,13 @@ export async function tagImage(
   return await engine.queues.run('image', id, async () => {
     const previous = engine.store.images.idByReference(full) ?? '';
     await engine.store.images.setReference(full, id, {
-      event: { type: 'image.tag', kind: 'image', id, attributes: { reference: full } },
+      event: {
+        ...{ type: 'image.tag', kind: 'image', id },
+        attributes: {
+          reference: full,
+          ...(previous === '' || previous === id ? {} : { previous_image_id: previous }),
+        },
+      },
     });
     return { imageId: id, reference: full, previousImageId: previous === id ? '' : previous };
   });

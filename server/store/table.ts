@@ -3,6 +3,7 @@
  * against the revision that it was made from.
  */
 import { aborted, alreadyExists, cannot, notFound } from '../model/error.ts';
+import type { EventInput, EventRecord } from '../model/event.ts';
 import { insertSorted, removeSorted } from '../model/resolve.ts';
 import { nowNs } from '../model/time.ts';
 import { keyOf, type TableName } from './schema.ts';
@@ -134,7 +135,7 @@ export class RecordTable<T extends Stored> implements Table<T> {
         ops: [...changes.map((change) => this.#op(change, 'after')), ...(claim?.ops ?? [])],
         inverse: () => [...changes.map((change) => this.#op(change, 'before')), ...(claim?.inverse ?? [])],
         deltas: changes.map((change) => this.#delta(change)),
-        event: options.event,
+        event: options.event === undefined ? undefined : this.#withRev(options.event, changes),
         sync: options.sync ?? true,
         apply: () => {
           for (const change of changes) this.#apply(change);
@@ -177,6 +178,13 @@ export class RecordTable<T extends Stored> implements Table<T> {
       ...(change.before === undefined ? {} : { revBefore: change.before.rev }),
       ...(change.after === undefined ? {} : { revAfter: change.after.rev }),
     };
+  }
+
+  /** Of the changes of a batch the event tells of one. */
+  #withRev(event: EventInput, changes: readonly Change<T>[]): EventInput & Pick<EventRecord, 'rev'> {
+    const change = changes.find((candidate) => this.#idOf(candidate) === event.id);
+    const rev = change?.after?.rev ?? (change?.before === undefined ? undefined : change.before.rev + 1n);
+    return rev === undefined ? event : { ...event, rev };
   }
 
   #idOf(change: Change<T>): string {

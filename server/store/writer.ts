@@ -29,7 +29,7 @@ export interface Mutation {
   /** Ops that bring back what was there before; asked for only after a failure. */
   readonly inverse: () => readonly Op[];
   readonly deltas: readonly TallyDelta[];
-  readonly event?: EventInput | undefined;
+  readonly event?: (EventInput & Pick<EventRecord, 'rev'>) | undefined;
   readonly sync: boolean;
   /** Makes it visible; runs once it is written, in order. Must not throw. */
   readonly apply: () => void;
@@ -142,7 +142,7 @@ export class Writer {
     await closeLevel(this.#location, this.#db);
   }
 
-  #number(input: EventInput): EventRecord {
+  #number(input: NonNullable<Mutation['event']>): EventRecord {
     this.#lastSeq += 1n;
     return { ...input, v: 1, seq: this.#lastSeq, at: nowNs() };
   }

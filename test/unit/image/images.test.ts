@@ -12,6 +12,7 @@ import { createLayerStore } from '../../../server/image/layer-store.ts';
 import type { ContainerConfig, ContainerRecord, TaskStatus } from '../../../server/model/container.ts';
 import { EMPTY_IMAGE_CONFIG } from '../../../server/model/image.ts';
 import { SILENT } from '../../../server/model/logger.ts';
+import { Garbage } from '../../../server/ops/garbage.ts';
 import type { ImageEngine } from '../../../server/ops/image-engine.ts';
 import { type ImportRequest, importImage } from '../../../server/ops/import-image.ts';
 import { inspectImage } from '../../../server/ops/inspect-image.ts';
@@ -47,7 +48,14 @@ async function open(): Promise<void> {
   const store = await openStore({ root });
   const layers = createLayerStore(root, launcher.launch, SILENT);
   await layers.prepare();
-  engine = { store, layers, blobs: createBlobStore(root), queues: new ObjectQueues(), log: SILENT };
+  const parts = { store, layers, blobs: createBlobStore(root), queues: new ObjectQueues(), log: SILENT };
+  engine = { ...parts, garbage: new Garbage(parts) };
+}
+
+/** Everything that goes behind the answers has gone. */
+async function settled(): Promise<void> {
+  await engine.garbage.idle();
+  await engine.layers.idle();
 }
 
 const folders = (): string[] => readdirSync(join(root, 'layers')).sort();
@@ -317,7 +325,7 @@ describe('rmi', () => {
     await tagImage(engine, 'a', 'b');
     assert.deepEqual(await remove('a'), { untagged: ['docker.io/library/a:latest'], deleted: [] });
     assert.deepEqual(await remove('b'), { untagged: ['docker.io/library/b:latest'], deleted: [image.id] });
-    await engine.layers.idle();
+    await settled();
     assert.deepEqual([folders(), blobs(), engine.store.layers.size], [[], [], 0]);
   });
 
@@ -325,7 +333,7 @@ describe('rmi', () => {
     const a = await load('a');
     await load('b');
     await remove('a');
-    await engine.layers.idle();
+    await settled();
     assert.deepEqual(
       [folders().length, blobs().length, inspectImage(engine, 'b').uniqueSizeBytes],
       [1, 1, 5n],
@@ -359,11 +367,11 @@ describe('rmi', () => {
     });
     await engine.store.containers.delete(two.id);
     await remove('a', true);
-    await engine.layers.idle();
+    await settled();
     assert.deepEqual(folders(), serials.map(String));
     await engine.store.containers.delete(one.id);
     await sweepImages(engine);
-    await engine.layers.idle();
+    await settled();
     assert.deepEqual(folders(), []);
   });
 
@@ -416,7 +424,7 @@ describe('a sweep', () => {
     mkdirSync(join(root, 'blobs/sha256'), { recursive: true });
     rmSync(engine.layers.folder(gone.image.layers[0]?.serial ?? 0n), { recursive: true });
     const found = await sweepImages(engine);
-    await engine.layers.idle();
+    await settled();
     assert.deepEqual([...found.removed].sort(), ['.rm-78', '.tmp-77', '79']);
     assert.deepEqual(found.missing, [gone.image.layers[0]?.serial]);
     assert.deepEqual(folders(), [String(layer?.serial), 'init-1']);
@@ -427,7 +435,7 @@ describe('a sweep', () => {
     const before = await load('a');
     await engine.store.images.delete(before.image.id);
     const found = await sweepImages(engine);
-    await engine.layers.idle();
+    await settled();
     assert.deepEqual([found.unusedBytes, folders(), blobs(), engine.store.layers.size], [5n, [], [], 0]);
   });
 });

@@ -13,6 +13,7 @@ import { EMPTY_IMAGE_CONFIG, type ImageConfig, type ImageRecord } from '../../..
 import { type Logger, SILENT } from '../../../server/model/logger.ts';
 import { discardsDone } from '../../../server/ops/discard-folder.ts';
 import type { Engine } from '../../../server/ops/engine.ts';
+import { Garbage } from '../../../server/ops/garbage.ts';
 import { ObjectQueues } from '../../../server/ops/object-queues.ts';
 import { prepareFolders, readRecoverable } from '../../../server/ops/prepare-folders.ts';
 import { ensureInitLayer } from '../../../server/snapshot/init-layer.ts';
@@ -43,14 +44,15 @@ export async function engineHere(
   ensureInitLayer(paths.root);
   const layers = createLayerStore(paths.root, launcher.launch, log);
   await layers.prepare();
+  const blobs = createBlobStore(paths.root);
+  const queues = new ObjectQueues();
   const engine: Engine = {
     config: { version: '0.0.0-test', logMaxFiles: 1, logMaxBytes: 1n << 20n },
-    ...{ paths, instance, log, store, layers },
+    ...{ paths, instance, log, store, layers, blobs, queues },
+    garbage: new Garbage({ store, queues, layers, blobs, log }),
     snapshotter: overlaySnapshotter(paths.root),
-    blobs: createBlobStore(paths.root),
     zygote: new Zygote({ program: '/nonexistent', title: 'none', titleLength: 4 }),
     runs: new Runs(),
-    queues: new ObjectQueues(),
     cgroups: {
       layout: readCgroupLayout(),
       parent: `/mydocker-${instance}`,
@@ -62,6 +64,7 @@ export async function engineHere(
   };
   const close = async (): Promise<void> => {
     await discardsDone();
+    await engine.garbage.idle();
     await layers.idle();
     await store.close();
   };

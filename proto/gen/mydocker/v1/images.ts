@@ -215,6 +215,8 @@ export interface ImageSummary {
   readonly labels: { [key: string]: string };
   /** Grows with each change of its references. */
   readonly rev: bigint;
+  /** Its manifest, or the index that it was chosen from; absent where it came without one. */
+  readonly target: Descriptor | undefined;
 }
 
 export interface ImageSummary_LabelsEntry {
@@ -474,6 +476,8 @@ export interface ListImagesRequest {
   readonly beforeImage: string;
   /** Only images that came after this one; empty: any. */
   readonly sinceImage: string;
+  /** Only images that came to this server before this time; not given: any age. */
+  readonly createdBefore: Timestamp | undefined;
 }
 
 /** A page of images. */
@@ -1283,6 +1287,7 @@ function createBaseImageSummary(): ImageSummary {
     platform: undefined,
     labels: {},
     rev: 0n,
+    target: undefined,
   };
 }
 
@@ -1329,6 +1334,9 @@ export const ImageSummary: MessageFns<ImageSummary> = {
         throw new globalThis.Error("value provided for field message.rev of type uint64 too large");
       }
       writer.uint32(88).uint64(message.rev);
+    }
+    if (message.target !== undefined) {
+      Descriptor.encode(message.target, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -1437,6 +1445,14 @@ export const ImageSummary: MessageFns<ImageSummary> = {
             message.rev = reader.uint64() as bigint;
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.target = Descriptor.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1481,6 +1497,9 @@ export const ImageSummary: MessageFns<ImageSummary> = {
       {},
     );
     message.rev = (object.rev !== undefined && object.rev !== null) ? BigInt(object.rev) : 0n;
+    message.target = (object.target !== undefined && object.target !== null)
+      ? Descriptor.fromPartial(object.target)
+      : undefined;
     return message;
   },
 };
@@ -3258,7 +3277,7 @@ export const GetImageResponse: MessageFns<GetImageResponse> = {
 };
 
 function createBaseListImagesRequest(): ListImagesRequest {
-  return { references: [], danglingOnly: false, labels: [], beforeImage: "", sinceImage: "" };
+  return { references: [], danglingOnly: false, labels: [], beforeImage: "", sinceImage: "", createdBefore: undefined };
 }
 
 export const ListImagesRequest: MessageFns<ListImagesRequest> = {
@@ -3277,6 +3296,9 @@ export const ListImagesRequest: MessageFns<ListImagesRequest> = {
     }
     if (message.sinceImage !== "") {
       writer.uint32(42).string(message.sinceImage);
+    }
+    if (message.createdBefore !== undefined) {
+      Timestamp.encode(message.createdBefore, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -3334,6 +3356,14 @@ export const ListImagesRequest: MessageFns<ListImagesRequest> = {
             message.sinceImage = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.createdBefore = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3356,6 +3386,9 @@ export const ListImagesRequest: MessageFns<ListImagesRequest> = {
     message.labels = object.labels?.map((e) => LabelFilter.fromPartial(e)) || [];
     message.beforeImage = object.beforeImage ?? "";
     message.sinceImage = object.sinceImage ?? "";
+    message.createdBefore = (object.createdBefore !== undefined && object.createdBefore !== null)
+      ? Timestamp.fromPartial(object.createdBefore)
+      : undefined;
     return message;
   },
 };

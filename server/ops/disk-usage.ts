@@ -1,0 +1,207 @@
+/**
+ * Space on disk, kind by kind, as du would count it: layers that images share once, a container's files apart
+ * from its log. Layers never change, so that each is measured once; the rest is measured each time, in a thread.
+ */
+import { statfs } from 'node:fs/promises';
+import { measureTrees } from '../image/measure-trees.ts';
+import type { ImageRecord } from '../model/image.ts';
+import { isAlive } from '../model/task-state.ts';
+import { containerFolder, type Engine } from './engine.ts';
+import { blobsOf } from './garbage.ts';
+import { containersOf } from './image-engine.ts';
+
+export type UsageKind = 'images' | 'blobs' | 'containers' | 'logs' | 'volumes' | 'metadata';
+
+/** Space of one kind of data. */
+export interface Usage {
+  readonly kind: UsageKind;
+  readonly count: number;
+  /** Of them in use: images of containers, containers that run. */
+  readonly activeCount: number;
+  readonly bytes: bigint;
+  /** What pruning containers, then all images, would free of it at most: what belongs to nothing in use. */
+  readonly reclaimableBytes: bigint;
+}
+
+/** Space of one object. */
+export interface ObjectUsage {
+  readonly kind: UsageKind;
+  readonly id: string;
+  /** Name or references. */
+  readonly names: readonly string[];
+  readonly bytes: bigint;
+  /** Of them shared with others of its kind. */
+  readonly sharedBytes: bigint;
+  readonly active: boolean;
+}
+
+export interface DiskUsage {
+  readonly usages: readonly Usage[];
+  readonly objects: readonly ObjectUsage[];
+  /** Of the file system below the root folder. */
+  readonly freeBytes: bigint;
+  readonly totalBytes: bigint;
+}
+
+type UsageEngine = Pick<Engine, 'store' | 'paths' | 'layers' | 'blobs'>;
+
+/** Bytes of each layer by its folder, kept because a layer does not change and its folder's name is never used again. */
+const layerBytes = new Map<string, bigint>();
+
+/**
+ * Measures everything.
+ * @param signal - ends it.
+ * @throws MydockerError `internal` where the disk refuses.
+ */
+export async function diskUsage(engine: UsageEngine, signal?: AbortSignal): Promise<DiskUsage> {
+  const { paths, store } = engine;
+  const layers = await measureLayers(engine, signal);
+  const { bavail, blocks, bsize } = await statfs(paths.root, { bigint: true });
+  const metadata = await total(
+    ['meta', 'meta.checkpoint', 'meta.reserve'].map((name) => `${paths.root}/${name}`),
+    signal,
+  );
+  const images = imageUsage(engine, layers);
+  const blobs = await blobUsage(engine, signal);
+  const containers = await containerUsage(engine, signal);
+  const records = store.images.size + store.containers.size + store.layers.size + store.blobs.size;
+  return {
+    usages: [
+      images.usage,
+      blobs,
+      ...containers.usages,
+      none('volumes'),
+      { ...none('metadata'), count: records, activeCount: records, bytes: metadata },
+    ],
+    objects: [...images.objects, ...containers.objects],
+    freeBytes: bavail * bsize,
+    totalBytes: blocks * bsize,
+  };
+}
+
+/** Bytes of what containers have on the disk, their logs included, by id. */
+export async function containerBytes(
+  engine: Pick<Engine, 'paths'>,
+  ids: readonly string[],
+  signal?: AbortSignal,
+): Promise<Map<string, bigint>> {
+  const sizes = await measureTrees(
+    ids.map((id) => containerFolder(engine.paths, id)),
+    signal,
+  );
+  return new Map(ids.map((id, index) => [id, sizes[index]?.bytes ?? 0n]));
+}
+
+const none = (kind: UsageKind): Usage => ({
+  kind,
+  ...{ count: 0, activeCount: 0, bytes: 0n, reclaimableBytes: 0n },
+});
+
+const sum = (values: Iterable<bigint>): bigint => {
+  let total = 0n;
+  for (const value of values) total += value;
+  return total;
+};
+
+async function total(paths: readonly string[], signal: AbortSignal | undefined): Promise<bigint> {
+  return sum((await measureTrees(paths, signal)).map(({ bytes }) => bytes));
+}
+
+/** Of all layers that are recorded, by serial. */
+async function measureLayers(
+  { store, layers }: UsageEngine,
+  signal: AbortSignal | undefined,
+): Promise<Map<bigint, bigint>> {
+  const serials = store.layers.list().map(({ serial }) => serial);
+  const unknown = serials.filter((serial) => !layerBytes.has(layers.folder(serial)));
+  const sizes = await measureTrees(
+    unknown.map((serial) => layers.folder(serial)),
+    signal,
+  );
+  for (const [index, serial] of unknown.entries())
+    layerBytes.set(layers.folder(serial), sizes[index]?.bytes ?? 0n);
+  const known = new Map(serials.map((serial) => [serial, layerBytes.get(layers.folder(serial)) ?? 0n]));
+  const folders = new Set(serials.map((serial) => layers.folder(serial)));
+  for (const folder of layerBytes.keys()) if (!folders.has(folder)) layerBytes.delete(folder);
+  return known;
+}
+
+const serialsOf = (image: ImageRecord): Set<bigint> => new Set(image.layers.map(({ serial }) => serial));
+
+function imageUsage(
+  { store }: UsageEngine,
+  layers: ReadonlyMap<bigint, bigint>,
+): { usage: Usage; objects: ObjectUsage[] } {
+  const images = store.images.list();
+  const active = new Set(images.filter(({ id }) => containersOf(store, id).length > 0));
+  const owners = new Map<bigint, number>();
+  const inUse = new Set<bigint>(store.containers.list().flatMap((container) => container.layers));
+  for (const image of images) {
+    for (const serial of serialsOf(image)) {
+      owners.set(serial, (owners.get(serial) ?? 0) + 1);
+      if (active.has(image)) inUse.add(serial);
+    }
+  }
+  const bytesOf = (serial: bigint): bigint => layers.get(serial) ?? 0n;
+  const objects = images.map((image): ObjectUsage => {
+    const serials = [...serialsOf(image)];
+    const shared = serials.filter((serial) => (owners.get(serial) ?? 0) > 1);
+    return {
+      ...{ kind: 'images', id: image.id, names: image.references, active: active.has(image) },
+      bytes: sum(serials.map(bytesOf)),
+      sharedBytes: sum(shared.map(bytesOf)),
+    };
+  });
+  const unused = [...layers].filter(([serial]) => !inUse.has(serial)).map(([, bytes]) => bytes);
+  const usage: Usage = {
+    ...{ kind: 'images', count: images.length, activeCount: active.size },
+    bytes: sum(layers.values()),
+    reclaimableBytes: sum(unused),
+  };
+  return { usage, objects };
+}
+
+async function blobUsage({ store, blobs }: UsageEngine, signal: AbortSignal | undefined): Promise<Usage> {
+  const images = store.images.list();
+  const active = new Set(images.filter(({ id }) => containersOf(store, id).length > 0).flatMap(blobsOf));
+  const digests = [...new Set(images.flatMap(blobsOf))];
+  const sizes = await measureTrees(
+    digests.map((digest) => blobs.path(digest)),
+    signal,
+  );
+  const unused = sizes.filter((_, index) => !active.has(digests[index] as (typeof digests)[number]));
+  return {
+    ...{ kind: 'blobs', count: digests.length, activeCount: active.size },
+    bytes: sum(sizes.map(({ bytes }) => bytes)),
+    reclaimableBytes: sum(unused.map(({ bytes }) => bytes)),
+  };
+}
+
+async function containerUsage(
+  engine: UsageEngine,
+  signal: AbortSignal | undefined,
+): Promise<{ usages: Usage[]; objects: ObjectUsage[] }> {
+  const containers = engine.store.containers.list();
+  const folders = containers.map(({ id }) => containerFolder(engine.paths, id));
+  const sizes = await measureTrees(
+    folders.flatMap((folder) => [folder, `${folder}/logs`]),
+    signal,
+  );
+  const objects = containers.map(({ id, name, status }, index) => {
+    const all = sizes[2 * index]?.bytes ?? 0n;
+    const log = sizes[2 * index + 1]?.bytes ?? 0n;
+    const object = { id, names: [name], sharedBytes: 0n, active: isAlive(status) };
+    return {
+      log: { ...object, kind: 'logs', bytes: log },
+      files: { ...object, kind: 'containers', bytes: all - log },
+    } as const;
+  });
+  const usage = (kind: UsageKind, of: readonly ObjectUsage[]): Usage => ({
+    ...{ kind, count: of.length, activeCount: of.filter(({ active }) => active).length },
+    bytes: sum(of.map(({ bytes }) => bytes)),
+    reclaimableBytes: sum(of.filter(({ active }) => !active).map(({ bytes }) => bytes)),
+  });
+  const files = objects.map((object) => object.files);
+  const logs = objects.map((object) => object.log);
+  return { usages: [usage('containers', files), usage('logs', logs)], objects: [...files, ...logs] };
+}

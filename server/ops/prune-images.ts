@@ -1,0 +1,71 @@
+/** Removes images that nothing uses, as many as there are, each as if it were asked for alone. */
+import type { ImageRecord } from '../model/image.ts';
+import { usedSerials } from './garbage.ts';
+import { containersOf, type ImageEngine } from './image-engine.ts';
+import { type LabelCondition, labelsMatch } from './list-containers.ts';
+import { removeRecord } from './remove-image.ts';
+
+/** Which images to look at. */
+export interface PruneImagesRequest {
+  /** Also images with references that no container uses; else dangling ones only. */
+  readonly all: boolean;
+  /** Came to this server before; ns since epoch; absent: whenever. */
+  readonly createdBefore?: bigint;
+  readonly labels: readonly LabelCondition[];
+}
+
+export interface PruneImagesResult {
+  /** References that are gone. */
+  readonly untagged: readonly string[];
+  /** Ids of images that are gone. */
+  readonly deleted: readonly string[];
+  /** Bytes of layers, unpacked, that become free. */
+  readonly reclaimedBytes: bigint;
+}
+
+/** Answers before the files are gone. @throws MydockerError when the records cannot be written. */
+export async function pruneImages(
+  engine: ImageEngine,
+  request: PruneImagesRequest,
+): Promise<PruneImagesResult> {
+  const { images, layers } = engine.store;
+  const candidates = images.list().filter((image) => isPrunable(engine, request, image));
+  // Before their records go.
+  const sizes = new Map(layers.list().map(({ serial, sizeBytes }) => [serial, sizeBytes]));
+  // All at once: each in its own queue, and the records of all in few writes.
+  const removals = await Promise.all(
+    candidates.map(({ id }) =>
+      engine.queues.run('image', id, async () => {
+        const image = images.get(id);
+        // It came into use, got a name or went while this waited.
+        if (image === undefined || !isPrunable(engine, request, image)) return undefined;
+        await removeRecord(engine, image);
+        return image;
+      }),
+    ),
+  );
+  const removed = removals.filter((image) => image !== undefined);
+  const kept = usedSerials(engine.store);
+  const freed = new Map(
+    removed.flatMap(({ layers }) => layers.map(({ serial }) => [serial, sizes.get(serial) ?? 0n])),
+  );
+  for (const serial of kept) freed.delete(serial);
+  const reclaimedBytes = [...freed.values()].reduce((total, bytes) => total + bytes, 0n);
+  const attributes = { reclaimed_bytes: String(reclaimedBytes) };
+  await engine.store.events.append({ type: 'image.prune', kind: 'image', id: '', attributes });
+  return {
+    untagged: removed.flatMap(({ references }) => references).sort(),
+    deleted: removed.map(({ id }) => id),
+    reclaimedBytes,
+  };
+}
+
+function isPrunable(engine: ImageEngine, request: PruneImagesRequest, image: ImageRecord): boolean {
+  const { all, createdBefore, labels } = request;
+  return (
+    (all || image.references.length === 0) &&
+    (createdBefore === undefined || image.createdAt < createdBefore) &&
+    labelsMatch(image.config.labels, labels) &&
+    containersOf(engine.store, image.id).length === 0
+  );
+}
