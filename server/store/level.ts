@@ -2,9 +2,11 @@
  * Opens the LevelDB folder and tells its failures apart: held by another server, damaged (repaired from a
  * kept copy), or not to be opened at all. Knows LevelDB's files; nothing else in the project does.
  */
-import { cp, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { cp, mkdir, open, readdir, readFile, stat } from 'node:fs/promises';
 import { Level } from 'level';
+import { isLockedByAnother } from '../../native/file-lock.ts';
 import { dataLoss, failedPrecondition, type MydockerError, unavailable } from '../model/error.ts';
+import { fenceOff, findTableDamage } from './table-damage.ts';
 
 /** The database: text keys, text values. */
 export type Database = Level<string, string>;
@@ -57,6 +59,12 @@ async function openExclusively(location: string): Promise<Opened> {
   await mkdir(location, { recursive: true, mode: 0o700 });
   // Without CURRENT LevelDB would start an empty database and delete the files of the old one.
   if (await lostItsHead(location)) return repair(location, new Error('the file CURRENT is missing'));
+  const damaged = await findTableDamage(location);
+  if (damaged.length > 0) {
+    // It may be just half written: by the one who has the database open.
+    if (await isOpenElsewhere(location)) throw inUse(undefined);
+    return repair(location, new Error(`damaged: ${damaged.map(({ path }) => path).join(', ')}`));
+  }
   const db = new Level<string, string>(location, OPTIONS);
   try {
     await db.open();
@@ -84,6 +92,7 @@ export async function repair(location: string, cause: unknown): Promise<Opened> 
   const kept = `${location}.damaged-${new Date().toISOString().replaceAll(/[:.]/g, '-')}`;
   try {
     await cp(location, kept, { recursive: true, errorOnExist: true, force: false });
+    await fenceOff(await findTableDamage(location));
     await repairInPlace(location);
     const db = await reopenLevel(location);
     return { db, repairedFrom: kept, dropped: await droppedLines(location) };
@@ -112,6 +121,11 @@ async function repairInPlace(location: string): Promise<void> {
 async function lostItsHead(location: string): Promise<boolean> {
   const names = await readdir(location);
   return !names.includes('CURRENT') && names.some((name) => /^MANIFEST-|\.(?:ldb|sst|log)$/.test(name));
+}
+
+async function isOpenElsewhere(location: string): Promise<boolean> {
+  await using lock = await open(`${location}/LOCK`).catch(() => undefined);
+  return lock !== undefined && isLockedByAnother(lock.fd);
 }
 
 async function droppedLines(location: string): Promise<string[]> {
