@@ -24,7 +24,7 @@ const nouns = ['image', 'snapshot', 'spec', 'task', 'network', 'store', 'cgroup'
     files: new RegExp(`^server/${noun}/`),
     imports: new RegExp(`^(${MODEL}|native\\/|${ANYWHERE_IN_SERVER})`),
     // LevelDB has one door
-    packages: noun === 'store' ? /^(node:|level$|abstract-level$|classic-level$)/ : /^node:/,
+    packages: noun === 'store' ? /^(node:|level$|abstract-level$|classic-level$|snappyjs$)/ : /^node:/,
   };
 });
 
