@@ -12,6 +12,7 @@ import { cString, lastErrno, libc } from './libc.ts';
 
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_EMPTY_PATH = 0x1000;
 const ENOENT = 2;
 const EINTR = 4;
 const EAGAIN = 11;
@@ -25,6 +26,8 @@ const O_CLOEXEC = 0o2000000;
 const sysOpenat2 = libc.func('long syscall(long n, int fd, const void *path, const void *how, size_t size)');
 const sysReadlinkat = libc.func('int64_t readlinkat(int fd, const void *name, void *out, size_t size)');
 const sysFgetxattr = libc.func('int64_t fgetxattr(int fd, const void *name, void *value, size_t size)');
+const sysFlistxattr = libc.func('int64_t flistxattr(int fd, void *list, size_t size)');
+const sysLseek = libc.func('int64_t lseek(int fd, int64_t offset, int whence)');
 const sysStatx = libc.func('int statx(int fd, const void *name, int flags, unsigned int mask, void *out)');
 const sysGetdents = libc.func('int64_t getdents64(int fd, void *out, size_t size)');
 
@@ -116,11 +119,42 @@ export function readLinkAt(dirFd: number, name: Uint8Array): Buffer {
  * @param maxBytes - longest value that is wanted.
  * @returns the value, or undefined when there is none, the file system has none, or it is longer.
  */
-export function getXattrFd(fd: number, name: string, maxBytes = 4096): Buffer | undefined {
+export function getXattrFd(fd: number, name: Uint8Array | string, maxBytes = 4096): Buffer | undefined {
   const key = cString(name);
   const value = Buffer.alloc(maxBytes);
   const size = Number(sysFgetxattr(fd, key, value, value.length));
   return size < 0 ? undefined : value.subarray(0, size);
+}
+
+/** Most that the kernel returns of attribute names or of one value: XATTR_LIST_MAX, XATTR_SIZE_MAX. */
+export const XATTR_MAX_BYTES = 65_536;
+
+/**
+ * flistxattr(2).
+ * @returns names, their bytes as latin1; none where the file system has no attributes.
+ */
+export function listXattrsFd(fd: number): string[] {
+  const list = Buffer.alloc(XATTR_MAX_BYTES);
+  const size = Number(sysFlistxattr(fd, list, list.length));
+  if (size <= 0) return [];
+  return list
+    .toString('latin1', 0, size)
+    .split('\0')
+    .filter((name) => name !== '');
+}
+
+/** SEEK_DATA and SEEK_HOLE of lseek(2). */
+const SEEK = { data: 3, hole: 4 } as const;
+
+/**
+ * The next region of a file that holds data; on a file system that knows no holes all of it does.
+ * @returns undefined when only a hole is left.
+ */
+export function nextDataFd(fd: number, from: number): { start: number; end: number } | undefined {
+  const start = Number(sysLseek(fd, from, SEEK.data));
+  if (start < 0) return undefined;
+  const end = Number(sysLseek(fd, start, SEEK.hole));
+  return end < 0 ? undefined : { start, end };
 }
 
 /** What statx(2) says of one name. */
@@ -134,6 +168,8 @@ export interface FileStatus {
   readonly sizeBytes: bigint;
   /** Space that it takes, in units of 512 bytes. */
   readonly blocks: bigint;
+  /** Time of the last change of content, ns since epoch. */
+  readonly mtimeNs: bigint;
   readonly deviceMajor: number;
   readonly deviceMinor: number;
 }
@@ -151,6 +187,18 @@ export function statAt(dirFd: number | undefined, name: Uint8Array): FileStatus 
     if (errno === ENOENT) return undefined;
     throw new SyscallError('statx', errno, Buffer.from(name).toString());
   }
+  return statusOf(out);
+}
+
+/** statx(2) of what an fd is open on. */
+export function statFd(fd: number): FileStatus {
+  const path = cString('');
+  const out = Buffer.alloc(256);
+  check(sysStatx(fd, path, AT_EMPTY_PATH, 0x7ff, out), 'statx');
+  return statusOf(out);
+}
+
+function statusOf(out: Buffer): FileStatus {
   return {
     mode: out.readUInt16LE(28),
     uid: out.readUInt32LE(20),
@@ -159,6 +207,7 @@ export function statAt(dirFd: number | undefined, name: Uint8Array): FileStatus 
     inode: out.readBigUInt64LE(32),
     sizeBytes: out.readBigUInt64LE(40),
     blocks: out.readBigUInt64LE(48),
+    mtimeNs: out.readBigInt64LE(112) * 1_000_000_000n + BigInt(out.readUInt32LE(120)),
     deviceMajor: out.readUInt32LE(128),
     deviceMinor: out.readUInt32LE(132),
   };

@@ -29,6 +29,7 @@ const sysFutimens = libc.func('int futimens(int fd, const void *times)');
 const sysFsetxattr = libc.func(
   'int fsetxattr(int fd, const void *name, const void *value, size_t size, int flags)',
 );
+const sysFtruncate = libc.func('int ftruncate(int fd, int64_t size)');
 const sysSyncfs = libc.func('int syncfs(int fd)');
 
 /** mkdirat(2); the umask applies. */
@@ -128,6 +129,11 @@ export function setTimesAt(dirFd: number, name: Uint8Array, timeNs: bigint): voi
 export function setTimesFd(fd: number, timeNs: bigint): void {
   const times = timespecs(timeNs);
   check(sysFutimens(fd, times), 'futimens');
+}
+
+/** ftruncate(2); Node's takes 2^53 bytes, and is the same otherwise. */
+export function truncateFd(fd: number, sizeBytes: bigint): void {
+  check(sysFtruncate(fd, sizeBytes), 'ftruncate');
 }
 
 /** fsetxattr(2). */

@@ -18,12 +18,7 @@ export type LayerPath = readonly Buffer[];
 export function layerPath(entry: Buffer, name: Buffer, what: string, limits: ArchiveLimits): LayerPath {
   if (name.length === 0) throw archiveError(entry, `its ${what} is empty`);
   const path: Buffer[] = [];
-  for (let at = 0; at <= name.length; ) {
-    const slash = name.indexOf(0x2f, at);
-    const end = slash < 0 ? name.length : slash;
-    const part = name.subarray(at, end);
-    at = end + 1;
-    if (part.length === 0 || isDot(part)) continue;
+  for (const part of pathParts(name)) {
     if (!isDotDot(part)) {
       if (part.length > limits.nameBytes) {
         throw archiveLimit(entry, `a part of its ${what} is longer than ${limits.nameBytes} bytes`);
@@ -37,6 +32,19 @@ export function layerPath(entry: Buffer, name: Buffer, what: string, limits: Arc
     throw archiveLimit(entry, `its ${what} is longer than ${limits.pathBytes} bytes`);
   }
   return path;
+}
+
+/** Components of a path in order, `..` among them, `.` and empty ones left out. */
+export function pathParts(name: Buffer): Buffer[] {
+  const parts: Buffer[] = [];
+  for (let at = 0; at <= name.length; ) {
+    const slash = name.indexOf(0x2f, at);
+    const end = slash < 0 ? name.length : slash;
+    const part = name.subarray(at, end);
+    at = end + 1;
+    if (part.length > 0 && !isDot(part)) parts.push(part);
+  }
+  return parts;
 }
 
 /** The path as the kernel takes it, relative; `.` for the root. */

@@ -1,40 +1,26 @@
 /**
  * Writes entries of an archive below a layer's root: one function for each kind of entry, all through fds.
- *
- * Order within an entry: owner first, since a change of owner clears setuid and file capabilities; then
- * attributes, then the mode, then the time. Directories get theirs at the very end, see layer-tree.ts.
+ * Directories get owner, mode and time at the very end, see layer-tree.ts.
  */
 import { closeSync, ftruncateSync, writeSync } from 'node:fs';
 import { SyscallError } from '../../native/errno.ts';
-import { OPEN, openAt2, RESOLVE, statAt } from '../../native/tree-read.ts';
-import {
-  chmodAt,
-  chmodFd,
-  chownAt,
-  chownFd,
-  linkAt,
-  makeNodeAt,
-  setTimesAt,
-  setTimesFd,
-  symlinkAt,
-} from '../../native/tree-write.ts';
+import { statAt } from '../../native/tree-read.ts';
+import { chmodAt, chownAt, makeNodeAt, setTimesAt, symlinkAt } from '../../native/tree-write.ts';
 import { MydockerError } from '../model/error.ts';
 import { archiveError } from './archive-error.ts';
 import type { ArchiveLimits } from './archive-limits.ts';
 import { type LayerPath, layerPath, whiteoutOf } from './entry-path.ts';
-import { createLayerTree, isDirectory, isWhiteout, type LayerTree } from './layer-tree.ts';
+import { isDirectory } from './file-kinds.ts';
+import { writeHardLink } from './hard-link.ts';
+import { createLayerTree, type LayerTree } from './layer-tree.ts';
+import { directoryMeta } from './lower-layers.ts';
+import { finishFile, openNewFile } from './new-file.ts';
 import type { TarEntry } from './tar-entry.ts';
-import { keptXattrs, setXattrs } from './xattr-policy.ts';
+import { keptXattrs } from './xattr-policy.ts';
 
 const S_IFCHR = 0o020000;
 const S_IFBLK = 0o060000;
 const S_IFIFO = 0o010000;
-
-const HOW_NEW_FILE = {
-  flags: OPEN.writeOnly | OPEN.create | OPEN.exclusive | OPEN.noFollow,
-  mode: 0o600,
-  resolve: RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagicLinks,
-};
 
 /** What became of an archive. */
 export interface LayerSummary {
@@ -58,13 +44,16 @@ export interface LayerWriter {
 
 /** How a layer is written. */
 export interface LayerOptions {
-  /** True for the lowest layer of a stack: its whiteouts hide nothing and are left out. */
-  readonly base: boolean;
+  /**
+   * Folders of the layers below, open, topmost first. None for the lowest layer: its whiteouts hide nothing and
+   * are left out.
+   */
+  readonly below: readonly number[];
   readonly limits: ArchiveLimits;
 }
 
-/** What the functions below share. */
-interface Job extends LayerOptions {
+/** What is known while a layer is written. */
+export interface Job extends LayerOptions {
   readonly tree: LayerTree;
   entries: number;
   unpackedBytes: number;
@@ -75,8 +64,10 @@ interface Job extends LayerOptions {
 
 /** @param rootFd - the layer's folder, empty, kept open by the caller. */
 export function createLayerWriter(rootFd: number, options: LayerOptions): LayerWriter {
-  const tree = createLayerTree(rootFd);
-  tree.root({ mode: 0o755, uid: 0, gid: 0, mtimeNs: BigInt(Date.now()) * 1_000_000n, xattrs: [] });
+  const tree = createLayerTree(rootFd, options.below);
+  // Where the archive says nothing of its root, it looks as before.
+  if (options.below.length > 0) tree.root(directoryMeta({ path: [], layers: options.below }));
+  else tree.root({ mode: 0o755, uid: 0, gid: 0, mtimeNs: BigInt(Date.now()) * 1_000_000n, xattrs: [] });
   const job: Job = {
     ...options,
     tree,
@@ -113,13 +104,13 @@ async function writeEntry(job: Job, entry: TarEntry): Promise<void> {
     case 'file':
       return writeFile(job, entry, path);
     case 'directory':
-      return job.tree.inParent(entry.name, path, (fd, base) =>
-        job.tree.directory(path, fd, base, { ...entry, xattrs: keptXattrs(entry.xattrs) }),
+      return job.tree.inParent(entry.name, path, (place) =>
+        job.tree.directory(place, { ...entry, xattrs: keptXattrs(entry.xattrs) }),
       );
     case 'symlink':
       return writeSymlink(job, entry, path);
     case 'hardlink':
-      return writeHardlink(job, entry, path);
+      return writeHardLink(job, entry, path);
     case 'char':
     case 'block':
     case 'fifo':
@@ -143,14 +134,13 @@ function writeWhiteout(
     throw archiveError(entry.name, 'it is a whiteout with content');
   }
   const { tree } = job;
-  if (whiteout.kind === 'ignored' || job.base) {
+  if (whiteout.kind === 'ignored' || job.below.length === 0) {
     job.droppedEntries += 1;
   } else if (whiteout.kind === 'opaque') {
-    if (path.length === 1) job.rootOpaque = true;
-    else tree.inParent(entry.name, path, (parentFd) => tree.markOpaque(parentFd, Buffer.from('.')));
+    writeOpaque(job, entry, path);
   } else if (whiteout.kind === 'remove') {
     const { name } = whiteout;
-    tree.inParent(entry.name, path, (parentFd) => {
+    tree.inParent(entry.name, path, ({ parentFd }) => {
       // A whiteout is for the layers below: what this layer has there stays, but stands alone.
       const own = statAt(parentFd, name);
       if (own === undefined) makeNodeAt(parentFd, name, S_IFCHR, 0, 0);
@@ -159,19 +149,24 @@ function writeWhiteout(
   }
 }
 
+function writeOpaque(job: Job, entry: TarEntry, path: LayerPath): void {
+  job.tree.inParent(entry.name, path, (place) => {
+    if (place.path.length > 1) return job.tree.markOpaque(place.parentFd, Buffer.from('.'));
+    job.rootOpaque = true;
+    job.tree.hideBelow();
+  });
+}
+
 async function writeFile(job: Job, entry: TarEntry, path: LayerPath): Promise<void> {
-  const fd = job.tree.inParent(entry.name, path, (parentFd, base) => {
+  const fd = job.tree.inParent(entry.name, path, ({ parentFd, base }) => {
     job.tree.clear(parentFd, base);
-    return openAt2(parentFd, base, HOW_NEW_FILE);
+    return openNewFile(parentFd, base);
   });
   try {
     if (entry.sparse === undefined) await writeBody(fd, entry);
     else await writeSparse(fd, entry, entry.sparse);
     job.unpackedBytes += entry.storedBytes;
-    chownFd(fd, entry.uid, entry.gid);
-    setXattrs(fd, keptXattrs(entry.xattrs));
-    chmodFd(fd, entry.mode);
-    setTimesFd(fd, entry.mtimeNs);
+    finishFile(fd, { ...entry, xattrs: keptXattrs(entry.xattrs) });
   } finally {
     closeSync(fd);
   }
@@ -210,29 +205,11 @@ function writeAll(fd: number, bytes: Buffer, position: number | null): void {
 
 function writeSymlink(job: Job, entry: TarEntry, path: LayerPath): void {
   if (entry.linkName.length === 0) throw archiveError(entry.name, 'its link target is empty');
-  job.tree.inParent(entry.name, path, (parentFd, base) => {
+  job.tree.inParent(entry.name, path, ({ parentFd, base }) => {
     job.tree.clear(parentFd, base);
     symlinkAt(entry.linkName, parentFd, base);
     chownAt(parentFd, base, entry.uid, entry.gid);
     setTimesAt(parentFd, base, entry.mtimeNs);
-  });
-}
-
-/** The inode has its owner and mode from its first name; a second one changes nothing of it. */
-function writeHardlink(job: Job, entry: TarEntry, path: LayerPath): void {
-  const target = layerPath(entry.name, entry.linkName, 'link target', job.limits);
-  if (target.length === 0) throw archiveError(entry.name, 'it is a hard link to the root');
-  job.tree.inParent(entry.name, path, (parentFd, base) => {
-    job.tree.inExistingParent(target, (targetFd, targetBase) => {
-      const there = statAt(targetFd, targetBase);
-      if (there === undefined || isWhiteout(there)) {
-        throw archiveError(entry.name, 'the target of the hard link is not in the archive before it');
-      }
-      if (isDirectory(there)) throw archiveError(entry.name, 'it is a hard link to a directory');
-      if (statAt(parentFd, base)?.inode === there.inode) return;
-      job.tree.clear(parentFd, base);
-      linkAt(targetFd, targetBase, parentFd, base);
-    });
   });
 }
 
@@ -243,7 +220,7 @@ function writeNode(job: Job, entry: TarEntry, path: LayerPath): void {
     job.droppedEntries += 1;
     return;
   }
-  job.tree.inParent(entry.name, path, (parentFd, base) => {
+  job.tree.inParent(entry.name, path, ({ parentFd, base }) => {
     job.tree.clear(parentFd, base);
     makeNodeAt(parentFd, base, type | 0o600, entry.deviceMajor, entry.deviceMinor);
     chownAt(parentFd, base, entry.uid, entry.gid);

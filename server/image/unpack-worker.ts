@@ -4,7 +4,7 @@
  * Nothing but koffi and Node is loaded here: it is started for every layer.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { createReadStream, fstatSync, writeSync } from 'node:fs';
+import { constants, createReadStream, fstatSync, openSync, writeSync } from 'node:fs';
 import { syncFs } from '../../native/tree-write.ts';
 import { type Digest, parseDigest } from '../model/digest.ts';
 import { archiveError } from './archive-error.ts';
@@ -28,7 +28,7 @@ const HEAD_BYTES = 6;
 
 async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult> {
   const { limits } = job;
-  const base = job.below.length === 0;
+  const below = job.below.map((path) => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY));
   const sent = createHash('sha256');
   // A file may have been read before: its position is not where the archive begins.
   const from = fstatSync(WORKER_FD.archive).isFile() ? { start: 0 } : {};
@@ -42,7 +42,7 @@ async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult
     ...(plain === undefined ? {} : { hash: plain }),
     maxBytes: limits.unpackedBytes,
   });
-  const writer = createLayerWriter(WORKER_FD.directory, { base, limits });
+  const writer = createLayerWriter(WORKER_FD.directory, { below, limits });
   for await (const entry of readTar(tar, limits)) await writer.write(entry);
   const summary = writer.finish();
   // The one wait for the disk, for all files together; the server's rename comes after it.

@@ -17,8 +17,15 @@ const KEPT = /^(?:user\..+|security\.capability|system\.posix_acl_(?:access|defa
  * Attributes that are kept: user.*, file capabilities and ACLs. All others are dropped: trusted.*, and
  * labels of SELinux, IMA and the like, which belong to the machine that made the archive.
  */
-export function keptXattrs(xattrs: ReadonlyMap<string, Buffer>): Xattr[] {
-  return [...xattrs].filter(([name]) => KEPT.test(name) && !OVERLAY_CONTROL.test(name));
+export function keptXattrs(xattrs: ReadonlyMap<string, Buffer>): readonly Xattr[] {
+  return xattrs.size === 0 ? NONE : [...xattrs].filter(([name]) => isKeptXattr(name));
+}
+
+const NONE: readonly Xattr[] = [];
+
+/** Whether an attribute is kept, see {@link keptXattrs}. */
+export function isKeptXattr(name: string): boolean {
+  return KEPT.test(name) && !OVERLAY_CONTROL.test(name);
 }
 
 /**

@@ -3,18 +3,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { closeSync, lstatSync, openSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { describe, test } from 'node:test';
-import { getXattrFd } from '../../../native/tree-read.ts';
 import { metaHeader, padded, paxRecord, type RawEntry, rawTar } from '../../fixtures/raw-tar.ts';
-import { sandbox } from './unpack-here.ts';
-
-function xattr(path: string, name: string): string | undefined {
-  const fd = openSync(path, 'r');
-  try {
-    return getXattrFd(fd, name)?.toString('latin1');
-  } finally {
-    closeSync(fd);
-  }
-}
+import { sandbox, xattr } from './unpack-here.ts';
 
 const OPAQUE = 'trusted.overlay.opaque';
 
