@@ -13,6 +13,7 @@ import { configureFailpoints } from './failpoint.ts';
 import { socketPath } from './grpc/listen.ts';
 import { type Api, createApi } from './grpc/server.ts';
 import { createBlobStore } from './image/blob-store.ts';
+import { createIngest } from './image/ingest.ts';
 import { createLayerStore } from './image/layer-store.ts';
 import { WORKER_FD } from './image/worker-protocol.ts';
 import { createLog } from './log.ts';
@@ -68,9 +69,10 @@ function buildEngine(config: ServerConfig, prepared: Prepared, store: Store, log
   const blobs = createBlobStore(paths.root);
   const launch = workerLauncher({ cgroups, paths, zygote, ...program }, WORKER_FD.directory);
   const layers = createLayerStore(paths.root, launch, log);
+  const ingest = createIngest(paths.root, launch, layers.removeFolder);
   return {
     config: { version: version(), logMaxFiles: LOG_MAX_FILES, logMaxBytes: LOG_MAX_BYTES },
-    ...{ paths, instance, log, store, zygote, cgroups, queues, layers, blobs, ...program },
+    ...{ paths, instance, log, store, zygote, cgroups, queues, layers, blobs, ingest, ...program },
     garbage: new Garbage({ store, queues, layers, blobs, log }),
     snapshotter: overlaySnapshotter(paths.root),
     runs: new Runs(),

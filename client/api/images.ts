@@ -6,6 +6,8 @@ import {
   ImportImageResponse,
   ListImagesRequest,
   ListImagesResponse,
+  LoadImagesRequest,
+  LoadImagesResponse,
   PullImageRequest,
   PullImageResponse,
   PushImageRequest,
@@ -21,6 +23,12 @@ export const importImage: Method<ImportImageRequest, ImportImageResponse> = {
   path: '/mydocker.v1.ImagesService/ImportImage',
   request: ImportImageRequest,
   response: ImportImageResponse,
+};
+
+export const loadImages: Method<LoadImagesRequest, LoadImagesResponse> = {
+  path: '/mydocker.v1.ImagesService/LoadImages',
+  request: LoadImagesRequest,
+  response: LoadImagesResponse,
 };
 
 export const getImage: Method<GetImageRequest, GetImageResponse> = {

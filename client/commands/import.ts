@@ -6,6 +6,7 @@ import type { Action } from '../grammar/command.ts';
 import type { IMPORT_OPTIONS } from '../grammar/command-options.ts';
 import { print } from '../output.ts';
 import { parseChanges } from '../parse/parse-changes.ts';
+import { parsePlatform } from '../parse/parse-platform.ts';
 import { UsageError } from '../usage-error.ts';
 
 const STDIN = 0;
@@ -25,7 +26,7 @@ export const importImage: Action<typeof IMPORT_OPTIONS> = async ({ options, posi
     config: parseChanges(options.change),
     message: options.message ?? '',
     totalBytes: fileSize(fd),
-    ...(options.platform === undefined ? {} : { platform: platform(options.platform) }),
+    ...(options.platform === undefined ? {} : { platform: parsePlatform(options.platform) }),
   };
   const { imageId } = await context.connect().clientStream(importMethod, requests(header, fd));
   print(`${imageId}\n`);
@@ -59,10 +60,4 @@ function fileSize(fd: number): bigint {
   if (stat.isDirectory())
     throw new UsageError('cannot import a folder', { hint: 'tar -C DIR -c . | mydocker import - REF' });
   return stat.isFile() ? BigInt(stat.size) : 0n;
-}
-
-function platform(text: string): { os: string; architecture: string; variant: string } {
-  const [os = '', architecture = '', variant = '', ...more] = text.split('/');
-  if (os !== '' && architecture !== '' && more.length === 0) return { os, architecture, variant };
-  throw new UsageError(`invalid platform ${JSON.stringify(text)}`, { hint: 'for example linux/amd64' });
 }

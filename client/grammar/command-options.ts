@@ -41,6 +41,29 @@ export const IMPORT_OPTIONS = {
   platform: { names: ['--platform'], type: 'text', value: 'OS/ARCH', about: 'what it is made for' },
 } as const;
 
+/** Options of `load`. */
+export const LOAD_OPTIONS = {
+  input: {
+    names: ['-i', '--input'],
+    type: 'text',
+    value: 'FILE|FOLDER',
+    about: 'archive, or folder with an OCI layout; standard input',
+  },
+  quiet: { names: ['-q', '--quiet'], type: 'flag', about: 'no progress' },
+  platform: {
+    names: ['--platform'],
+    type: 'text',
+    value: 'OS/ARCH',
+    about: 'of an image for several platforms, the one for this',
+  },
+  name: {
+    names: ['--name'],
+    type: 'text',
+    value: 'REFERENCE',
+    about: 'name for an image that comes without',
+  },
+} as const;
+
 /** Options of `logs`. */
 export const LOGS_OPTIONS = {
   follow: { names: ['-f', '--follow'], type: 'flag', about: 'go on with what comes' },

@@ -4,6 +4,7 @@ import {
   EVENTS_OPTIONS,
   IMAGES_OPTIONS,
   IMPORT_OPTIONS,
+  LOAD_OPTIONS,
   NETWORK_CREATE_OPTIONS,
   NO_OPTIONS,
   RMI_OPTIONS,
@@ -28,6 +29,14 @@ export const IMAGE_COMMANDS: readonly AnyCommand[] = [
     count: [1, 2],
     options: IMPORT_OPTIONS,
     load: async () => (await import('../commands/import.ts')).importImage,
+  }),
+  command({
+    names: ['load', 'image load'],
+    about: 'take images out of an archive',
+    usage: '[OPTIONS]',
+    count: [0, 0],
+    options: LOAD_OPTIONS,
+    load: async () => (await import('../commands/load.ts')).load,
   }),
   command({
     names: ['pull', 'image pull'],

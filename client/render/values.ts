@@ -54,3 +54,9 @@ export function showPort({ hostIp, hostPort, containerPort, count, protocol }: P
   const kind = { [PortProtocol.UDP]: '/udp', [PortProtocol.SCTP]: '/sctp' }[protocol as number] ?? '';
   return `${address}${range(hostPort)}->${range(containerPort)}${kind}`;
 }
+
+/** A reference as people type it: `docker.io/library/redis:7` is `redis:7`. */
+export function showReference(reference: string): string {
+  const { repository, tag } = splitReference(reference);
+  return `${repository}:${tag}`;
+}

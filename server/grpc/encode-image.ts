@@ -9,7 +9,6 @@ import {
 import { type ExposedPort, type Platform, PortProtocol } from '../../proto/gen/mydocker/v1/types.ts';
 import type { ImageConfig, ImageRecord } from '../model/image.ts';
 import type { ImageView } from '../ops/list-images.ts';
-import { refuseRest } from './refuse-rest.ts';
 import { toTimestamp, toTimestampOrNone } from './timestamp.ts';
 
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
@@ -96,11 +95,11 @@ export function encodeHistory({ record, layerSizes }: ImageView): readonly Image
     .reverse();
 }
 
-/** @throws MydockerError `unimplemented` for what this version lacks. */
+/** What a client says about an image to be made. */
 export function decodeImageConfig(config: WireConfig | undefined): ImageConfig {
   const { healthCheck, exposedPorts, ...rest } = config ?? WireConfig.fromPartial({});
-  refuseRest('config', { healthCheck: healthCheck?.disabled === true ? undefined : healthCheck });
-  return { ...rest, exposedPorts: exposedPorts.map(decodePort), shell: [] };
+  const check = healthCheck === undefined ? {} : { healthCheck };
+  return { ...rest, exposedPorts: exposedPorts.map(decodePort), shell: [], ...check };
 }
 
 /** Absent and empty: the host's. */
@@ -114,7 +113,8 @@ function encodePlatform({ os, architecture, variant }: ImageRecord): Platform {
 
 function encodeImageConfig(config: ImageConfig): WireConfig {
   const { shell: _, exposedPorts, ...rest } = config;
-  return { ...rest, exposedPorts: exposedPorts.flatMap(encodePort), healthCheck: undefined };
+  const { healthCheck } = config;
+  return { ...rest, exposedPorts: exposedPorts.flatMap(encodePort), healthCheck };
 }
 
 function decodePort({ containerPort, count, protocol }: ExposedPort): string {

@@ -23,6 +23,7 @@ import {
   imageSummarySize,
 } from './encode-image.ts';
 import { fingerprintOf, type Implementation } from './handlers.ts';
+import { serveLoad } from './load-images.ts';
 import { pages } from './streams.ts';
 
 const IMPORT = 'mydocker.v1.ImagesService/ImportImage';
@@ -42,6 +43,7 @@ export function imagesService(
         : requestIds.run({ rpc: IMPORT, requestId, fingerprint }, work));
       return { imageId: image.id, reference, sizeBytes: image.sizeBytes };
     },
+    loadImages: (requests, { signal }) => serveLoad(engine, requestIds, requests, signal),
     getImage: ({ image }) => ({ image: encodeImage(inspectImage(engine, image)) }),
     *listImages({ references, danglingOnly, labels, beforeImage, sinceImage, createdBefore }) {
       const found = listImages(engine, {

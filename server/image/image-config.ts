@@ -4,7 +4,7 @@
  * Source: OCI image-spec, config.md.
  */
 import type { Digest } from '../model/digest.ts';
-import type { HistoryEntry, ImageConfig } from '../model/image.ts';
+import type { HealthCheck, HistoryEntry, ImageConfig } from '../model/image.ts';
 
 /** What an image config says. */
 export interface ImageDescription {
@@ -41,6 +41,7 @@ export function encodeImageConfig(image: ImageDescription): Buffer {
       ...(Object.keys(config.labels).length === 0 ? {} : { Labels: sorted(config.labels) }),
       ...text('StopSignal', config.stopSignal),
       ...list('Shell', config.shell),
+      ...(config.healthCheck === undefined ? {} : { Healthcheck: goHealthCheck(config.healthCheck) }),
     },
     rootfs: { type: 'layers', diff_ids: image.diffIds },
     history: image.history.map((entry) => ({
@@ -51,6 +52,19 @@ export function encodeImageConfig(image: ImageDescription): Buffer {
     })),
   };
   return Buffer.from(JSON.stringify(json));
+}
+
+/** As Docker has it in image configs; OCI reserves the name. Durations are ns. */
+function goHealthCheck(check: HealthCheck): object {
+  const duration = (key: string, ms: number): object => (ms === 0 ? {} : { [key]: ms * 1_000_000 });
+  return {
+    Test: check.disabled ? ['NONE'] : ['CMD', ...check.args],
+    ...duration('Interval', check.intervalMs),
+    ...duration('Timeout', check.timeoutMs),
+    ...duration('StartPeriod', check.startPeriodMs),
+    ...duration('StartInterval', check.startIntervalMs),
+    ...(check.retries === 0 ? {} : { Retries: check.retries }),
+  };
 }
 
 /** RFC 3339 in UTC with nanoseconds, trailing zeros cut as Go does. */

@@ -192,7 +192,8 @@ async function removeEmpty(path: string): Promise<boolean> {
   }
 }
 
-async function withinDisk(path: string, limits: ArchiveLimits): Promise<ArchiveLimits> {
+/** Less where the disk has not as much free. */
+export async function withinDisk(path: string, limits: ArchiveLimits): Promise<ArchiveLimits> {
   const { bavail, bsize } = await statfs(path);
   const free = bavail * bsize;
   const usable = Math.floor(free - Math.min(RESERVE_BYTES, free * RESERVE_PART));

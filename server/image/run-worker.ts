@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { makePipe } from '../../native/pipe.ts';
 import { internal, type MydockerError, resourceExhausted } from '../model/error.ts';
 import type { LaunchWorker, Worker, WorkerExit } from '../model/worker.ts';
+import type { ArchiveLimits } from './archive-limits.ts';
 import {
   checkUnpackResult,
   decodeAnswer,
@@ -64,6 +65,19 @@ export async function runUnpack(
 ): Promise<UnpackResult> {
   const capabilities = job.below.length === 0 ? UNPACK_CAPABILITIES : OPAQUE_CAPABILITIES;
   return checkUnpackResult(await runJob(target, job, capabilities, job.below, input));
+}
+
+/**
+ * Cuts an archive of images into files with numbers and a table of their names (spool-table.ts), not synced.
+ * @throws MydockerError as {@link runUnpack}.
+ */
+export async function runSpool(
+  target: WorkerTarget,
+  limits: ArchiveLimits,
+  input: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  // The folder is the server's own: nothing is given away, no capability is needed.
+  await runJob(target, { verb: 'spool', limits }, [], [], input);
 }
 
 /**

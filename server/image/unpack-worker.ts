@@ -11,6 +11,7 @@ import { archiveError } from './archive-error.ts';
 import { ByteSource } from './byte-source.ts';
 import { decompress, detectCompression } from './decompress.ts';
 import { createLayerWriter } from './layer-writer.ts';
+import { type SpoolResult, spoolArchive } from './spool-archive.ts';
 import { readTar } from './tar-reader.ts';
 import { emptyDirectory } from './tree-remover.ts';
 import {
@@ -65,11 +66,13 @@ function removeTree(): RemoveTreeResult {
   return { removed: emptyDirectory(WORKER_FD.directory) };
 }
 
-async function run(text: string): Promise<UnpackResult | RemoveTreeResult> {
+async function run(text: string): Promise<UnpackResult | SpoolResult | RemoveTreeResult> {
   const job = JSON.parse(text) as WorkerJob;
   switch (job.verb) {
     case 'unpack':
       return unpack(job);
+    case 'spool':
+      return spoolArchive(WORKER_FD.archive, WORKER_FD.directory, job.limits);
     case 'remove-tree':
       return removeTree();
   }

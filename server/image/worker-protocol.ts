@@ -2,7 +2,7 @@
  * What the server and the unpack worker say to each other: a verb with options on the command line, data on
  * standard input, a directory as a descriptor, and one line of JSON back.
  *
- *   fd 0  the archive to its end, a pipe or a file   (unpack)
+ *   fd 0  the archive to its end, a pipe or a file   (unpack, spool)
  *   fd 2  what Node says when it crashes    (kept for the log)
  *   fd 3  the directory to fill or to empty
  *   fd 4  the answer: {"ok": …} or {"error": {code, reason, message, hint, metadata}}, then the end
@@ -12,6 +12,7 @@ import { type ErrorCode, internal, MydockerError } from '../model/error.ts';
 import type { ArchiveLimits } from './archive-limits.ts';
 import type { Compression } from './decompress.ts';
 import type { LayerSummary } from './layer-writer.ts';
+import type { SpoolResult } from './spool-archive.ts';
 
 /** Descriptors of the worker. */
 export const WORKER_FD = { archive: 0, stderr: 2, directory: 3, answer: 4 } as const;
@@ -27,6 +28,7 @@ export type WorkerJob =
       readonly below: readonly string[];
       readonly limits: ArchiveLimits;
     }
+  | { readonly verb: 'spool'; readonly limits: ArchiveLimits }
   | { readonly verb: 'remove-tree' };
 
 /** Answer to `unpack`: the layer is complete and on the disk. */
@@ -56,7 +58,7 @@ interface WireError {
 }
 
 /** The line for a success. */
-export function encodeResult(result: UnpackResult | RemoveTreeResult): string {
+export function encodeResult(result: UnpackResult | SpoolResult | RemoveTreeResult): string {
   return `${JSON.stringify({ ok: result })}\n`;
 }
 

@@ -2,7 +2,7 @@
  * Content addresses: the branded digest, its strict grammar, and the chain id that names a layer stack.
  * `node:crypto` is the one import of the model besides itself: hashing does no I/O.
  */
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { invalidArgument, quoteId } from './error.ts';
 
 declare const brand: unique symbol;
@@ -31,6 +31,11 @@ export function parseDigest(text: string): Digest {
 /** Digest of bytes, or of a text as UTF-8. */
 export function digestOf(content: Uint8Array | string): Digest {
   return `sha256:${createHash('sha256').update(content).digest('hex')}` as Digest;
+}
+
+/** Digest of what a sha256 hash was fed; ends it. */
+export function digestHash(hash: Hash): Digest {
+  return `sha256:${hash.digest('hex')}` as Digest;
 }
 
 /** The 64 hex digits alone: the name of the file below `blobs/sha256/`. */

@@ -4,6 +4,24 @@
  */
 import type { Digest } from './digest.ts';
 
+/** How to find out whether a service works. */
+export interface HealthCheck {
+  /** True: none, also where the image below has one. */
+  readonly disabled: boolean;
+  /** Arguments of the command; a shell line has its shell before it. */
+  readonly args: readonly string[];
+  /** Between two checks; 0: the default, 30 s. */
+  readonly intervalMs: number;
+  /** After which a check counts as failed; 0: the default, 30 s. */
+  readonly timeoutMs: number;
+  /** Failures in a row that count; 0: the default, 3. */
+  readonly retries: number;
+  /** After the start, in which failures do not count; 0: none. */
+  readonly startPeriodMs: number;
+  /** Between two checks in that time; 0: the default, 5 s. */
+  readonly startIntervalMs: number;
+}
+
 /** Defaults that an image gives to containers; the part of the OCI image config that is acted on. */
 export interface ImageConfig {
   /** Goes before the command; empty is none. */
@@ -25,6 +43,8 @@ export interface ImageConfig {
   readonly stopSignal: string;
   /** Shell of the shell forms of a Dockerfile; empty is none. */
   readonly shell: readonly string[];
+  /** Absent: it says nothing of it. */
+  readonly healthCheck?: HealthCheck;
 }
 
 /** An empty config: what an imported root filesystem has. */
@@ -88,7 +108,7 @@ export interface ImageRecord {
   readonly os: string;
   /** Bytes of all layers, unpacked. */
   readonly sizeBytes: bigint;
-  /** Digest of the manifest it was pulled by; absent when imported. */
+  /** Digest of the manifest it came with; absent where it came without one: imported, or `docker save` of old. */
   readonly manifestDigest?: Digest;
 }
 

@@ -3,6 +3,7 @@
  * which image a text means, and who uses it.
  */
 import type { BlobStore } from '../image/blob-store.ts';
+import type { Ingest } from '../image/ingest.ts';
 import type { LayerStore } from '../image/layer-store.ts';
 import type { ContainerRecord } from '../model/container.ts';
 import { aborted, notFound } from '../model/error.ts';
@@ -16,6 +17,7 @@ import type { Engine } from './engine.ts';
 export interface ImageEngine extends Pick<Engine, 'store' | 'queues' | 'log' | 'garbage'> {
   readonly layers: LayerStore;
   readonly blobs: BlobStore;
+  readonly ingest: Ingest;
 }
 
 /**

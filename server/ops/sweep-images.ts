@@ -26,8 +26,9 @@ export async function sweepImages(engine: ImageEngine): Promise<ImageSweep> {
     for (const container of engine.store.containers.list())
       for (const serial of container.layers) serials.add(serial);
     const { removed, missing } = await engine.layers.sweep(serials);
+    const spooled = await engine.ingest.prepare();
     const blobs = await engine.blobs.sweep(engine.garbage.neededBlobs());
-    const found = { removed: [...removed, ...blobs], unusedBytes, missing };
+    const found = { removed: [...removed, ...blobs, ...spooled], unusedBytes, missing };
     if (found.removed.length > 0 || unusedBytes > 0n)
       engine.log.info(found, 'leftovers of images were removed');
     if (missing.length > 0) engine.log.error({ missing }, 'layers are recorded but not on the disk');

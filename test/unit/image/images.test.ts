@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { configureFailpoints } from '../../../server/failpoint.ts';
 import { createBlobStore } from '../../../server/image/blob-store.ts';
+import { createIngest } from '../../../server/image/ingest.ts';
 import { createLayerStore } from '../../../server/image/layer-store.ts';
 import type { ContainerConfig, ContainerRecord, TaskStatus } from '../../../server/model/container.ts';
 import { EMPTY_IMAGE_CONFIG } from '../../../server/model/image.ts';
@@ -49,7 +50,8 @@ async function open(): Promise<void> {
   const layers = createLayerStore(root, launcher.launch, SILENT);
   await layers.prepare();
   const parts = { store, layers, blobs: createBlobStore(root), queues: new ObjectQueues(), log: SILENT };
-  engine = { ...parts, garbage: new Garbage(parts) };
+  const ingest = createIngest(root, launcher.launch, layers.removeFolder);
+  engine = { ...parts, ingest, garbage: new Garbage(parts) };
 }
 
 /** Everything that goes behind the answers has gone. */

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readCgroupLayout } from '../../../server/cgroup/layout.ts';
 import { createBlobStore } from '../../../server/image/blob-store.ts';
+import { createIngest } from '../../../server/image/ingest.ts';
 import { createLayerStore } from '../../../server/image/layer-store.ts';
 import { digestOf } from '../../../server/model/digest.ts';
 import { EMPTY_IMAGE_CONFIG, type ImageConfig, type ImageRecord } from '../../../server/model/image.ts';
@@ -44,11 +45,13 @@ export async function engineHere(
   ensureInitLayer(paths.root);
   const layers = createLayerStore(paths.root, launcher.launch, log);
   await layers.prepare();
+  const ingest = createIngest(paths.root, launcher.launch, layers.removeFolder);
+  await ingest.prepare();
   const blobs = createBlobStore(paths.root);
   const queues = new ObjectQueues();
   const engine: Engine = {
     config: { version: '0.0.0-test', logMaxFiles: 1, logMaxBytes: 1n << 20n },
-    ...{ paths, instance, log, store, layers, blobs, queues },
+    ...{ paths, instance, log, store, layers, blobs, queues, ingest },
     garbage: new Garbage({ store, queues, layers, blobs, log }),
     snapshotter: overlaySnapshotter(paths.root),
     zygote: new Zygote({ program: '/nonexistent', title: 'none', titleLength: 4 }),

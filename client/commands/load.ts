@@ -1,0 +1,104 @@
+/** `mydocker load`: images out of an archive, a pipe or a folder. */
+import { createReadStream, existsSync, fstatSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { isatty } from 'node:tty';
+import { LoadHeader, LoadImagesRequest } from '../../proto/gen/mydocker/v1/images.ts';
+import { loadImages } from '../api/images.ts';
+import { tarFolder } from '../archive/folder-tar.ts';
+import type { Action } from '../grammar/command.ts';
+import type { LOAD_OPTIONS } from '../grammar/command-options.ts';
+import { print } from '../output.ts';
+import { parsePlatform } from '../parse/parse-platform.ts';
+import { printable } from '../render/printable.ts';
+import { progressLine } from '../render/progress.ts';
+import { showReference } from '../render/values.ts';
+import type { Call } from '../transport/call.ts';
+import { UsageError } from '../usage-error.ts';
+
+const STDIN = 0;
+const STDERR = 2;
+/** Large messages cost less each; the contract allows up to 3 MiB. */
+const CHUNK_BYTES = 1 << 20;
+
+/** What is read, and how much of it there is; 0n: not known. */
+interface Source {
+  readonly chunks: AsyncIterable<Buffer>;
+  readonly totalBytes: bigint;
+}
+
+export const load: Action<typeof LOAD_OPTIONS> = async ({ options }, context) => {
+  const { chunks, totalBytes } = openSource(options.input ?? '-');
+  const header = LoadHeader.create({
+    ...{ totalBytes, defaultReference: options.name ?? '' },
+    ...(options.platform === undefined ? {} : { platform: parsePlatform(options.platform) }),
+  });
+  const progress = options.quiet !== true && isatty(STDERR) ? progressLine() : undefined;
+  const call = context.connect().bidi(loadImages);
+  const sent = sendAll(call, header, chunks);
+  try {
+    for await (const { event } of call.responses()) {
+      if (event?.$case === 'progress') progress?.show(event.value);
+      if (event?.$case !== 'image') continue;
+      progress?.clear();
+      const { imageId, references } = event.value;
+      const names = references.map((reference) => `Loaded image: ${printable(showReference(reference))}\n`);
+      print(names.length > 0 ? names.join('') : `Loaded image ID: ${printable(imageId)}\n`);
+    }
+  } finally {
+    progress?.clear();
+  }
+  await sent;
+  return 0;
+};
+
+/** Stops where the server does not read any more: its answer says why. */
+async function sendAll(
+  call: Call<LoadImagesRequest, unknown>,
+  header: LoadHeader,
+  chunks: AsyncIterable<Buffer>,
+): Promise<void> {
+  try {
+    if (!(await call.send(LoadImagesRequest.create({ frame: { $case: 'header', value: header } })))) return;
+    for await (const value of chunks) {
+      if (!(await call.send({ frame: { $case: 'chunk', value } }))) return;
+    }
+    call.end();
+  } catch (error) {
+    // Half an archive is none; whoever reads the answers sees why they end.
+    call.cancel(error as Parameters<typeof call.cancel>[0]);
+  }
+}
+
+function openSource(input: string): Source {
+  const fd = input === '-' ? STDIN : openFile(input);
+  const stat = fstatSync(fd);
+  if (stat.isDirectory())
+    return { chunks: openFolder(input === '-' ? '/dev/stdin/' : input), totalBytes: 0n };
+  if (input === '-' && isatty(STDIN))
+    throw new UsageError('cannot load from a terminal', {
+      hint: 'give -i FILE, or send the archive by a pipe',
+    });
+  const chunks = createReadStream('', { fd, autoClose: false, highWaterMark: CHUNK_BYTES });
+  return {
+    chunks: chunks as AsyncIterable<Buffer>,
+    totalBytes: stat.isFile() ? BigInt(stat.size) : 0n,
+  };
+}
+
+function openFolder(path: string): AsyncIterable<Buffer> {
+  if (['index.json', 'manifest.json'].some((name) => existsSync(join(path, name)))) return tarFolder(path);
+  throw new UsageError(`cannot load ${path}: there is no index.json in it`, {
+    hint: 'a folder must hold an OCI layout',
+  });
+}
+
+function openFile(path: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new UsageError(`cannot open ${path}: ${code ?? error}`, {
+      hint: 'give an archive of docker save, an OCI layout, or -',
+    });
+  }
+}

@@ -1,0 +1,136 @@
+/**
+ * LoadImages between the wire and the operation: chunks come in while news go out, progress no oftener than a
+ * person can see and never more of it waiting than one for each layer.
+ */
+import {
+  LoadHeader,
+  type LoadImagesRequest,
+  type LoadImagesResponse,
+  TransferStage,
+} from '../../proto/gen/mydocker/v1/images.ts';
+import { invalidArgument } from '../model/error.ts';
+import type { ImageEngine } from '../ops/image-engine.ts';
+import { type LoadedImage, type LoadProgress, type LoadReport, loadImages } from '../ops/load-images.ts';
+import type { RequestIds } from '../ops/request-ids.ts';
+import { decodePlatform } from './encode-image.ts';
+import { fingerprintOf } from './handlers.ts';
+
+const RPC = 'mydocker.v1.ImagesService/LoadImages';
+/** Between two messages about the same thing. */
+const PROGRESS_MS = 200;
+
+const STAGE: Readonly<Record<LoadProgress['stage'], TransferStage>> = {
+  fetching: TransferStage.FETCHING,
+  unpacking: TransferStage.UNPACKING,
+  present: TransferStage.PRESENT,
+  done: TransferStage.DONE,
+};
+
+/** The whole call. */
+export async function* serveLoad(
+  engine: ImageEngine,
+  requestIds: RequestIds,
+  requests: AsyncGenerator<LoadImagesRequest>,
+  signal: AbortSignal,
+): AsyncGenerator<LoadImagesResponse, undefined> {
+  const header = await firstFrame(requests);
+  const news = new News();
+  const { requestId, defaultReference, totalBytes } = header;
+  const platform = decodePlatform(header.platform);
+  const load = (): Promise<LoadedImage[]> => {
+    const archive = chunksOf(requests, totalBytes, news);
+    const wish = { defaultReference, ...(platform === undefined ? {} : { platform }) };
+    return loadImages(engine, wish, archive, news, signal);
+  };
+  const fingerprint = fingerprintOf({ requestType: LoadHeader }, header);
+  const work = requestId === '' ? load() : requestIds.run({ rpc: RPC, requestId, fingerprint }, load);
+  const ended = work.then(news.end, news.end);
+  let told = 0;
+  try {
+    for await (const event of news.events()) {
+      if (event?.$case === 'image') told += 1;
+      yield { event };
+    }
+    const loaded = await work;
+    // A request that came again is answered as the first time, without its progress.
+    for (const image of loaded.slice(told)) yield { event: encodeLoaded(image) };
+  } finally {
+    await ended;
+  }
+}
+
+type Event = LoadImagesResponse['event'];
+
+/** What is to be told and was not sent yet. */
+class News implements LoadReport {
+  /** By what it is about: newer progress replaces older. */
+  readonly #waiting = new Map<string, Event>();
+  readonly #sentAt = new Map<string, number>();
+  #wake: () => void = () => undefined;
+  #ended = false;
+
+  readonly progress = (progress: LoadProgress): void => {
+    const { digest, stage, doneBytes, totalBytes } = progress;
+    const key = `${digest} ${stage}`;
+    const now = performance.now();
+    if (now - (this.#sentAt.get(key) ?? -PROGRESS_MS) < PROGRESS_MS) return;
+    this.#sentAt.set(key, now);
+    const value = { digest, stage: STAGE[stage], doneBytes, totalBytes, message: '' };
+    this.#waiting.set(digest, { $case: 'progress', value });
+    this.#wake();
+  };
+
+  readonly image = (image: LoadedImage): void => {
+    this.#waiting.set(`image ${image.imageId}`, encodeLoaded(image));
+    this.#wake();
+  };
+
+  readonly end = (): void => {
+    this.#ended = true;
+    this.#wake();
+  };
+
+  async *events(): AsyncGenerator<Event, undefined> {
+    for (;;) {
+      for (const [key, event] of this.#waiting) {
+        this.#waiting.delete(key);
+        yield event;
+      }
+      if (this.#waiting.size > 0) continue;
+      if (this.#ended) return;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+}
+
+function encodeLoaded({ imageId, references }: LoadedImage): Event {
+  return { $case: 'image', value: { imageId, references } };
+}
+
+async function firstFrame(requests: AsyncGenerator<LoadImagesRequest>): Promise<LoadHeader> {
+  const { value } = await requests.next();
+  const frame = (value as LoadImagesRequest | undefined)?.frame;
+  if (frame?.$case === 'header') return frame.value;
+  throw outOfOrder('the first frame is not `header`');
+}
+
+/** What comes behind the header; the next message is read when the one before was taken. */
+async function* chunksOf(
+  requests: AsyncGenerator<LoadImagesRequest>,
+  totalBytes: bigint,
+  report: LoadReport,
+): AsyncGenerator<Uint8Array, undefined> {
+  let doneBytes = 0n;
+  for await (const { frame } of requests) {
+    if (frame?.$case !== 'chunk') throw outOfOrder('a frame behind the header is no chunk');
+    yield frame.value;
+    doneBytes += BigInt(frame.value.length);
+    report.progress({ digest: '', stage: 'fetching', doneBytes, totalBytes });
+  }
+}
+
+function outOfOrder(why: string): Error {
+  return invalidArgument(`cannot load archive: ${why}`, { reason: 'FRAME_OUT_OF_ORDER' });
+}

@@ -1,0 +1,96 @@
+/**
+ * The last step of a load: the documents of an image become blobs, its record is written, and the names that
+ * came with it point at it. Its layers are recorded, and all of it is kept by the load's lease.
+ */
+import { failpoint } from '../failpoint.ts';
+import type { ArchiveImage, KeptDocument } from '../image/archive-image.ts';
+import { MydockerError } from '../model/error.ts';
+import type { ImageLayer, ImageRecord } from '../model/image.ts';
+import { nowNs } from '../model/time.ts';
+import type { Lease } from './garbage.ts';
+import { changeLayers } from './garbage.ts';
+import type { ImageEngine } from './image-engine.ts';
+
+/**
+ * Writes the image, or where it is here already gives it the names; durable when it returns. Names are taken
+ * from the images that had them, which stay without, as Docker does it.
+ * @param layers - base first, kept by the lease.
+ */
+export async function recordLoaded(
+  engine: ImageEngine,
+  lease: Lease,
+  image: ArchiveImage,
+  layers: readonly ImageLayer[],
+): Promise<void> {
+  const id = image.config.digest;
+  const documents = [image.config, ...(image.manifest === undefined ? [] : [image.manifest])];
+  for (const { digest } of documents) lease.keep(digest);
+  // Not while it is being removed, nor while somebody counts what is used.
+  await engine.queues.run('image', id, () =>
+    changeLayers(engine, async () => {
+      const present = engine.store.images.get(id);
+      if (present === undefined) {
+        for (const document of documents) await keepDocument(engine, document);
+        await failpoint('load.blobs');
+        await putImage(engine, image, layers);
+      }
+      await pointReferences(engine, image, id);
+      await failpoint('load.put-image');
+      // Where nothing was written now, what an unsynced write before left is made durable.
+      await engine.store.flush();
+    }),
+  );
+}
+
+async function keepDocument(engine: ImageEngine, document: KeptDocument): Promise<void> {
+  const { digest, mediaType, bytes } = document;
+  await engine.blobs.write(bytes);
+  if (engine.store.blobs.get(digest) !== undefined) return;
+  const now = nowNs();
+  await engine.store.blobs.put(
+    {
+      ...{ v: 1, rev: 0n, createdAt: now, updatedAt: now },
+      ...{ digest, mediaType, sizeBytes: BigInt(bytes.length) },
+    },
+    // The image's record makes it durable; without that nobody needs it.
+    { sync: false },
+  );
+}
+
+async function putImage(
+  engine: ImageEngine,
+  image: ArchiveImage,
+  layers: readonly ImageLayer[],
+): Promise<void> {
+  const { images } = engine.store;
+  const { diffIds: _, ...description } = image.description;
+  const free = image.references.filter((reference) => images.idByReference(reference) === undefined);
+  const now = nowNs();
+  const id = image.config.digest;
+  const record: ImageRecord = {
+    ...description,
+    ...{ v: 1, rev: 0n, createdAt: now, updatedAt: now, id },
+    ...{ references: free, layers, sizeBytes: sizeOf(engine, layers) },
+    ...(image.manifest === undefined ? {} : { manifestDigest: image.manifest.digest }),
+  };
+  const attributes = free.length === 0 ? {} : { reference: free.join(' ') };
+  const event = { type: 'image.load', kind: 'image', id, attributes } as const;
+  await images.put(record, { event }).catch(async (error: unknown) => {
+    // A name was taken between the look and the put: then all of them in the next step.
+    if (!(error instanceof MydockerError) || error.code !== 'already-exists') throw error;
+    await images.put({ ...record, references: [] }, { event });
+  });
+}
+
+async function pointReferences(engine: ImageEngine, image: ArchiveImage, id: string): Promise<void> {
+  const { images } = engine.store;
+  for (const reference of image.references) {
+    if (images.idByReference(reference) === id) continue;
+    const event = { type: 'image.tag', kind: 'image', id, attributes: { reference } } as const;
+    await images.setReference(reference, id, { event });
+  }
+}
+
+function sizeOf({ store }: ImageEngine, layers: readonly ImageLayer[]): bigint {
+  return layers.reduce((total, { chainId }) => total + (store.layers.get(chainId)?.sizeBytes ?? 0n), 0n);
+}
