@@ -1,13 +1,13 @@
 /**
  * The server's side of a worker: gives it its descriptors, feeds it the archive, waits for its one answer.
  */
-import { closeSync, realpathSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { dirname, join } from 'node:path';
 import { makePipe } from '../../native/pipe.ts';
 import { internal, type MydockerError, resourceExhausted } from '../model/error.ts';
 import type { LaunchWorker, Worker, WorkerExit } from '../model/worker.ts';
 import type { ArchiveLimits } from './archive-limits.ts';
+import { WORKER_PROGRAM, workerProgramPaths } from './worker-program.ts';
 import {
   checkUnpackResult,
   decodeAnswer,
@@ -30,15 +30,6 @@ const UNPACK_CAPABILITIES = ['CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'MKNOD
 const OPAQUE_CAPABILITIES = [...UNPACK_CAPABILITIES, 'SYS_ADMIN'];
 
 const REMOVE_CAPABILITIES = ['DAC_OVERRIDE', 'FOWNER'];
-
-/** The project's folder; the worker's code and koffi are below it. */
-const PROJECT = dirname(dirname(import.meta.dirname));
-
-/** The worker beside this file, `.ts` in the sources and `.js` when published. */
-const PROGRAM = join(
-  import.meta.dirname,
-  `unpack-worker${import.meta.filename.slice(import.meta.filename.lastIndexOf('.'))}`,
-);
 
 /** Where a job works. */
 export interface WorkerTarget {
@@ -111,7 +102,7 @@ async function runJob(
   try {
     worker = await target.launch({
       name: job.verb,
-      args: [process.execPath, '--max-old-space-size=384', PROGRAM, JSON.stringify(job)],
+      args: [process.execPath, '--max-old-space-size=384', WORKER_PROGRAM, JSON.stringify(job)],
       env: { LANG: 'C' },
       fds: {
         ...(archiveFd === undefined ? {} : { [WORKER_FD.archive]: archiveFd }),
@@ -119,7 +110,7 @@ async function runJob(
         [WORKER_FD.directory]: target.directoryFd,
         [WORKER_FD.answer]: answer.write,
       },
-      readOnlyBinds: [...programPaths(), ...readOnlyFolders],
+      readOnlyBinds: [...workerProgramPaths(), ...readOnlyFolders],
       capabilities,
       memoryLimitBytes: MEMORY_LIMIT_BYTES,
     });
@@ -223,11 +214,4 @@ function readAll(fd: number, maxBytes: number): Promise<string> {
     socket.on('error', () => undefined);
     socket.on('close', () => resolve(Buffer.concat(parts).toString()));
   });
-}
-
-/** What the confined process must be able to read to run at all. */
-function programPaths(): string[] {
-  const libraries = ['/lib', '/lib64', '/usr/lib', '/usr/lib64', '/etc/ld.so.cache'];
-  const ours = ['server', 'native', 'node_modules', 'package.json'].map((name) => join(PROJECT, name));
-  return [realpathSync(process.execPath), ...libraries, ...ours];
 }
