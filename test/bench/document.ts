@@ -15,6 +15,8 @@ export interface Line {
   /** Whether a greater number is the better one. */
   readonly moreIsBetter: boolean;
   readonly results: readonly Result[];
+  /** Where ours goes to, in the same unit: what to look at where a promise is not kept. */
+  readonly parts?: readonly Result[];
   /** What is promised, and whether this run kept it. */
   readonly promises: readonly Promised[];
 }
@@ -56,14 +58,18 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
     ...rows.map((row) => `| ${row.join(' | ')} |`),
   ].join('\n');
 
-function renderLine(line: Line): string {
-  const rows = line.results.map(({ name, median, p90, mad, count }) => [
+function figures(what: string, unit: string, results: readonly Result[]): string {
+  const rows = results.map(({ name, median, p90, mad, count }) => [
     name,
     short(median),
     short(p90),
     short(mad),
     String(count),
   ]);
+  return table([what, `median (${unit})`, 'p90', 'MAD', 'samples'], rows);
+}
+
+function renderLine(line: Line): string {
   const promises = line.promises.map(
     (promised) =>
       `- ${promised.text}: ${promised.sense} ${short(promised.limit)}, ` +
@@ -72,7 +78,8 @@ function renderLine(line: Line): string {
   return [
     `## ${line.title}`,
     line.what,
-    table(['', `median (${line.unit})`, 'p90', 'MAD', 'samples'], rows),
+    figures('', line.unit, line.results),
+    ...(line.parts === undefined ? [] : [figures('where it goes', line.unit, line.parts)]),
     ...(promises.length === 0 ? [] : [promises.join('\n')]),
   ].join('\n\n');
 }

@@ -1,5 +1,6 @@
 /** What is measured, each line with its contenders and its promise. A line here is a section of docs/benchmarks.md. */
 import { execFileSync } from 'node:child_process';
+import { closeSync, fdatasyncSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { PROJECT } from '../harness/cli.ts';
 import type { Line } from './document.ts';
@@ -9,6 +10,7 @@ import type { Own } from './own.ts';
 import { ownLog } from './own-log.ts';
 import { type Peer, podmanForget, podmanLog, quiet } from './peers.ts';
 import type { Runtime } from './runtimes.ts';
+import { summarize } from './stats.ts';
 
 /** Everybody who takes part. A peer that is not there is left out of its lines. */
 export interface Field {
@@ -58,6 +60,34 @@ function floor(ground: Ground): Contender {
   };
 }
 
+/** What a write costs that must not be lost: so many bytes as the record of a container. */
+function durableWrite(ground: Ground): Contender {
+  return {
+    name: 'a durable write, without a database',
+    sample: async (count) => {
+      const file = openSync(join(ground.folder, 'durable'), 'a');
+      try {
+        return await timeEach(count, async () => {
+          writeSync(file, Buffer.alloc(2_500));
+          fdatasyncSync(file);
+        });
+      } finally {
+        closeSync(file);
+      }
+    },
+  };
+}
+
+/** The four calls one by one, and what each call and each durable answer costs at least. */
+async function startParts(field: Field, own: Own): Promise<Result[]> {
+  const names = ['create', 'start', 'wait, the process runs meanwhile', 'remove'];
+  const calls: (readonly number[])[] = [];
+  for (let number = 0; number < 200 * field.scale; number += 1) calls.push(await own.runToEnd(['true']));
+  const parts = names.map((name, index) => ({ name, ...summarize(calls.map((call) => call[index] ?? 0)) }));
+  const least = [each('an empty call', () => own.api.system.ping({})), durableWrite(field.ground)];
+  return [...parts, ...(await measure(least, effort(field, 10, 20, 5)))];
+}
+
 /** A start, from the first call to the last trace of it removed. */
 export async function measureStart(field: Field): Promise<Line> {
   const { ground, own, runtimes } = field;
@@ -69,16 +99,19 @@ export async function measureStart(field: Field): Promise<Line> {
     ],
     effort(field, 10, 20, 5),
   );
+  const parts = own === undefined ? {} : { parts: await startParts(field, own) };
   return {
     id: 'start',
     title: 'Create, start, wait and remove a container without network',
     what:
       'The floor is a static C program with the same isolation and nothing else: control groups, clone3 into all ' +
       'namespaces, overlay, proc, sys, dev, pivot_root, exec of `true`, wait, removal. mydocker: four calls on an ' +
-      'open connection. The runtimes: one process each, on a prepared bundle without an overlay.',
+      'open connection, three of which answer only when what they did is on the disk. The runtimes: one process ' +
+      'each, on a prepared bundle without an overlay.',
     unit: 'ms',
     moreIsBetter: false,
     results,
+    ...parts,
     promises: ratio(results, ['mydocker API', 'floor'], 'mydocker API ÷ floor', 1.5),
   };
 }

@@ -15,8 +15,11 @@ export interface Own {
   readonly daemon: Daemon;
   /** Records a container without network that runs a command. @returns its id. */
   create(command: readonly string[]): Promise<string>;
-  /** Create, start, wait, remove: what `run --rm` is, through the API. */
-  runToEnd(command: readonly string[]): Promise<void>;
+  /**
+   * Create, start, wait, remove: what `run --rm` is, through the API.
+   * @returns how long each call took, in milliseconds.
+   */
+  runToEnd(command: readonly string[]): Promise<readonly number[]>;
   /** Create and start. @returns the id. */
   startDetached(command: readonly string[]): Promise<string>;
   /** Runs `true` in a running container and waits for its end. */
@@ -67,11 +70,17 @@ export async function startOwn(ground: Ground): Promise<Own> {
     create,
     startDetached,
     runToEnd: async (command) => {
+      const at = [performance.now()];
       const container = await create(command);
+      at.push(performance.now());
       const { run } = await api.tasks.startTask({ container });
+      at.push(performance.now());
       const { exit } = await api.tasks.waitTask({ container, runId: run?.runId ?? '' });
+      at.push(performance.now());
       expectZero(exit?.exitStatus);
       await api.containers.removeContainer({ container });
+      at.push(performance.now());
+      return at.slice(1).map((time, index) => time - (at[index] ?? 0));
     },
     execTrue: async (container) => {
       const { run } = await api.tasks.execTask({ container, process: { args: ['true'] } });
