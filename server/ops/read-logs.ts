@@ -10,6 +10,7 @@ import {
   toEntries,
   toRawChunks,
 } from '../task/log-record.ts';
+import type { LiveRun } from '../task/runs.ts';
 import type { LogPosition } from '../task/shim-protocol.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
@@ -67,11 +68,6 @@ class Alarm implements Disposable {
 
   readonly ring: () => void;
 
-  /** Forgets what has rung so far. */
-  reset(): void {
-    this.#rung = false;
-  }
-
   async wait(): Promise<void> {
     if (this.#rung) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -113,16 +109,23 @@ export async function* readLogs(engine: Engine, request: LogRequest): AsyncGener
     yield* readToEnd(cursor, decode, request.abort);
     return;
   }
-  using alarm = new Alarm(folder, request.abort);
   const isRunning = (): boolean => isAlive(engine.store.containers.get(id)?.status ?? 'stopped');
+  let ring = (): void => undefined;
+  let watched: LiveRun | undefined;
   while (!request.abort.aborted) {
-    alarm.reset();
     const running = isRunning();
     yield* readToEnd(cursor, decode, request.abort);
     // Whatever was written before it ended has been read: the state was asked for first.
     if (!running) return;
-    void engine.runs.initOf(id)?.ended.then(alarm.ring);
-    await alarm.wait();
+    // Set only now: every write of a busy container would ring it while a slow client is far behind.
+    using alarm = new Alarm(folder, request.abort);
+    if (request.abort.aborted || (await cursor.hasMore())) continue;
+    ring = alarm.ring;
+    const run = engine.runs.initOf(id);
+    // Once for each run, however often a follower of weeks waits.
+    if (run !== undefined && run !== watched) void run.ended.then(() => ring());
+    watched = run;
+    if (isRunning()) await alarm.wait();
   }
 }
 

@@ -26,11 +26,14 @@ export const isBefore = (a: LogPosition, b: LogPosition): boolean =>
 export class LogCursor implements AsyncDisposable {
   readonly #folder: string;
   #at: LogPosition;
+  /** The furthest byte ever read: beyond `#at` where a record was cut. */
+  #seen: LogPosition;
   #file: FileHandle | undefined;
 
   constructor(folder: string, from: LogPosition) {
     this.#folder = folder;
     this.#at = from;
+    this.#seen = from;
   }
 
   get position(): LogPosition {
@@ -53,10 +56,19 @@ export class LogCursor implements AsyncDisposable {
       const { bytesRead } = await file.read(buffer, 0, wanted, this.#at.offset);
       if (bytesRead > 0) {
         this.#at = { serial: this.#at.serial, offset: this.#at.offset + bytesRead };
+        this.#seen = this.#at;
         return buffer.subarray(0, bytesRead);
       }
       if (!(await this.#next())) return Buffer.alloc(0);
     }
+  }
+
+  /** Whether there are bytes that were never read. */
+  async hasMore(): Promise<boolean> {
+    const file = await this.#current();
+    if (file === undefined) return false;
+    const { serial, offset } = isBefore(this.#at, this.#seen) ? this.#seen : this.#at;
+    return (serial === this.#at.serial && (await file.stat()).size > offset) || this.#later() !== undefined;
   }
 
   /** A record that was cut by a read is read again, whole. */
