@@ -6,8 +6,8 @@ import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, stat
 import { type FileHandle, open } from 'node:fs/promises';
 import type { LogPosition } from './shim-protocol.ts';
 
-/** One read; large, so that a call of the kernel carries thousands of lines. */
-export const LOG_READ_BYTES: number = 1 << 20;
+/** One read: hundreds of lines for a call of the kernel, and more than the longest record (64 KiB and its head). */
+export const LOG_READ_BYTES: number = 128 << 10;
 
 export const logName = (serial: number): string => `${String(serial).padStart(8, '0')}.log`;
 

@@ -72,17 +72,17 @@ function eachRecord(bytes: Buffer, visit: (at: number, newline: number) => void)
 }
 
 /**
- * The output as the process wrote it, neighbours of one stream joined.
+ * The output as the process wrote it, neighbours of one stream joined. Text moves up over the heads in front of it:
+ * the chunks lie in the input's memory.
  * @returns the chunks, and how many bytes of the input were whole records.
  */
 export function toRawChunks(bytes: Buffer, filter: LogFilter): { chunks: RawChunk[]; consumed: number } {
-  const out = Buffer.allocUnsafe(bytes.length);
   const chunks: RawChunk[] = [];
   let begin = 0;
   let end = 0;
   let isStderr = false;
   const flush = (): void => {
-    if (end > begin) chunks.push({ stream: isStderr ? 'stderr' : 'stdout', data: out.subarray(begin, end) });
+    if (end > begin) chunks.push({ stream: isStderr ? 'stderr' : 'stdout', data: bytes.subarray(begin, end) });
     begin = end;
   };
   const consumed = eachRecord(bytes, (at, newline) => {
@@ -91,7 +91,9 @@ export function toRawChunks(bytes: Buffer, filter: LogFilter): { chunks: RawChun
     if (fromStderr !== isStderr) flush();
     isStderr = fromStderr;
     // The newline of a whole line belongs to the text, the one of a part does not.
-    end += bytes.copy(out, end, at + TEXT_AT, bytes[at + TAG_AT] === LETTER_P ? newline : newline + 1);
+    const textEnd = bytes[at + TAG_AT] === LETTER_P ? newline : newline + 1;
+    bytes.copyWithin(end, at + TEXT_AT, textEnd);
+    end += textEnd - at - TEXT_AT;
   });
   flush();
   return { chunks, consumed };

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type LogFilter, logTime, toEntries, toRawChunks } from '../../../server/task/log-record.ts';
+import {
+  type LogFilter,
+  logTime,
+  toEntries,
+  toRawChunks as toRawChunksInPlace,
+} from '../../../server/task/log-record.ts';
 
+/** Of a copy: the chunks lie where the records were. */
+const toRawChunks = (bytes: Buffer, filter: LogFilter): ReturnType<typeof toRawChunksInPlace> =>
+  toRawChunksInPlace(Buffer.from(bytes), filter);
 const ALL: LogFilter = { stdout: true, stderr: true };
 const time = (ns: number): string => `2026-11-22T03:13:00.${String(ns).padStart(9, '0')}Z`;
 const log = (...lines: string[]): Buffer => Buffer.from(lines.map((line) => `${line}\n`).join(''));
