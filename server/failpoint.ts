@@ -72,6 +72,7 @@ export const FAILPOINTS = [
   'recover.begin',
   'recover.container',
   'recover.sweep',
+  'stream.message',
 ] as const;
 
 /** Name of a point. */

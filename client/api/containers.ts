@@ -8,6 +8,8 @@ import {
   GetContainerResponse,
   ListContainersRequest,
   ListContainersResponse,
+  PruneContainersRequest,
+  PruneContainersResponse,
   RemoveContainerRequest,
   RemoveContainerResponse,
   RenameContainerRequest,
@@ -37,6 +39,12 @@ export const removeContainer: Method<RemoveContainerRequest, RemoveContainerResp
   path: '/mydocker.v1.ContainersService/RemoveContainer',
   request: RemoveContainerRequest,
   response: RemoveContainerResponse,
+};
+
+export const pruneContainers: Method<PruneContainersRequest, PruneContainersResponse> = {
+  path: '/mydocker.v1.ContainersService/PruneContainers',
+  request: PruneContainersRequest,
+  response: PruneContainersResponse,
 };
 
 export const renameContainer: Method<RenameContainerRequest, RenameContainerResponse> = {

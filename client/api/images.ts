@@ -1,5 +1,7 @@
 /** Methods of ImagesService, each by itself, so that a bundle holds the codecs of those it calls. */
 import {
+  GetImageHistoryRequest,
+  GetImageHistoryResponse,
   GetImageRequest,
   GetImageResponse,
   ImportImageRequest,
@@ -8,6 +10,8 @@ import {
   ListImagesResponse,
   LoadImagesRequest,
   LoadImagesResponse,
+  PruneImagesRequest,
+  PruneImagesResponse,
   PullImageRequest,
   PullImageResponse,
   PushImageRequest,
@@ -53,6 +57,18 @@ export const removeImage: Method<RemoveImageRequest, RemoveImageResponse> = {
   path: '/mydocker.v1.ImagesService/RemoveImage',
   request: RemoveImageRequest,
   response: RemoveImageResponse,
+};
+
+export const getImageHistory: Method<GetImageHistoryRequest, GetImageHistoryResponse> = {
+  path: '/mydocker.v1.ImagesService/GetImageHistory',
+  request: GetImageHistoryRequest,
+  response: GetImageHistoryResponse,
+};
+
+export const pruneImages: Method<PruneImagesRequest, PruneImagesResponse> = {
+  path: '/mydocker.v1.ImagesService/PruneImages',
+  request: PruneImagesRequest,
+  response: PruneImagesResponse,
 };
 
 export const pullImage: Method<PullImageRequest, PullImageResponse> = {

@@ -1,9 +1,13 @@
 /** Methods of SystemService, each by itself, so that a bundle holds the codecs of those it calls. */
 import {
+  GetDiskUsageRequest,
+  GetDiskUsageResponse,
   GetInfoRequest,
   GetInfoResponse,
   GetVersionRequest,
   GetVersionResponse,
+  PruneSystemRequest,
+  PruneSystemResponse,
 } from '../../proto/gen/mydocker/v1/system.ts';
 import type { Method } from '../transport/method.ts';
 
@@ -17,4 +21,16 @@ export const getInfo: Method<GetInfoRequest, GetInfoResponse> = {
   path: '/mydocker.v1.SystemService/GetInfo',
   request: GetInfoRequest,
   response: GetInfoResponse,
+};
+
+export const getDiskUsage: Method<GetDiskUsageRequest, GetDiskUsageResponse> = {
+  path: '/mydocker.v1.SystemService/GetDiskUsage',
+  request: GetDiskUsageRequest,
+  response: GetDiskUsageResponse,
+};
+
+export const pruneSystem: Method<PruneSystemRequest, PruneSystemResponse> = {
+  path: '/mydocker.v1.SystemService/PruneSystem',
+  request: PruneSystemRequest,
+  response: PruneSystemResponse,
 };

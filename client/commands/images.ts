@@ -5,50 +5,87 @@ import type { Action } from '../grammar/command.ts';
 import type { IMAGES_OPTIONS } from '../grammar/command-options.ts';
 import { print } from '../output.ts';
 import { labelConditions, oneOf, parseFilters } from '../parse/parse-filters.ts';
-import { renderTable } from '../render/table.ts';
-import { showId, showSize, showTime, splitReference } from '../render/values.ts';
+import { parseWhen } from '../parse/parse-when.ts';
+import { type Column, renderRows } from '../render/rows.ts';
+import { showAgo, showId, showSize, showTime, splitReference } from '../render/values.ts';
 
-const HEADING = ['IMAGE ID', 'REPO', 'TAG', 'COUNTS', 'CREATED', 'SIZE'];
-const FILTERS = ['reference', 'dangling', 'label', 'label!', 'before', 'since'] as const;
+const USUAL = ['ID', 'Repository', 'Tag', 'Containers', 'CreatedAt', 'Size'];
+const WITH_DIGESTS = ['ID', 'Repository', 'Tag', 'Digest', 'Containers', 'CreatedAt', 'Size'];
+const FILTERS = ['reference', 'dangling', 'label', 'label!', 'before', 'since', 'until'] as const;
+const NONE = '<none>';
+
+/** A line of the list. */
+interface Row {
+  readonly image: ImageSummary;
+  readonly repository: string;
+  readonly tag: string;
+}
 
 export const images: Action<typeof IMAGES_OPTIONS> = async ({ options, positionals }, context) => {
-  const { quiet, noTrunc = false } = options;
+  const { quiet, noTrunc = false, digests = false, format } = options;
   const given = parseFilters(options.filter, FILTERS);
-  const dangling = given.dangling.map((text) =>
-    oneOf('value of dangling', text, { true: true, false: false }),
-  );
+  const dangling = given.dangling
+    .map((text) => oneOf('value of dangling', text, { true: true, false: false }))
+    .at(-1);
+  const until = given.until.at(-1);
   const request = ListImagesRequest.create({
     references: [...given.reference, ...positionals],
-    danglingOnly: dangling.at(-1) ?? false,
+    danglingOnly: dangling ?? false,
     labels: labelConditions(given.label, given['label!']),
     beforeImage: given.before.at(-1) ?? '',
     sinceImage: given.since.at(-1) ?? '',
+    createdBefore: until === undefined ? undefined : parseWhen('--filter until', until),
   });
   const found: ImageSummary[] = [];
   for await (const page of context.connect().serverStream(listImages, request)) found.push(...page.images);
-  if (quiet) print(found.map(({ id }) => `${showId(id, noTrunc)}\n`).join(''));
-  else
-    print(
-      renderTable(
-        HEADING,
-        found.flatMap((image) => rows(image, noTrunc)),
-      ),
-    );
+  const shown = dangling === false ? found.filter(({ references }) => references.length > 0) : found;
+  if (quiet) print(shown.map(({ id }) => `${showId(id, noTrunc)}\n`).join(''));
+  else {
+    const usual = digests ? WITH_DIGESTS : USUAL;
+    print(renderRows(shown.flatMap(rowsOf), columns(noTrunc), usual, format, { Label: labelOf }));
+  }
   return 0;
 };
 
-function rows(image: ImageSummary, whole: boolean): string[][] {
-  const references = image.references.length === 0 ? ['<none>'] : image.references;
-  return references.map((reference) => {
-    const { repository, tag } = splitReference(reference);
-    return [
-      showId(image.id, whole),
-      repository,
-      tag,
-      String(image.containerCount),
-      // When it came here, as this is what people look for; `inspect` has both times.
-      showTime(image.addedAt ?? image.createdAt),
-      showSize(image.sizeBytes),
-    ];
-  });
+function rowsOf(image: ImageSummary): Row[] {
+  if (image.references.length === 0) return [{ image, repository: NONE, tag: NONE }];
+  return image.references.map((reference) => ({ image, ...splitReference(reference) }));
+}
+
+const labelOf = ({ image }: Row, key: string): string =>
+  Object.hasOwn(image.labels, key) ? (image.labels[key] ?? '') : '';
+
+/** The time is when it came here, as this is what people look for; `inspect` has both. */
+const timeOf = ({ image }: Row): ImageSummary['addedAt'] => image.addedAt ?? image.createdAt;
+
+function columns(whole: boolean): readonly Column<Row>[] {
+  return [
+    { name: 'ID', heading: 'IMAGE ID', of: ({ image }) => showId(image.id, whole) },
+    { name: 'Repository', heading: 'REPO', of: ({ repository }) => repository },
+    { name: 'Tag', heading: 'TAG', of: ({ tag }) => tag },
+    { name: 'Digest', heading: 'DIGEST', of: ({ image }) => image.target?.digest ?? NONE },
+    { name: 'Containers', heading: 'COUNTS', of: ({ image }) => String(image.containerCount) },
+    { name: 'CreatedAt', heading: 'CREATED', of: (row) => showTime(timeOf(row)) },
+    { name: 'CreatedSince', heading: 'CREATED', of: (row) => showAgo(timeOf(row)) },
+    { name: 'Size', heading: 'SIZE', of: ({ image }) => showSize(image.sizeBytes) },
+    { name: 'UniqueSize', heading: 'UNIQUE SIZE', of: ({ image }) => showSize(image.uniqueSizeBytes) },
+    {
+      name: 'SharedSize',
+      heading: 'SHARED SIZE',
+      of: ({ image }) => showSize(image.sizeBytes - image.uniqueSizeBytes),
+    },
+    { name: 'Labels', heading: 'LABELS', of: ({ image }) => showLabels(image.labels) },
+    {
+      name: 'Platform',
+      heading: 'PLATFORM',
+      of: ({ image: { platform } }) =>
+        [platform?.os, platform?.architecture, platform?.variant].filter(Boolean).join('/'),
+    },
+  ];
+}
+
+function showLabels(labels: Readonly<Record<string, string>>): string {
+  return Object.entries(labels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',');
 }

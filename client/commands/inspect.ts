@@ -4,11 +4,11 @@ import { getImage } from '../api/images.ts';
 import { getNetwork } from '../api/networks.ts';
 import type { Context } from '../context.ts';
 import type { Action } from '../grammar/command.ts';
-import type { INSPECT_OPTIONS } from '../grammar/command-options.ts';
+import type { IMAGE_INSPECT_OPTIONS, INSPECT_OPTIONS } from '../grammar/command-options.ts';
 import { print, printError } from '../output.ts';
 import { oneOf } from '../parse/parse-filters.ts';
 import { exitStatusOf, renderError } from '../render/error.ts';
-import { renderJson } from '../render/json.ts';
+import { plainValue, renderJson, renderJsonLine } from '../render/json.ts';
 import { Code, RpcError } from '../transport/rpc-error.ts';
 
 type Kind = 'container' | 'network' | 'image';
@@ -17,23 +17,27 @@ const KINDS: Readonly<Record<Kind, Kind>> = { container: 'container', network: '
 export const inspect: Action<typeof INSPECT_OPTIONS> = async ({ options, positionals }, context) => {
   const only = options.type === undefined ? undefined : oneOf<Kind>('type', options.type, KINDS);
   const kinds = only === undefined ? Object.values(KINDS) : [only];
-  return await inspectAll(context, positionals, kinds, options.size ?? false);
+  return await inspectAll(context, positionals, kinds, {
+    size: options.size ?? false,
+    format: options.format,
+  });
 };
 
 /** `image inspect`, which looks for nothing else. */
-export const inspectImage: Action<Record<never, never>> = async ({ positionals }, context) =>
-  await inspectAll(context, positionals, ['image'], false);
+export const inspectImage: Action<typeof IMAGE_INSPECT_OPTIONS> = async ({ options, positionals }, context) =>
+  await inspectAll(context, positionals, ['image'], { size: false, format: options.format });
 
 /** `network inspect`, which looks for nothing else. */
 export const inspectNetwork: Action<Record<never, never>> = async ({ positionals }, context) =>
-  await inspectAll(context, positionals, ['network'], false);
+  await inspectAll(context, positionals, ['network'], { size: false, format: undefined });
 
 async function inspectAll(
   context: Context,
   names: readonly string[],
   kinds: readonly Kind[],
-  size: boolean,
+  { size, format }: { readonly size: boolean; readonly format: string | undefined },
 ): Promise<number> {
+  const render = await renderer(format);
   const found: unknown[] = [];
   let status = 0;
   for (const name of names) {
@@ -44,8 +48,17 @@ async function inspectAll(
       status = exitStatusOf(error);
     }
   }
-  print(renderJson(found));
+  print(render(found));
   return status;
+}
+
+/** @throws UsageError for a template that cannot be read, before the server is asked. */
+async function renderer(format: string | undefined): Promise<(found: readonly unknown[]) => string> {
+  if (format === undefined) return renderJson;
+  if (format === 'json') return (found) => found.map(renderJsonLine).join('');
+  const { compileTemplate } = await import('../render/template.ts');
+  const fill = compileTemplate(format);
+  return (found) => found.map((value) => `${fill(plainValue(value))}\n`).join('');
 }
 
 /** The first kind that has one of this name. @throws RpcError as the first kind gives it. */

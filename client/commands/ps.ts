@@ -8,21 +8,11 @@ import type { Arguments } from '../grammar/option.ts';
 import { print } from '../output.ts';
 import { labelConditions, oneOf, parseFilters } from '../parse/parse-filters.ts';
 import { parseWhole } from '../parse/parse-number.ts';
-import { renderTable, truncate } from '../render/table.ts';
-import { showId, showPort, showTime } from '../render/values.ts';
+import { type Column, renderRows } from '../render/rows.ts';
+import { truncate } from '../render/table.ts';
+import { showAgo, showId, showPort, showTime } from '../render/values.ts';
 
-const HEADING = [
-  'CONTAINER ID',
-  'NAME',
-  'IMAGE',
-  'STATUS',
-  'DRIVER',
-  'PID',
-  'COMMAND',
-  'IPS',
-  'PORTS',
-  'CREATED',
-];
+const USUAL = [...['ID', 'Name', 'Image', 'Status', 'Driver', 'PID', 'Command', 'IPs', 'Ports', 'CreatedAt']];
 const COMMAND_WIDTH = 32;
 
 const STATUSES: Readonly<Record<string, TaskStatus>> = {
@@ -59,19 +49,13 @@ const FILTERS = [
 ] as const;
 
 export const ps: Action<typeof PS_OPTIONS> = async (args, context) => {
-  const { quiet, noTrunc = false } = args.options;
+  const { quiet, noTrunc = false, format } = args.options;
   const containers: ContainerSummary[] = [];
   for await (const page of context.connect().serverStream(listContainers, request(args))) {
     containers.push(...page.containers);
   }
   if (quiet) print(containers.map(({ id }) => `${showId(id, noTrunc)}\n`).join(''));
-  else
-    print(
-      renderTable(
-        HEADING,
-        containers.map((container) => row(container, noTrunc)),
-      ),
-    );
+  else print(renderRows(containers, columns(noTrunc), USUAL, format, { Label: labelOf }));
   return 0;
 };
 
@@ -99,25 +83,49 @@ function request({ options }: Arguments<typeof PS_OPTIONS>): ListContainersReque
   });
 }
 
-function row(container: ContainerSummary, whole: boolean): string[] {
-  const command = `[${container.args.join(' ')}]`;
+const labelOf = ({ labels }: ContainerSummary, key: string): string =>
+  Object.hasOwn(labels, key) ? (labels[key] ?? '') : '';
+
+function columns(whole: boolean): readonly Column<ContainerSummary>[] {
+  const command = ({ args }: ContainerSummary): string => `[${args.join(' ')}]`;
   return [
-    showId(container.id, whole),
-    container.name,
-    showId(container.image, whole),
-    showStatus(container),
-    container.driver,
-    String(container.pid),
-    whole ? command : truncate(command, COMMAND_WIDTH),
-    container.ips.join(', '),
-    container.ports.map(showPort).join(', '),
-    showTime(container.createdAt),
+    { name: 'ID', heading: 'CONTAINER ID', of: ({ id }) => showId(id, whole) },
+    { name: 'Name', heading: 'NAME', of: ({ name }) => name },
+    { name: 'Names', heading: 'NAMES', of: ({ name }) => name },
+    { name: 'Image', heading: 'IMAGE', of: ({ image }) => showId(image, whole) },
+    { name: 'Status', heading: 'STATUS', of: showStatus },
+    { name: 'State', heading: 'STATE', of: ({ status }) => statusName(status) },
+    { name: 'Driver', heading: 'DRIVER', of: ({ driver }) => driver },
+    { name: 'PID', heading: 'PID', of: ({ pid }) => String(pid) },
+    {
+      name: 'Command',
+      heading: 'COMMAND',
+      of: (item) => (whole ? command(item) : truncate(command(item), COMMAND_WIDTH)),
+    },
+    { name: 'IPs', heading: 'IPS', of: ({ ips }) => ips.join(', ') },
+    { name: 'Ports', heading: 'PORTS', of: ({ ports }) => ports.map(showPort).join(', ') },
+    { name: 'CreatedAt', heading: 'CREATED', of: ({ createdAt }) => showTime(createdAt) },
+    { name: 'RunningFor', heading: 'CREATED', of: ({ createdAt }) => showAgo(createdAt) },
+    { name: 'Networks', heading: 'NETWORKS', of: ({ networks }) => networks.join(',') },
+    { name: 'Mounts', heading: 'MOUNTS', of: ({ mounts }) => mounts.join(',') },
+    {
+      name: 'Labels',
+      heading: 'LABELS',
+      of: ({ labels }) =>
+        Object.entries(labels)
+          .map(([key, value]) => `${key}=${value}`)
+          .join(','),
+    },
   ];
+}
+
+function statusName(status: TaskStatus): string {
+  return Object.keys(STATUSES).find((name) => STATUSES[name] === status) ?? 'unknown';
 }
 
 /** What it is doing, and how the last run ended: `running (healthy)`, `stopped (137, out of memory)`. */
 function showStatus({ status, exit, health, notResponding }: ContainerSummary): string {
-  const name = Object.keys(STATUSES).find((name) => STATUSES[name] === status) ?? 'unknown';
+  const name = statusName(status);
   const notes: string[] = [];
   if (status === TaskStatus.STOPPED || status === TaskStatus.RESTARTING) notes.push(...showExit(exit));
   const healthName = Object.keys(HEALTHS).find((name) => HEALTHS[name] === health);

@@ -1,11 +1,27 @@
 /** The options of every command but create and run. */
 
+const FORMAT = {
+  names: ['--format'],
+  type: 'text',
+  value: 'FORMAT',
+  about: "json, table, a template ('{{.ID}}') or 'table TEMPLATE'",
+} as const;
+const NO_TRUNC = { names: ['--no-trunc'], type: 'flag', about: 'ids and texts in full' } as const;
+const PRUNE_FORCE = { names: ['-f', '--force'], type: 'flag', about: 'do not ask' } as const;
+const PRUNE_FILTER = {
+  names: ['--filter'],
+  type: 'list',
+  value: 'KEY=VALUE',
+  about: 'until=TIME (10m, a date), label=KEY[=VALUE] or label!=KEY[=VALUE]',
+} as const;
+
 /** Options of `ps`. */
 export const PS_OPTIONS = {
   all: { names: ['-a', '--all'], type: 'flag', about: 'all containers (which is the default)' },
   running: { names: ['-r', '--running'], type: 'flag', about: 'only running ones' },
   quiet: { names: ['-q', '--quiet'], type: 'flag', about: 'ids only' },
-  noTrunc: { names: ['--no-trunc'], type: 'flag', about: 'ids and commands in full' },
+  noTrunc: NO_TRUNC as typeof NO_TRUNC,
+  format: FORMAT as typeof FORMAT,
   last: { names: ['-n', '--last'], type: 'text', value: 'N', about: 'only the newest N' },
   latest: { names: ['-l', '--latest'], type: 'flag', about: 'only the newest one' },
   filter: {
@@ -20,12 +36,51 @@ export const PS_OPTIONS = {
 export const IMAGES_OPTIONS = {
   all: { names: ['-a', '--all'], type: 'flag', about: 'all images (which is the default)' },
   quiet: { names: ['-q', '--quiet'], type: 'flag', about: 'ids only' },
-  noTrunc: { names: ['--no-trunc'], type: 'flag', about: 'ids in full' },
+  noTrunc: NO_TRUNC as typeof NO_TRUNC,
+  digests: { names: ['--digests'], type: 'flag', about: 'digests of manifests too' },
+  format: FORMAT as typeof FORMAT,
   filter: {
     names: ['-f', '--filter'],
     type: 'list',
     value: 'KEY=VALUE',
-    about: 'reference, dangling, label, before or since',
+    about: 'reference, dangling, label, before, since or until',
+  },
+} as const;
+
+/** Options of `history`. */
+export const HISTORY_OPTIONS = {
+  quiet: { names: ['-q', '--quiet'], type: 'flag', about: 'ids only' },
+  noTrunc: NO_TRUNC as typeof NO_TRUNC,
+  human: { names: ['-H', '--human'], type: 'flag', about: 'sizes and times for people (default true)' },
+  format: FORMAT as typeof FORMAT,
+} as const;
+
+/** Options of `image prune`. */
+export const IMAGE_PRUNE_OPTIONS = {
+  all: { names: ['-a', '--all'], type: 'flag', about: 'also images with names that no container uses' },
+  force: PRUNE_FORCE as typeof PRUNE_FORCE,
+  filter: PRUNE_FILTER as typeof PRUNE_FILTER,
+} as const;
+
+/** Options of `container prune`. */
+export const CONTAINER_PRUNE_OPTIONS = {
+  force: PRUNE_FORCE as typeof PRUNE_FORCE,
+  filter: PRUNE_FILTER as typeof PRUNE_FILTER,
+} as const;
+
+/** Options of `system df`. */
+export const DF_OPTIONS = {
+  verbose: { names: ['-v', '--verbose'], type: 'flag', about: 'each image and container' },
+  format: FORMAT as typeof FORMAT,
+} as const;
+
+/** Options of `image inspect`. */
+export const IMAGE_INSPECT_OPTIONS = {
+  format: {
+    names: ['-f', '--format'],
+    type: 'text',
+    value: 'FORMAT',
+    about: "a template ('{{.config.user}}'), or json for one line each",
   },
 } as const;
 
@@ -158,6 +213,7 @@ export const RMI_OPTIONS = {
 /** Options of `inspect`. */
 export const INSPECT_OPTIONS = {
   type: { names: ['--type'], type: 'text', value: 'TYPE', about: 'container, network or image' },
+  format: IMAGE_INSPECT_OPTIONS.format as typeof IMAGE_INSPECT_OPTIONS.format,
   size: { names: ['-s', '--size'], type: 'flag', about: 'measure a container’s files' },
 } as const;
 

@@ -2,6 +2,7 @@
 import { type AnyCommand, command } from './command.ts';
 import {
   ATTACH_OPTIONS,
+  CONTAINER_PRUNE_OPTIONS,
   EXEC_OPTIONS,
   EXPLAIN_OPTIONS,
   INSPECT_OPTIONS,
@@ -106,6 +107,14 @@ export const CONTAINER_COMMANDS: readonly AnyCommand[] = [
     count: [1, MANY],
     options: RM_OPTIONS,
     load: async () => (await import('../commands/rm.ts')).rm,
+  }),
+  command({
+    names: ['container prune'],
+    about: 'remove containers that do not run',
+    usage: '[OPTIONS]',
+    count: [0, 0],
+    options: CONTAINER_PRUNE_OPTIONS,
+    load: async () => (await import('../commands/prune.ts')).pruneContainers,
   }),
   command({
     names: ['rename', 'container rename'],

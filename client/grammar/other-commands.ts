@@ -1,7 +1,11 @@
 /** The commands about images, networks and the server. */
 import { type AnyCommand, command } from './command.ts';
 import {
+  DF_OPTIONS,
   EVENTS_OPTIONS,
+  HISTORY_OPTIONS,
+  IMAGE_INSPECT_OPTIONS,
+  IMAGE_PRUNE_OPTIONS,
   IMAGES_OPTIONS,
   IMPORT_OPTIONS,
   LOAD_OPTIONS,
@@ -73,10 +77,26 @@ export const IMAGE_COMMANDS: readonly AnyCommand[] = [
   command({
     names: ['image inspect'],
     about: 'print everything about images as JSON',
-    usage: 'IMAGE…',
+    usage: '[OPTIONS] IMAGE…',
     count: [1, MANY],
-    options: NO_OPTIONS,
+    options: IMAGE_INSPECT_OPTIONS,
     load: async () => (await import('../commands/inspect.ts')).inspectImage,
+  }),
+  command({
+    names: ['history', 'image history'],
+    about: 'print the steps that made an image, newest first',
+    usage: '[OPTIONS] IMAGE',
+    count: [1, 1],
+    options: HISTORY_OPTIONS,
+    load: async () => (await import('../commands/history.ts')).history,
+  }),
+  command({
+    names: ['image prune'],
+    about: 'remove images that nothing uses: those without a name, with -a all',
+    usage: '[OPTIONS]',
+    count: [0, 0],
+    options: IMAGE_PRUNE_OPTIONS,
+    load: async () => (await import('../commands/prune.ts')).pruneImages,
   }),
 ];
 
@@ -149,6 +169,22 @@ export const SYSTEM_COMMANDS: readonly AnyCommand[] = [
     count: [0, 0],
     options: NO_OPTIONS,
     load: async () => (await import('../commands/info.ts')).info,
+  }),
+  command({
+    names: ['system df'],
+    about: 'print how much of the disk is taken, and how much of that could be free',
+    usage: '[OPTIONS]',
+    count: [0, 0],
+    options: DF_OPTIONS,
+    load: async () => (await import('../commands/disk-usage.ts')).diskUsage,
+  }),
+  command({
+    names: ['system prune'],
+    about: 'remove containers that do not run, then images that nothing uses',
+    usage: '[OPTIONS]',
+    count: [0, 0],
+    options: IMAGE_PRUNE_OPTIONS,
+    load: async () => (await import('../commands/prune.ts')).pruneSystem,
   }),
   command({
     names: ['version'],

@@ -30,6 +30,25 @@ export function showTime(time: Timestamp | undefined): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
+const AGES: readonly (readonly [unit: string, seconds: number])[] = [
+  ['year', 31_557_600],
+  ['month', 2_629_800],
+  ['week', 604_800],
+  ['day', 86_400],
+  ['hour', 3600],
+  ['minute', 60],
+  ['second', 1],
+];
+
+/** How long ago: `3 hours ago`, a unit only from two of it on; empty where there is no time. */
+export function showAgo(time: Timestamp | undefined, nowMs: number = Date.now()): string {
+  if (time === undefined) return '';
+  const age = Math.max(0, Math.floor(nowMs / 1000) - Number(time.seconds));
+  const [unit, seconds] = AGES.find(([, length]) => age >= 2 * length) ?? (['second', 1] as const);
+  const count = Math.floor(age / seconds);
+  return `${count} ${unit}${count === 1 ? '' : 's'} ago`;
+}
+
 /** A time as RFC 3339 says it, UTC, always with nine digits behind the point. */
 export function showInstant(time: Timestamp): string {
   const seconds = new Date(Number(time.seconds) * 1000).toISOString().slice(0, 19);

@@ -62,7 +62,11 @@ const SECTION = {
 function explain(engine: Engine, { subject, showValues }: ExplainContainerRequest): ExplainContainerResponse {
   if (subject === undefined)
     throw invalidArgument('cannot explain: no subject was given', { reason: 'SUBJECT_MISSING' });
-  const { sections, sizeBytes, specJson } = explainLaunch(engine, subjectOf(engine, subject), showValues);
+  const { sections, serverSteps, sizeBytes, specJson } = explainLaunch(
+    engine,
+    subjectOf(engine, subject),
+    showValues,
+  );
   return {
     sections: sections.map(({ name, steps }) => ({
       kind: SECTION[name],
@@ -77,7 +81,7 @@ function explain(engine: Engine, { subject, showValues }: ExplainContainerReques
     ociSpecJson: specJson,
     formatVersion: versions(engine).planFormat,
     sizeBytes,
-    serverSteps: [],
+    serverSteps,
   };
 }
 

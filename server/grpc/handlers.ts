@@ -15,6 +15,7 @@ import type {
   sendUnaryData,
   UntypedServiceImplementation,
 } from '@grpc/grpc-js';
+import { failpoint } from '../failpoint.ts';
 import { invalidArgument, unimplemented } from '../model/error.ts';
 import type { Logger } from '../model/logger.ts';
 import type { RequestIds } from '../ops/request-ids.ts';
@@ -155,7 +156,10 @@ async function stream(
 ): Promise<void> {
   const open = around.calls.begin(call);
   try {
-    for await (const message of work(open)) await send(call, message, open.signal);
+    for await (const message of work(open)) {
+      await failpoint('stream.message');
+      await send(call, message, open.signal);
+    }
     // Some work just ends with its signal, which is not the end that its client waits for.
     open.signal.throwIfAborted();
     call.end();

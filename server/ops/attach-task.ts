@@ -103,6 +103,7 @@ export async function attachRun(
       stdout: request.stdout,
       stderr: request.stderr,
       stdinOnce: request.stdinOnce,
+      ended: run.ended,
       ...(logsFolder === undefined ? {} : { logsFolder }),
       ...(request.replay === 'run-start' && logsFolder !== undefined ? { replayFrom: run.logFrom } : {}),
     },

@@ -1,11 +1,12 @@
 /** What a start would do, step by step, without doing any of it. */
+import { existsSync } from 'node:fs';
 import type { ContainerConfig } from '../model/container.ts';
 import { newId } from '../model/ids.ts';
 import type { OciSpec } from '../model/oci-spec.ts';
 import { SECTIONS, type Section } from '../model/plan.ts';
 import { explainOp } from '../spec/explain.ts';
 import { encodePlan } from '../spec/plan-codec.ts';
-import type { Engine } from './engine.ts';
+import { containerFolder, type Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
 import { type Launchable, type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
 
@@ -24,6 +25,8 @@ export interface Explanation {
   readonly sizeBytes: number;
   /** The OCI runtime specification behind the plan, as JSON. */
   readonly specJson: string;
+  /** What the server does before and after the plan, in order, in words. */
+  readonly serverSteps: readonly string[];
   readonly sections: readonly { readonly name: Section; readonly steps: readonly ExplainedStep[] }[];
 }
 
@@ -37,7 +40,12 @@ function specJson(spec: OciSpec, showEnv: boolean): string {
   return JSON.stringify(shown, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value));
 }
 
-function explain({ plan, spec }: PreparedLaunch, showEnv: boolean): Explanation {
+function explain(
+  engine: Engine,
+  { id, config }: Launchable,
+  { plan, spec, cgroupPath, runFolder }: PreparedLaunch,
+  showEnv: boolean,
+): Explanation {
   const sections = SECTIONS.map((name) => ({
     name,
     steps: plan.sections[name].map((op, index) => ({
@@ -47,7 +55,23 @@ function explain({ plan, spec }: PreparedLaunch, showEnv: boolean): Explanation 
       detail: explainOp(op, showEnv),
     })),
   }));
-  return { sections, sizeBytes: encodePlan(plan).length, specJson: specJson(spec, showEnv) };
+  const sizeBytes = encodePlan(plan).length;
+  // The numbered steps of start-task.ts.
+  const missing = config.mounts.filter(({ source }) => !existsSync(source));
+  const { uid, gid } = spec.process.user;
+  const serverSteps = [
+    'look whether its status allows a start',
+    `decide: user ${config.user === '' ? 'root' : config.user} is ${uid}:${gid}, cgroup ${cgroupPath}, this plan`,
+    `make ${engine.cgroups.parent} in the cgroup trees, and ${containerFolder(engine.paths, id)}, where they are missing`,
+    ...missing.map(({ source, destination }) => `make the folder ${source}, to be mounted at ${destination}`),
+    `hand the plan, ${sizeBytes} bytes, to the zygote, which forks a shim with the folder ${runFolder}`,
+    'meanwhile write down that it starts: synced, and before anything of the user’s can run',
+    'commit: from here the shim outlives the server, and opens the start gate when the process exists',
+    'wait until the process exists with everything mounted, then until its program is executed',
+    'write down that it runs, with its pid, and wait for its end',
+    `after its end: record how it ended, remove the cgroup and ${runFolder}${config.autoRemove ? ', then the container' : ''}`,
+  ];
+  return { sections, serverSteps, sizeBytes, specJson: specJson(spec, showEnv) };
 }
 
 /**
@@ -64,5 +88,6 @@ export function explainLaunch(
 ): Explanation {
   const launchable: Launchable =
     'container' in subject ? findContainer(engine, subject.container) : { id: newId(), ...subject };
-  return explain(prepareLaunch(engine, launchable, EXAMPLE_RUN_ID, { rows: 0, columns: 0 }), showEnv);
+  const prepared = prepareLaunch(engine, launchable, EXAMPLE_RUN_ID, { rows: 0, columns: 0 });
+  return explain(engine, launchable, prepared, showEnv);
 }

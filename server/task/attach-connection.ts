@@ -5,6 +5,8 @@
  */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { resourceExhausted } from '../model/error.ts';
 import { isBefore, LogCursor, logEnd } from './log-file.ts';
 import { type LogFilter, type OutputStream, type RawChunk, toRawChunks } from './log-record.ts';
 import {
@@ -27,7 +29,12 @@ export interface AttachOptions {
   readonly replayFrom?: LogPosition;
   /** Folder of the log; absent for a process that has none. */
   readonly logsFolder?: string;
+  /** Resolves when the process has ended; before that a shim hangs up only where it has no room. */
+  readonly ended?: Promise<unknown>;
 }
+
+/** How long the news of an end may take to come behind the hang-up. */
+const END_GRACE_MS = 2000;
 
 const STREAM_NAME: Readonly<Record<number, OutputStream>> = {
   [STREAM.stdout]: 'stdout',
@@ -78,7 +85,10 @@ export class AttachConnection {
     this.#socket.destroy();
   }
 
-  /** Output until the process has ended and all of it is given out, or until close(). */
+  /**
+   * Output until the process has ended and all of it is given out, or until close().
+   * @throws MydockerError `resource-exhausted` where the shim has no room for one more client.
+   */
   async *output(): AsyncGenerator<RawChunk, void> {
     const head = Buffer.alloc(FRAME_BYTES);
     let headLength = 0;
@@ -92,6 +102,7 @@ export class AttachConnection {
           at += copied;
           if (headLength < FRAME_BYTES) break;
           frame = decodeFrame(head, 0);
+          this.#greeted = true;
           headLength = 0;
           given = 0;
           yield* this.#fillHole(frame.from);
@@ -106,11 +117,23 @@ export class AttachConnection {
         frame = undefined;
       }
     }
+    if (!this.#greeted && !this.#closedByUs && (await this.#isRefused())) throw noRoom();
     // The shim left without waiting for us: the rest is in the log.
     if (!this.#closedByUs) yield* this.#rest(frame === undefined ? 0 : given);
   }
 
   #closedByUs = false;
+  #greeted = false;
+
+  async #isRefused(): Promise<boolean> {
+    const { ended } = this.#options;
+    if (ended === undefined) return false;
+    const late = new AbortController();
+    const waited = sleep(END_GRACE_MS, true, { signal: late.signal, ref: false }).catch(() => false);
+    const refused = await Promise.race([waited, ended.then(() => false)]);
+    late.abort();
+    return refused && !this.#closedByUs;
+  }
 
   async *#chunks(): AsyncGenerator<Buffer, void> {
     try {
@@ -148,6 +171,13 @@ export class AttachConnection {
       if (passed < data.length) yield { stream, data: data.subarray(passed) };
     }
   }
+}
+
+function noRoom(): Error {
+  return resourceExhausted('cannot attach: too many clients are attached to the process', {
+    reason: 'TOO_MANY_CLIENTS',
+    hint: 'detach one; mydocker logs -f shows its output to any number',
+  });
 }
 
 /** A part of a log as the process wrote it. */

@@ -224,3 +224,28 @@ test('frames out of order are refused', async () => {
   assert.equal((await twice.over)?.reason, 'FRAME_OUT_OF_ORDER');
   await remove(container);
 });
+
+test('a client that finds no room is told so, and those that are there notice nothing', async () => {
+  const container = await create('read line; echo "$line"; exec sleep 1000', { openStdin: true });
+  await host.api.tasks.startTask({ container });
+  const calls: Call[] = [];
+  for (let count = 0; count < 24; count += 1) {
+    const call = attach({ container, stdin: true });
+    calls.push(call);
+    await holds(() => call.kinds().includes('ready'));
+  }
+  const refused = await attach({ container }).over;
+  assert.deepEqual([refused?.code, refused?.reason], [8, 'TOO_MANY_CLIENTS']);
+  calls[0]?.send({ $case: 'stdin', value: Buffer.from('still here\n') });
+  for (const call of calls) await holds(() => call.text('stdout') === 'still here\n');
+  calls.pop()?.call.cancel();
+  await holds(async () => {
+    const late = attach({ container, replay: AttachReplay.RUN_START });
+    const came = holds(() => late.text('stdout') !== '').then(() => true);
+    const seen = await Promise.race([came, late.over.then(() => false)]);
+    late.call.cancel();
+    return seen;
+  });
+  for (const { call } of calls) call.cancel();
+  await remove(container);
+});

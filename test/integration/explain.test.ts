@@ -13,7 +13,7 @@ before(async () => {
 afterEach(() => assertClean(host));
 after(() => host.dispose());
 
-const SECTIONS = ['parent-before', 'parent-after', 'child', 'after-exit'];
+const SECTIONS = ['server', 'parent-before', 'parent-after', 'child', 'after-exit'];
 
 test('run --explain prints every section and runs nothing', async () => {
   const folder = join(host.folder, 'tmp/never-made');
@@ -50,6 +50,9 @@ test('run --explain prints every section and runs nothing', async () => {
     '/proc',
     'capabilities',
     'setuid|1000',
+    'user 1000 is 1000:1000',
+    `make the folder ${folder}, to be mounted at /data`,
+    'write down that it starts',
   ]) {
     assert.match(text, new RegExp(step), step);
   }

@@ -1,0 +1,71 @@
+/** `image prune`, `container prune`, `system prune`: removal of what nothing uses, asked for twice. */
+import { PruneContainersRequest } from '../../proto/gen/mydocker/v1/containers.ts';
+import { PruneImagesRequest } from '../../proto/gen/mydocker/v1/images.ts';
+import { PruneSystemRequest } from '../../proto/gen/mydocker/v1/system.ts';
+import { PruneFilter } from '../../proto/gen/mydocker/v1/types.ts';
+import { confirm } from '../confirm.ts';
+import type { Action } from '../grammar/command.ts';
+import type { CONTAINER_PRUNE_OPTIONS, IMAGE_PRUNE_OPTIONS } from '../grammar/command-options.ts';
+import { print } from '../output.ts';
+import { labelConditions, parseFilters } from '../parse/parse-filters.ts';
+import { parseWhen } from '../parse/parse-when.ts';
+import { printable } from '../render/printable.ts';
+import { showSize } from '../render/values.ts';
+
+const FILTERS = ['until', 'label', 'label!'] as const;
+
+const IMAGES = 'all images without a name';
+const ALL_IMAGES = 'all images that no container uses';
+const CONTAINERS = 'all containers that do not run';
+
+export const pruneImages: Action<typeof IMAGE_PRUNE_OPTIONS> = async ({ options }, context) => {
+  const { all = false, force = false } = options;
+  const filter = pruneFilter(options.filter);
+  confirm(`This removes ${all ? ALL_IMAGES : IMAGES}.`, force);
+  const { pruneImages: method } = await import('../api/images.ts');
+  const { untagged, deleted, reclaimedBytes } = await context
+    .connect()
+    .unary(method, PruneImagesRequest.create({ all, filter }));
+  print(listed('untagged', untagged) + listed('deleted', deleted) + reclaimed(reclaimedBytes));
+  return 0;
+};
+
+export const pruneContainers: Action<typeof CONTAINER_PRUNE_OPTIONS> = async ({ options }, context) => {
+  const { force = false } = options;
+  const filter = pruneFilter(options.filter);
+  confirm(`This removes ${CONTAINERS}, with their files and logs.`, force);
+  const { pruneContainers: method } = await import('../api/containers.ts');
+  const { removed, reclaimedBytes } = await context
+    .connect()
+    .unary(method, PruneContainersRequest.create({ filter }));
+  print(listed('deleted', removed) + reclaimed(reclaimedBytes));
+  return 0;
+};
+
+export const pruneSystem: Action<typeof IMAGE_PRUNE_OPTIONS> = async ({ options }, context) => {
+  const { all = false, force = false } = options;
+  const filter = pruneFilter(options.filter);
+  confirm(`This removes ${CONTAINERS}, and ${all ? ALL_IMAGES : IMAGES}.`, force);
+  const { pruneSystem: method } = await import('../api/system.ts');
+  const { containers, untagged, images, reclaimedBytes } = await context
+    .connect()
+    .unary(method, PruneSystemRequest.create({ allImages: all, filter }));
+  print(
+    listed('deleted', [...containers, ...images]) + listed('untagged', untagged) + reclaimed(reclaimedBytes),
+  );
+  return 0;
+};
+
+function pruneFilter(given: readonly string[]): PruneFilter {
+  const { until, label, 'label!': absent } = parseFilters(given, FILTERS);
+  const time = until.at(-1);
+  return PruneFilter.create({
+    labels: labelConditions(label, absent),
+    ...(time === undefined ? {} : { createdBefore: parseWhen('--filter until', time) }),
+  });
+}
+
+const listed = (word: string, names: readonly string[]): string =>
+  names.map((name) => `${word}: ${printable(name)}\n`).join('');
+
+const reclaimed = (bytes: bigint): string => `total reclaimed space: ${showSize(bytes)}\n`;
