@@ -82,7 +82,8 @@ export function toRawChunks(bytes: Buffer, filter: LogFilter): { chunks: RawChun
   let end = 0;
   let isStderr = false;
   const flush = (): void => {
-    if (end > begin) chunks.push({ stream: isStderr ? 'stderr' : 'stdout', data: bytes.subarray(begin, end) });
+    if (end > begin)
+      chunks.push({ stream: isStderr ? 'stderr' : 'stdout', data: bytes.subarray(begin, end) });
     begin = end;
   };
   const consumed = eachRecord(bytes, (at, newline) => {
