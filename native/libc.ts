@@ -17,7 +17,9 @@ export const lastErrno = (): number => koffi.errno();
 export function cString(text: string | Uint8Array): Buffer {
   const bytes = typeof text === 'string' ? Buffer.from(text) : text;
   if (bytes.includes(0)) throw new RangeError('a path may not contain NUL');
-  const out = Buffer.alloc(bytes.length + 1);
+  // From Node's pool: most calls here take a name, and an allocation of its own costs more than the call.
+  const out = Buffer.allocUnsafe(bytes.length + 1);
   out.set(bytes);
+  out[bytes.length] = 0;
   return out;
 }

@@ -87,7 +87,7 @@ export interface OpenHow {
  */
 export function openAt2(dirFd: number | undefined, path: Uint8Array | string, how: OpenHow): number {
   const name = cString(path);
-  const struct = Buffer.alloc(24);
+  const struct = Buffer.allocUnsafe(24);
   struct.writeBigUInt64LE(BigInt(how.flags | O_CLOEXEC), 0);
   struct.writeBigUInt64LE(BigInt(how.mode ?? 0), 8);
   struct.writeBigUInt64LE(BigInt(how.resolve), 16);
@@ -180,7 +180,7 @@ export interface FileStatus {
  */
 export function statAt(dirFd: number | undefined, name: Uint8Array): FileStatus | undefined {
   const path = cString(name);
-  const out = Buffer.alloc(256);
+  const out = Buffer.allocUnsafe(256);
   const result = sysStatx(dirFd ?? AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0x7ff, out);
   if (result < 0) {
     const errno = lastErrno();
@@ -193,7 +193,7 @@ export function statAt(dirFd: number | undefined, name: Uint8Array): FileStatus 
 /** statx(2) of what an fd is open on. */
 export function statFd(fd: number): FileStatus {
   const path = cString('');
-  const out = Buffer.alloc(256);
+  const out = Buffer.allocUnsafe(256);
   check(sysStatx(fd, path, AT_EMPTY_PATH, 0x7ff, out), 'statx');
   return statusOf(out);
 }

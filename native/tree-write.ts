@@ -109,10 +109,12 @@ export function chmodFd(fd: number, mode: number): void {
 /** Access and modification time as two struct timespec. */
 function timespecs(timeNs: bigint): Buffer {
   const second = 1_000_000_000n;
-  const nanos = ((timeNs % second) + second) % second;
-  const times = Buffer.alloc(32);
+  const rest = timeNs % second;
+  const nanos = rest < 0n ? rest + second : rest;
+  const seconds = (timeNs - nanos) / second;
+  const times = Buffer.allocUnsafe(32);
   for (const at of [0, 16]) {
-    times.writeBigInt64LE((timeNs - nanos) / second, at);
+    times.writeBigInt64LE(seconds, at);
     times.writeBigInt64LE(nanos, at + 8);
   }
   return times;

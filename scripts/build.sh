@@ -1,9 +1,9 @@
 #!/bin/sh
 # Builds what does not run from its sources: the shim (static C) and the client
-# (one file, because loading fifty costs more than running them). Does nothing
-# that is done already.
+# (one file, because loading fifty costs more than running them), and compiles
+# the worker ahead. Does nothing that is done already.
 #
-#   sh scripts/build.sh [shim|client]      both without an argument
+#   sh scripts/build.sh [shim|client|worker]   all without an argument
 #   MYDOCKER_WERROR=1                      warnings are errors (development, CI)
 set -eu
 cd "$(dirname "$0")/.."
@@ -55,9 +55,23 @@ build_client() {
   mv build/mydocker.cjs.new build/mydocker.cjs
 }
 
+# The code of the worker as Node compiles it: the worker itself cannot keep it.
+build_worker() {
+  [ -e server/image/unpack-worker.ts ] || return 0
+  if ! is_older build/.worker-compiled server/image/*.ts server/model/*.ts native/*.ts package-lock.json \
+    scripts/build.sh; then
+    return 0
+  fi
+  echo 'build: build/compile-cache'
+  NODE_COMPILE_CACHE="$PWD/build/compile-cache" sh scripts/node.sh server/image/unpack-worker.ts \
+    '{"verb":"nothing"}' 4>/dev/null 9>&-
+  : >build/.worker-compiled
+}
+
 case $part in
-  all) build_shim; build_client ;;
+  all) build_shim; build_client; build_worker ;;
   shim) build_shim ;;
   client) build_client ;;
-  *) echo "build: unknown part '$part' (shim or client)" >&2; exit 2 ;;
+  worker) build_worker ;;
+  *) echo "build: unknown part '$part' (shim, client or worker)" >&2; exit 2 ;;
 esac

@@ -159,6 +159,11 @@ function writeOpaque(job: Job, entry: TarEntry, path: LayerPath): void {
 
 async function writeFile(job: Job, entry: TarEntry, path: LayerPath): Promise<void> {
   const fd = job.tree.inParent(entry.name, path, ({ parentFd, base }) => {
+    try {
+      return openNewFile(parentFd, base);
+    } catch (error) {
+      if (!(error instanceof SyscallError && error.errno === 'EEXIST')) throw error;
+    }
     job.tree.clear(parentFd, base);
     return openNewFile(parentFd, base);
   });

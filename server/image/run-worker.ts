@@ -7,7 +7,7 @@ import { makePipe } from '../../native/pipe.ts';
 import { internal, type MydockerError, resourceExhausted } from '../model/error.ts';
 import type { LaunchWorker, Worker, WorkerExit } from '../model/worker.ts';
 import type { ArchiveLimits } from './archive-limits.ts';
-import { WORKER_PROGRAM, workerProgramPaths } from './worker-program.ts';
+import { compileCache, WORKER_PROGRAM, workerProgramPaths } from './worker-program.ts';
 import {
   checkUnpackResult,
   decodeAnswer,
@@ -103,7 +103,7 @@ async function runJob(
     worker = await target.launch({
       name: job.verb,
       args: [process.execPath, '--max-old-space-size=384', WORKER_PROGRAM, JSON.stringify(job)],
-      env: { LANG: 'C' },
+      env: { LANG: 'C', ...compileCache(process.env) },
       fds: {
         ...(archiveFd === undefined ? {} : { [WORKER_FD.archive]: archiveFd }),
         [WORKER_FD.stderr]: stderr.write,
