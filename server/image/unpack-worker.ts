@@ -28,7 +28,7 @@ const READ_BYTES = 256 * 1024;
 const HEAD_BYTES = 6;
 
 async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult> {
-  const { limits } = job;
+  const { limits, mayLackEnd } = job;
   const below = job.below.map((path) => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY));
   const sent = createHash('sha256');
   // A file may have been read before: its position is not where the archive begins.
@@ -44,7 +44,7 @@ async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult
     maxBytes: limits.unpackedBytes,
   });
   const writer = createLayerWriter(WORKER_FD.directory, { below, limits });
-  for await (const entry of readTar(tar, limits)) await writer.write(entry);
+  for await (const entry of readTar(tar, limits, { mayLackEnd })) await writer.write(entry);
   const summary = writer.finish();
   // The one wait for the disk, for all files together; the server's rename comes after it.
   syncFs(WORKER_FD.directory);
