@@ -75,8 +75,8 @@ interface PasswdEntry {
  * Looks a spec up in an image's files; lines of them that cannot be read do not exist.
  * @param passwd - bytes of /etc/passwd, undefined when there is none.
  * @param group - bytes of /etc/group, undefined when there is none.
- * @throws MydockerError `invalid-argument` for a name that the files do not have and for a file
- * larger than {@link MAX_USER_FILE_BYTES}.
+ * @throws MydockerError `invalid-argument` for a name that the files do not have, for a file larger than
+ * {@link MAX_USER_FILE_BYTES} and for a user in more groups than Linux gives to a process.
  */
 export function resolveUser(
   spec: UserSpec,
@@ -120,8 +120,12 @@ function addMemberships(groups: Set<number>, user: string, group: Uint8Array | u
   for (const [, , gidText = '', members = ''] of fields(group, '/etc/group')) {
     const gid = parseId(gidText);
     if (gid === undefined || !members.split(',').includes(user)) continue;
-    if (groups.size >= MAX_GROUPS) return;
     groups.add(gid);
+    if (groups.size > MAX_GROUPS)
+      throw invalidArgument(`cannot use user ${quoteId(user)}: it is in more than ${MAX_GROUPS} groups`, {
+        reason: 'TOO_MANY_GROUPS',
+        hint: 'name a group too, as in user:group; then that one alone counts',
+      });
   }
 }
 

@@ -27,6 +27,9 @@ const RLIMITS: Readonly<Record<string, number>> = {
   RTTIME: 15,
 };
 
+/** Groups that a message names. */
+const MAX_LISTED = 32;
+
 /** How a process is connected: what each section does for it, and the shim's ends. */
 export interface Stdio {
   readonly parentBefore: readonly Op[];
@@ -154,7 +157,7 @@ export function planIdentity(process: OciProcess): Op[] {
     ),
     // Dropping from the bounding set needs CAP_SETPCAP, changing ids CAP_SETUID: both before the capabilities go.
     { name: 'bounding', x: mask, about: 'drop capabilities from the bounding set' },
-    { name: 'groups', s1: new Uint8Array(groups.buffer), about: `set groups ${additionalGids.join(',')}` },
+    { name: 'groups', s1: new Uint8Array(groups.buffer), about: `set groups ${listed(additionalGids)}` },
     { name: 'setgid', x: gid, about: `become group ${gid}` },
     { name: 'setuid', x: uid, about: `become user ${uid}` },
     { name: 'capset', x: effective, about: 'set capabilities' },
@@ -163,6 +166,12 @@ export function planIdentity(process: OciProcess): Op[] {
       : []),
     { name: 'umask', x: 0o022, about: 'set the file mode mask' },
   ];
+}
+
+/** For messages: a user may be in very many groups. */
+function listed(gids: readonly number[]): string {
+  const first = gids.slice(0, MAX_LISTED).join(',');
+  return gids.length > MAX_LISTED ? `${first} and ${gids.length - MAX_LISTED} more` : first;
 }
 
 /** Where to look for a command: along PATH of the process, or only at its own path when it has a slash. */

@@ -91,7 +91,9 @@ test('hostile user files cost little and are bounded', () => {
   assert.equal(resolveUser({}, colons, colons).uid, 0);
   assert.equal(resolveUser({}, new Uint8Array(MAX_USER_FILE_BYTES).fill(10), undefined).uid, 0);
   const many = bytes(Array.from({ length: 100_000 }, (_, i) => `g${i}:x:${i + 5000}:app`).join('\n'));
-  assert.ok(resolveUser(parseUserSpec('app'), PASSWD, many).groups.length <= 65_536);
+  assert.throws(() => resolveUser(parseUserSpec('app'), PASSWD, many), { reason: 'TOO_MANY_GROUPS' });
+  const most = bytes(Array.from({ length: 65_535 }, (_, i) => `g${i}:x:${i + 5000}:app`).join('\n'));
+  assert.equal(resolveUser(parseUserSpec('app'), PASSWD, most).groups.length, 65_536);
   assert.ok(performance.now() - started < 5_000);
 });
 
