@@ -15,11 +15,13 @@ import { type Api, createApi } from './grpc/server.ts';
 import { createBlobStore } from './image/blob-store.ts';
 import { createIngest } from './image/ingest.ts';
 import { createLayerStore } from './image/layer-store.ts';
+import { createTreeCopier } from './image/tree-copier.ts';
 import { WORKER_FD } from './image/worker-protocol.ts';
 import { createLog } from './log.ts';
 import { toMydockerError } from './model/error.ts';
 import type { Logger } from './model/logger.ts';
 import { nowNs } from './model/time.ts';
+import { sweepVolumes } from './ops/container-volumes.ts';
 import { discardsDone } from './ops/discard-folder.ts';
 import { type Engine, shimsFolder, zygoteTitle } from './ops/engine.ts';
 import { Garbage } from './ops/garbage.ts';
@@ -74,6 +76,7 @@ function buildEngine(config: ServerConfig, prepared: Prepared, store: Store, log
     config: { version: version(), logMaxFiles: LOG_MAX_FILES, logMaxBytes: LOG_MAX_BYTES },
     ...{ paths, instance, log, store, zygote, cgroups, queues, layers, blobs, ingest, ...program },
     garbage: new Garbage({ store, queues, layers, blobs, log }),
+    copyTree: createTreeCopier(launch),
     snapshotter: overlaySnapshotter(paths.root),
     runs: new Runs(),
     host: readHostFacts(),
@@ -101,6 +104,7 @@ async function start(config: ServerConfig, log: Logger): Promise<{ engine: Engin
     ensureInitLayer(root);
     await recover(engine);
     await sweepContainers(engine);
+    await sweepVolumes(engine);
     await sweepImages(engine);
     const { listen, debug } = config;
     const api = createApi(engine, { startedAt, listen, debug }, log);

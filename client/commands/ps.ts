@@ -10,7 +10,7 @@ import { labelConditions, oneOf, parseFilters } from '../parse/parse-filters.ts'
 import { parseWhole } from '../parse/parse-number.ts';
 import { type Column, renderRows } from '../render/rows.ts';
 import { truncate } from '../render/table.ts';
-import { showAgo, showId, showPort, showTime } from '../render/values.ts';
+import { showAgo, showExposed, showId, showPort, showTime } from '../render/values.ts';
 
 const USUAL = [...['ID', 'Name', 'Image', 'Status', 'Driver', 'PID', 'Command', 'IPs', 'Ports', 'CreatedAt']];
 const COMMAND_WIDTH = 32;
@@ -103,7 +103,7 @@ function columns(whole: boolean): readonly Column<ContainerSummary>[] {
       of: (item) => (whole ? command(item) : truncate(command(item), COMMAND_WIDTH)),
     },
     { name: 'IPs', heading: 'IPS', of: ({ ips }) => ips.join(', ') },
-    { name: 'Ports', heading: 'PORTS', of: ({ ports }) => ports.map(showPort).join(', ') },
+    { name: 'Ports', heading: 'PORTS', of: showPorts },
     { name: 'CreatedAt', heading: 'CREATED', of: ({ createdAt }) => showTime(createdAt) },
     { name: 'RunningFor', heading: 'CREATED', of: ({ createdAt }) => showAgo(createdAt) },
     { name: 'Networks', heading: 'NETWORKS', of: ({ networks }) => networks.join(',') },
@@ -117,6 +117,15 @@ function columns(whole: boolean): readonly Column<ContainerSummary>[] {
           .join(','),
     },
   ];
+}
+
+/** Published ports, then those that the service listens on without being published. */
+function showPorts({ exposedPorts, ports }: ContainerSummary): string {
+  const published = new Set(ports.map(({ containerPort, protocol }) => `${containerPort} ${protocol}`));
+  const others = exposedPorts.filter(
+    ({ containerPort, protocol }) => !published.has(`${containerPort} ${protocol}`),
+  );
+  return [...ports.map(showPort), ...others.map(showExposed)].join(', ');
 }
 
 function statusName(status: TaskStatus): string {

@@ -84,7 +84,7 @@ async function removeUnstarted(context: Context, id: string, cause: unknown): Pr
   if (!(cause instanceof RpcError) || cause.code === Code.UNAVAILABLE) return;
   await context
     .connect()
-    .unary(removeContainer, RemoveContainerRequest.create({ container: id }))
+    .unary(removeContainer, RemoveContainerRequest.create({ container: id, volumes: true }))
     .catch(() => undefined);
 }
 

@@ -1,6 +1,6 @@
 /** How ids, sizes, times, references and ports are shown. */
 import type { Timestamp } from '../../proto/gen/google/protobuf/timestamp.ts';
-import { type PortMapping, PortProtocol } from '../../proto/gen/mydocker/v1/types.ts';
+import { type ExposedPort, type PortMapping, PortProtocol } from '../../proto/gen/mydocker/v1/types.ts';
 
 const SHORT_ID = 12;
 const UNITS = ['B', 'kB', 'MB', 'GB', 'TB', 'PB'];
@@ -64,6 +64,13 @@ export function splitReference(reference: string): { readonly repository: string
   return colon < 0
     ? { repository: familiar, tag: '<none>' }
     : { repository: familiar.slice(0, colon), tag: familiar.slice(colon + 1) };
+}
+
+/** `80/tcp`, `8000-8009/udp`: a port that nobody published. */
+export function showExposed({ containerPort, count, protocol }: ExposedPort): string {
+  const last = containerPort + Math.max(count, 1) - 1;
+  const kind = { [PortProtocol.UDP]: 'udp', [PortProtocol.SCTP]: 'sctp' }[protocol as number] ?? 'tcp';
+  return `${containerPort}${last > containerPort ? `-${last}` : ''}/${kind}`;
 }
 
 /** `8036->3306`, with address, range and protocol where they are not the usual ones. */

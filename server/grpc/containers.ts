@@ -38,8 +38,14 @@ export function containersService(engine: Engine): Implementation<typeof Contain
       const found = filter === undefined ? [] : listContainers(engine, filter);
       for (const containers of pages(found.map(encodeSummary), summarySize)) yield { containers };
     },
-    removeContainer: async ({ container, force, expectedRev }, { signal }) => {
-      const { id, exit } = await removeContainer(engine, { container, force, expectedRev, abort: signal });
+    removeContainer: async ({ container, force, volumes, expectedRev }, { signal }) => {
+      const { id, exit } = await removeContainer(engine, {
+        container,
+        force,
+        volumes,
+        expectedRev,
+        abort: signal,
+      });
       return { id, exit: exit === undefined ? undefined : encodeExit(exit.runId, exit.exit) };
     },
     renameContainer: async ({ container, newName, expectedRev }) => {

@@ -15,7 +15,9 @@ import {
 import type { Resources as WireResources } from '../../proto/gen/mydocker/v1/resources.ts';
 import type { BindMount, NetworkMode as Network, Resources } from '../model/container.ts';
 import { invalidArgument, type MydockerError, unimplemented } from '../model/error.ts';
-import type { ContainerOptions } from '../ops/container-options.ts';
+import { isAnonymousVolume } from '../model/volume.ts';
+import type { ContainerOptions, VolumeChoice } from '../ops/container-options.ts';
+import { decodePort } from './ports.ts';
 import { refuseRest } from './refuse-rest.ts';
 
 /**
@@ -30,7 +32,7 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
     });
   const { rootfs, imageId, args, entrypoint, command, env, workingDir, user, hostname, ...others } = config;
   const { terminal, openStdin, stdinOnce, mounts, readOnlyRootfs, network, resources, ...more } = others;
-  const { stopSignal, stopTimeoutMs, autoRemove, labels, ...rest } = more;
+  const { stopSignal, stopTimeoutMs, autoRemove, labels, healthCheck, ...rest } = more;
   if (imageId !== '' || args.length > 0) throw serverSets(imageId === '' ? 'args' : 'image_id');
   refuseRest('config', withoutDefaults(rest));
   return {
@@ -42,24 +44,25 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
     ...(command === undefined ? {} : { command: command.values }),
     ...(workingDir === undefined ? {} : { workingDir }),
     ...(user === undefined ? {} : { user }),
+    ...(healthCheck === undefined ? {} : { healthCheck }),
     ...(stopTimeoutMs === undefined ? {} : { stopTimeoutMs }),
     ...{ env, hostname, terminal, openStdin, stdinOnce, readOnlyRootfs, stopSignal, autoRemove, labels },
-    mounts: mounts.map(decodeMount),
+    ...decodeMounts(mounts),
     network: decodeNetwork(network),
+    exposedPorts: (network?.exposedPorts ?? []).map(decodePort),
     resources: decodeResources(resources),
   };
 }
 
-type Rest = Pick<ContainerConfig, 'restartPolicy' | 'namespaces' | 'healthCheck' | 'storageDriver'>;
+type Rest = Pick<ContainerConfig, 'restartPolicy' | 'namespaces' | 'storageDriver'>;
 
 /** Some ways to say what is so anyway. */
 function withoutDefaults<T extends Rest>(rest: T): object {
-  const { restartPolicy, namespaces, healthCheck, storageDriver, ...others } = rest;
+  const { restartPolicy, namespaces, storageDriver, ...others } = rest;
   return {
     ...others,
     ...(restartPolicy?.mode === RestartMode.NEVER ? {} : { restartPolicy }),
     namespaces: Object.fromEntries(Object.entries(namespaces ?? {}).filter(isOtherNamespace)),
-    ...(healthCheck?.disabled === true ? {} : { healthCheck }),
     ...(storageDriver === 'overlay' ? {} : { storageDriver }),
   };
 }
@@ -69,18 +72,33 @@ function isOtherNamespace([name, source]: [string, NamespaceConfig[keyof Namespa
   return !(source !== undefined && 'mode' in source && source.mode === usual);
 }
 
+function decodeMounts(mounts: readonly Mount[]): Pick<ContainerOptions, 'mounts' | 'volumes'> {
+  const isVolume = (mount: Mount): boolean => mount.source?.$case === 'volume';
+  return {
+    mounts: mounts.filter((mount) => !isVolume(mount)).map(decodeMount),
+    volumes: mounts.filter(isVolume).map(decodeVolume),
+  };
+}
+
+function decodeVolume({ destination, readOnly, source }: Mount): VolumeChoice {
+  const { name, noCopy, subpath } =
+    source?.$case === 'volume' ? source.value : { name: '', noCopy: false, subpath: '' };
+  refuseRest('config.mounts.volume', { subpath });
+  if (name !== '' && !isAnonymousVolume(name))
+    throw lacking(
+      'config.mounts.volume.name',
+      'named volumes are not there yet; mount a directory of the host',
+    );
+  return { destination, readOnly, noCopy, ...(name === '' ? {} : { name }) };
+}
+
 function decodeMount({ destination, readOnly, source }: Mount): BindMount {
   if (source === undefined)
     throw invalidArgument(`invalid mount ${destination}: it has no source`, {
       reason: 'MOUNT_SOURCE_MISSING',
     });
   if (source.$case !== 'bind')
-    throw lacking(
-      `config.mounts.${source.$case}`,
-      source.$case === 'volume'
-        ? 'named volumes are not there yet; mount a directory of the host'
-        : 'mount a directory of the host',
-    );
+    throw lacking(`config.mounts.${source.$case}`, 'mount a directory of the host');
   const { source: path, propagation, ...rest } = source.value;
   refuseRest('config.mounts.bind', {
     ...rest,
@@ -91,7 +109,7 @@ function decodeMount({ destination, readOnly, source }: Mount): BindMount {
 
 function decodeNetwork(network: NetworkConfig | undefined): Network {
   if (network === undefined) return 'none';
-  const { mode, attachments, ...rest } = network;
+  const { mode, attachments, exposedPorts: _, ...rest } = network;
   refuseRest('config.network', rest);
   const hint = 'networks are not there yet; use the mode NONE or HOST';
   if (attachments.length > 0) throw lacking('config.network.attachments', hint);

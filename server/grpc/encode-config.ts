@@ -6,6 +6,7 @@ import {
 } from '../../proto/gen/mydocker/v1/config.ts';
 import type { ContainerConfig, Resources } from '../model/container.ts';
 import { signalName } from '../model/signal.ts';
+import { encodePort } from './ports.ts';
 
 const NETWORK = { none: NetworkMode.NONE, host: NetworkMode.HOST } as const;
 
@@ -28,20 +29,34 @@ export function encodeConfig(config: ContainerConfig): WireConfig {
     terminal: config.terminal,
     openStdin: config.openStdin,
     stdinOnce: config.stdinOnce === true,
-    mounts: config.mounts.map(({ source, destination, readOnly }) => ({
-      destination,
-      readOnly,
-      source: { $case: 'bind', value: { source } },
-    })),
+    mounts: encodeMounts(config),
     readOnlyRootfs: config.readOnlyRootfs,
-    network: { mode: NETWORK[config.network] },
+    network: { mode: NETWORK[config.network], exposedPorts: (config.exposedPorts ?? []).flatMap(encodePort) },
     resources: encodeResources(resources),
     stopSignal: signalName(config.stopSignal),
     stopTimeoutMs: config.stopTimeoutMs,
     autoRemove: config.autoRemove,
     labels: config.labels,
+    healthCheck: config.healthCheck,
     storageDriver: rootfs.kind === 'image' ? 'overlay' : '',
   });
+}
+
+type MountFields = NonNullable<Parameters<typeof Codec.fromPartial>[0]['mounts']>;
+
+function encodeMounts({ mounts, volumes = [] }: ContainerConfig): MountFields {
+  return [
+    ...mounts.map(({ source, destination, readOnly }) => ({
+      destination,
+      readOnly,
+      source: { $case: 'bind', value: { source } } as const,
+    })),
+    ...volumes.map(({ volume, destination, readOnly, noCopy = false }) => ({
+      destination,
+      readOnly,
+      source: { $case: 'volume', value: { name: volume, noCopy } } as const,
+    })),
+  ];
 }
 
 function encodeResources(resources: Resources): Parameters<typeof Codec.fromPartial>[0]['resources'] {

@@ -6,6 +6,7 @@ import { isAlive } from '../model/task-state.ts';
 import type { ContainerDetails } from '../ops/get-container.ts';
 import { encodeConfig } from './encode-config.ts';
 import { encodeLastExit, encodeRun, encodeStatus, startedAt } from './encode-run.ts';
+import { encodePort } from './ports.ts';
 import { toTimestamp } from './timestamp.ts';
 
 export function encodeContainer({ record, files, shimPid }: ContainerDetails): Container {
@@ -51,8 +52,9 @@ export function encodeSummary(record: ContainerRecord): ContainerSummary {
     health: HealthStatus.UNSPECIFIED,
     notResponding: false,
     networks: [config.network],
-    mounts: config.mounts.map(({ destination }) => destination),
+    mounts: [...config.mounts, ...(config.volumes ?? [])].map(({ destination }) => destination),
     size: undefined,
+    exposedPorts: (config.exposedPorts ?? []).flatMap(encodePort),
   };
 }
 

@@ -6,19 +6,13 @@ import {
   type ImageSummary,
   ImageConfig as WireConfig,
 } from '../../proto/gen/mydocker/v1/images.ts';
-import { type ExposedPort, type Platform, PortProtocol } from '../../proto/gen/mydocker/v1/types.ts';
+import type { Platform } from '../../proto/gen/mydocker/v1/types.ts';
 import type { ImageConfig, ImageRecord } from '../model/image.ts';
 import type { ImageView } from '../ops/list-images.ts';
+import { decodePort, encodePort } from './ports.ts';
 import { toTimestamp, toTimestampOrNone } from './timestamp.ts';
 
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
-
-const PROTOCOL: Readonly<Record<PortProtocol, string>> = {
-  [PortProtocol.UNSPECIFIED]: 'tcp',
-  [PortProtocol.TCP]: 'tcp',
-  [PortProtocol.UDP]: 'udp',
-  [PortProtocol.SCTP]: 'sctp',
-};
 
 export function encodeImage({ record, uniqueSizeBytes, layerSizes, containerCount }: ImageView): Image {
   return {
@@ -98,8 +92,12 @@ export function encodeHistory({ record, layerSizes }: ImageView): readonly Image
 /** What a client says about an image to be made. */
 export function decodeImageConfig(config: WireConfig | undefined): ImageConfig {
   const { healthCheck, exposedPorts, ...rest } = config ?? WireConfig.fromPartial({});
-  const check = healthCheck === undefined ? {} : { healthCheck };
-  return { ...rest, exposedPorts: exposedPorts.map(decodePort), shell: [], ...check };
+  return {
+    ...rest,
+    exposedPorts: exposedPorts.map(decodePort),
+    shell: [],
+    ...(healthCheck === undefined ? {} : { healthCheck }),
+  };
 }
 
 /** Absent and empty: the host's. */
@@ -112,21 +110,6 @@ function encodePlatform({ os, architecture, variant }: ImageRecord): Platform {
 }
 
 function encodeImageConfig(config: ImageConfig): WireConfig {
-  const { shell: _, exposedPorts, ...rest } = config;
-  const { healthCheck } = config;
+  const { shell: _, exposedPorts, healthCheck, ...rest } = config;
   return { ...rest, exposedPorts: exposedPorts.flatMap(encodePort), healthCheck };
-}
-
-function decodePort({ containerPort, count, protocol }: ExposedPort): string {
-  const last = containerPort + Math.max(count, 1) - 1;
-  return `${containerPort}${last > containerPort ? `-${last}` : ''}/${PROTOCOL[protocol]}`;
-}
-
-/** `80/tcp`, `53/udp`, `8000-8009`; what cannot be read is left out, the image says it and nobody acts on it. */
-function encodePort(text: string): ExposedPort[] {
-  const [, first, last, name = 'tcp'] = /^(\d{1,5})(?:-(\d{1,5}))?(?:\/(tcp|udp|sctp))?$/.exec(text) ?? [];
-  if (first === undefined) return [];
-  const protocol = { tcp: PortProtocol.TCP, udp: PortProtocol.UDP, sctp: PortProtocol.SCTP }[name];
-  const count = Number(last ?? first) - Number(first) + 1;
-  return [{ containerPort: Number(first), count, protocol: protocol ?? PortProtocol.TCP }];
 }

@@ -28,8 +28,6 @@ const MAX_REMOVALS = 2;
 export interface UnpackOptions {
   /** Serials of the layers under it, topmost first; none for the lowest layer. They must be there. */
   readonly below: readonly bigint[];
-  /** The caller compares the diff id: the archive may lack its end marker, see tar-reader.ts. Default false. */
-  readonly mayLackEnd?: boolean;
   /** Default ARCHIVE_LIMITS; never more than the disk has free. */
   readonly limits?: ArchiveLimits;
   /** Kills the worker; what was unpacked is removed by `discard`. */
@@ -101,9 +99,7 @@ export function createLayerStore(root: string, launch: LaunchWorker, log: Logger
       const directoryFd = openSync(path, 'r');
       try {
         const below = options.below.map(folder);
-        const { mayLackEnd = false } = options;
-        const job = { verb: 'unpack', below, mayLackEnd, limits } as const;
-        return await runUnpack({ ...target, directoryFd }, job, archive);
+        return await runUnpack({ ...target, directoryFd }, { verb: 'unpack', below, limits }, archive);
       } finally {
         closeSync(directoryFd);
       }

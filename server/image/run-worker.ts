@@ -72,6 +72,15 @@ export async function runSpool(
 }
 
 /**
+ * Copies the merged view of folders into `tree` of the target directory, durably.
+ * @param sources - the topmost first; the worker sees them read-only.
+ * @throws MydockerError `resource-exhausted`, `internal` naming the call that failed; the signal's reason.
+ */
+export async function runCopyTree(target: WorkerTarget, sources: readonly string[]): Promise<void> {
+  await runJob(target, { verb: 'copy-tree', sources }, OPAQUE_CAPABILITIES, sources);
+}
+
+/**
  * Removes everything in a directory.
  * @throws MydockerError `internal` naming the call that failed.
  */

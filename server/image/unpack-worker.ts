@@ -9,6 +9,8 @@ import { syncFs } from '../../native/tree-write.ts';
 import { type Digest, parseDigest } from '../model/digest.ts';
 import { archiveError } from './archive-error.ts';
 import { ByteSource } from './byte-source.ts';
+import { copyInto } from './copy-job.ts';
+import type { CopySummary } from './copy-tree.ts';
 import { decompress, detectCompression } from './decompress.ts';
 import { createLayerWriter } from './layer-writer.ts';
 import { type SpoolResult, spoolArchive } from './spool-archive.ts';
@@ -28,7 +30,7 @@ const READ_BYTES = 256 * 1024;
 const HEAD_BYTES = 6;
 
 async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult> {
-  const { limits, mayLackEnd } = job;
+  const { limits } = job;
   const below = job.below.map((path) => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY));
   const sent = createHash('sha256');
   // A file may have been read before: its position is not where the archive begins.
@@ -44,7 +46,7 @@ async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult
     maxBytes: limits.unpackedBytes,
   });
   const writer = createLayerWriter(WORKER_FD.directory, { below, limits });
-  for await (const entry of readTar(tar, limits, { mayLackEnd })) await writer.write(entry);
+  for await (const entry of readTar(tar, limits)) await writer.write(entry);
   const summary = writer.finish();
   // The one wait for the disk, for all files together; the server's rename comes after it.
   syncFs(WORKER_FD.directory);
@@ -66,13 +68,15 @@ function removeTree(): RemoveTreeResult {
   return { removed: emptyDirectory(WORKER_FD.directory) };
 }
 
-async function run(text: string): Promise<UnpackResult | SpoolResult | RemoveTreeResult> {
+async function run(text: string): Promise<UnpackResult | SpoolResult | CopySummary | RemoveTreeResult> {
   const job = JSON.parse(text) as WorkerJob;
   switch (job.verb) {
     case 'unpack':
       return unpack(job);
     case 'spool':
       return spoolArchive(WORKER_FD.archive, WORKER_FD.directory, job.limits);
+    case 'copy-tree':
+      return copyInto(job.sources, WORKER_FD.directory);
     case 'remove-tree':
       return removeTree();
   }

@@ -10,6 +10,7 @@
 import { type Digest, parseDigest } from '../model/digest.ts';
 import { type ErrorCode, internal, MydockerError } from '../model/error.ts';
 import type { ArchiveLimits } from './archive-limits.ts';
+import type { CopySummary } from './copy-tree.ts';
 import type { Compression } from './decompress.ts';
 import type { LayerSummary } from './layer-writer.ts';
 import type { SpoolResult } from './spool-archive.ts';
@@ -26,11 +27,14 @@ export type WorkerJob =
       readonly verb: 'unpack';
       /** Folders of the layers under this one, topmost first; the worker sees them read-only. */
       readonly below: readonly string[];
-      /** As ReadOptions of the tar reader. */
-      readonly mayLackEnd: boolean;
       readonly limits: ArchiveLimits;
     }
   | { readonly verb: 'spool'; readonly limits: ArchiveLimits }
+  | {
+      readonly verb: 'copy-tree';
+      /** Folders of which the merged view is copied, the topmost first; the worker sees them read-only. */
+      readonly sources: readonly string[];
+    }
   | { readonly verb: 'remove-tree' };
 
 /** Answer to `unpack`: the layer is complete and on the disk. */
@@ -60,7 +64,7 @@ interface WireError {
 }
 
 /** The line for a success. */
-export function encodeResult(result: UnpackResult | SpoolResult | RemoveTreeResult): string {
+export function encodeResult(result: UnpackResult | SpoolResult | CopySummary | RemoveTreeResult): string {
   return `${JSON.stringify({ ok: result })}\n`;
 }
 

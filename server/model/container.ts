@@ -3,6 +3,8 @@
  * change and the API shows. No behaviour lives here but questions about a value.
  */
 
+import type { HealthCheck } from './image.ts';
+
 /** A bind mount asked for with `-v SRC:DST[:ro]`. */
 export interface BindMount {
   /** Absolute host path; made (as a directory) at start when missing. */
@@ -12,6 +14,20 @@ export interface BindMount {
   /** Recursive read-only where true. */
   readonly readOnly: boolean;
 }
+
+/** A volume of the server's, mounted into a container. */
+export interface VolumeMount {
+  /** Name of the volume: 64 hex digits for an anonymous one. */
+  readonly volume: string;
+  /** Absolute path inside the container, resolved below the rootfs only. */
+  readonly destination: string;
+  readonly readOnly: boolean;
+  /** A volume that is new stays empty, instead of taking what the image has there. */
+  readonly noCopy?: boolean;
+}
+
+/** How a root filesystem is made from layers. */
+export type StorageDriver = 'overlay' | 'vfs';
 
 /** Limits of a container; an absent field is "no limit". */
 export interface Resources {
@@ -53,6 +69,8 @@ export interface ContainerConfig {
   /** Standard input ends for good when the first client that was attached to it leaves; absent: it does not. */
   readonly stdinOnce?: boolean;
   readonly mounts: readonly BindMount[];
+  /** Absent: none. */
+  readonly volumes?: readonly VolumeMount[];
   readonly network: NetworkMode;
   readonly readOnlyRootfs: boolean;
   readonly resources: Resources;
@@ -63,6 +81,12 @@ export interface ContainerConfig {
   /** Removed by the server when its process ends. */
   readonly autoRemove: boolean;
   readonly labels: Readonly<Record<string, string>>;
+  /** What the service listens on: `80/tcp`, `8000-8009/udp`; told, never acted on by itself. Absent: nothing. */
+  readonly exposedPorts?: readonly string[];
+  /** Kept and told; nothing runs it yet. Absent: none. */
+  readonly healthCheck?: HealthCheck;
+  /** Absent: overlay, and with a rootfs directory. A container keeps the one that it was made with. */
+  readonly storageDriver?: StorageDriver;
 }
 
 export type TaskStatus = 'created' | 'starting' | 'running' | 'stopped';

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import type { BindMount, ContainerConfig, Resources } from '../model/container.ts';
+import type { BindMount, ContainerConfig, Resources, VolumeMount } from '../model/container.ts';
 import { type ErrorDetails, invalidArgument, type MydockerError, quoteId } from '../model/error.ts';
 import { MIN_MEMORY_LIMIT_BYTES } from '../model/size.ts';
 
@@ -50,7 +50,7 @@ export function checkConfig(config: ContainerConfig, host: HostCpus): void {
   checkPath('working directory', config.workingDir);
   if (config.rootfs.kind === 'directory') checkRootfs(config.rootfs.path);
   checkStrings(config);
-  checkMounts(config.mounts);
+  checkMounts(config.mounts, config.volumes ?? []);
   checkResources(config.resources, host);
   checkStop(config);
   checkLabels(config.labels);
@@ -112,24 +112,30 @@ function checkStrings({ args, env }: ContainerConfig): void {
     );
 }
 
-function checkMounts(mounts: readonly BindMount[]): void {
-  if (mounts.length > MAX_MOUNTS)
-    throw invalid('mounts', String(mounts.length), `there are more than ${MAX_MOUNTS}`);
-  const seen = new Set<string>();
-  for (const { source, destination } of mounts) {
+function checkMounts(mounts: readonly BindMount[], volumes: readonly VolumeMount[]): void {
+  const count = mounts.length + volumes.length;
+  if (count > MAX_MOUNTS) throw invalid('mounts', String(count), `there are more than ${MAX_MOUNTS}`);
+  for (const { source } of mounts) {
     if (!source.startsWith('/'))
       throw invalid('mount source', source, 'it is not an absolute path', {
         hint: 'named volumes are not there yet; give the absolute path of a directory on the host',
       });
     checkPath('mount source', source);
-    checkPath('mount destination', destination);
-    if (destination === '/')
-      throw invalid('mount destination', destination, 'it is the root of the container');
-    if (/^\/(?:proc|sys)(?:\/|$)/.test(destination))
-      throw invalid('mount destination', destination, "the kernel's own files are there");
+  }
+  const seen = new Set<string>();
+  for (const { destination } of [...mounts, ...volumes]) {
+    checkDestination(destination);
     if (seen.has(destination)) throw invalid('mount destination', destination, 'it is given twice');
     seen.add(destination);
   }
+}
+
+/** Of what the user gives and of what an image says is a volume alike. */
+function checkDestination(destination: string): void {
+  checkPath('mount destination', destination);
+  if (destination === '/') throw invalid('mount destination', destination, 'it is the root of the container');
+  if (/^\/(?:proc|sys)(?:\/|$)/.test(destination))
+    throw invalid('mount destination', destination, "the kernel's own files are there");
 }
 
 function checkResources(resources: Resources, { online }: HostCpus): void {

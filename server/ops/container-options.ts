@@ -5,9 +5,10 @@
 import { posix } from 'node:path';
 import type { BindMount, ContainerConfig, NetworkMode, Resources, RootfsSource } from '../model/container.ts';
 import { invalidArgument, MydockerError, quoteId } from '../model/error.ts';
-import { EMPTY_IMAGE_CONFIG, type ImageConfig } from '../model/image.ts';
+import { EMPTY_IMAGE_CONFIG, type HealthCheck, type ImageConfig } from '../model/image.ts';
 import { parseSignal, SIGTERM } from '../model/signal.ts';
 import { parseUserSpec } from '../model/user-spec.ts';
+import { newVolumeName } from '../model/volume.ts';
 import { DEFAULT_PATH } from '../spec/defaults.ts';
 
 /** How a container shall run; what is absent is left to the image, then to the server. */
@@ -29,6 +30,8 @@ export interface ContainerOptions {
   readonly openStdin?: boolean;
   readonly stdinOnce?: boolean;
   readonly mounts?: readonly BindMount[];
+  /** Volumes; one without a name is made for this container. */
+  readonly volumes?: readonly VolumeChoice[];
   /** Default none. */
   readonly network?: NetworkMode;
   readonly readOnlyRootfs?: boolean;
@@ -39,6 +42,20 @@ export interface ContainerOptions {
   readonly stopTimeoutMs?: number;
   readonly autoRemove?: boolean;
   readonly labels?: Readonly<Record<string, string>>;
+  /** `80/tcp`; told beside the image's. */
+  readonly exposedPorts?: readonly string[];
+  /** Replaces the image's. */
+  readonly healthCheck?: HealthCheck;
+}
+
+/** A volume that is asked for. */
+export interface VolumeChoice {
+  /** Absent: an anonymous one. */
+  readonly name?: string;
+  readonly destination: string;
+  readonly readOnly: boolean;
+  /** A new one stays empty. */
+  readonly noCopy: boolean;
 }
 
 /** What is known by now but not from the options. */
@@ -80,7 +97,7 @@ export function mergeOptions(options: ContainerOptions, facts: MergeFacts): Merg
     terminal: options.terminal ?? false,
     openStdin: options.openStdin ?? false,
     ...(options.stdinOnce === true ? { stdinOnce: true } : {}),
-    mounts: (options.mounts ?? []).map(normalMount),
+    ...mergeMounts(options, image),
     network: options.network ?? 'none',
     readOnlyRootfs: options.readOnlyRootfs ?? false,
     resources: options.resources ?? {},
@@ -88,6 +105,7 @@ export function mergeOptions(options: ContainerOptions, facts: MergeFacts): Merg
     stopTimeoutMs: options.stopTimeoutMs ?? DEFAULT_STOP_TIMEOUT_MS,
     autoRemove: options.autoRemove ?? false,
     labels: mergeLabels(image.labels, options.labels ?? {}),
+    ...mergeFacts(options, image, warnings),
   };
   return { config, warnings };
 }
@@ -143,9 +161,49 @@ function absolute(path: string): string {
   return posix.join('/', path).replace(/(?<=.)\/$/, '');
 }
 
+function normalPath(path: string): string {
+  return posix.normalize(path).replace(/(?<=.)\/$/, '');
+}
+
 function normalMount(mount: BindMount): BindMount {
-  const trim = (path: string): string => posix.normalize(path).replace(/(?<=.)\/$/, '');
-  return { ...mount, source: trim(mount.source), destination: trim(mount.destination) };
+  return { ...mount, source: normalPath(mount.source), destination: normalPath(mount.destination) };
+}
+
+/** Each path that an image says is a volume gets one, unless something else is mounted there. */
+function mergeMounts(
+  options: ContainerOptions,
+  image: ImageConfig,
+): Pick<ContainerConfig, 'mounts' | 'volumes'> {
+  const mounts = (options.mounts ?? []).map(normalMount);
+  const given = (options.volumes ?? []).map(({ name, destination, readOnly, noCopy }) => ({
+    volume: name ?? newVolumeName(),
+    destination: normalPath(destination),
+    readOnly,
+    ...(noCopy ? { noCopy } : {}),
+  }));
+  const taken = new Set([...mounts, ...given].map(({ destination }) => destination));
+  const own = [...new Set(image.volumes.map(normalPath))]
+    .filter((destination) => !taken.has(destination))
+    .sort()
+    .map((destination) => ({ volume: newVolumeName(), destination, readOnly: false }));
+  const volumes = [...given, ...own];
+  return volumes.length === 0 ? { mounts } : { mounts, volumes };
+}
+
+/** What is told of a container and not acted on. */
+function mergeFacts(
+  options: ContainerOptions,
+  image: ImageConfig,
+  warnings: string[],
+): Pick<ContainerConfig, 'exposedPorts' | 'healthCheck'> {
+  const exposedPorts = [...new Set([...image.exposedPorts, ...(options.exposedPorts ?? [])])];
+  const healthCheck = options.healthCheck ?? image.healthCheck;
+  if (options.healthCheck !== undefined && !options.healthCheck.disabled)
+    warnings.push('the health check is kept, but this version of the server does not run it');
+  return {
+    ...(exposedPorts.length === 0 ? {} : { exposedPorts }),
+    ...(healthCheck === undefined ? {} : { healthCheck }),
+  };
 }
 
 function stopSignal(given: string, image: string, warnings: string[]): number {

@@ -16,6 +16,7 @@ import { encodeJson } from '../store/codec.ts';
 import { checkConfig, hostCpus } from './check-config.ts';
 import { makeFolders } from './container-folders.ts';
 import { type ContainerOptions, type Merged, mergeOptions } from './container-options.ts';
+import { recordVolumes } from './container-volumes.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { findImage } from './image-engine.ts';
 
@@ -81,6 +82,10 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
   // 4. The record makes it a container.
   const stored = await put(engine, record);
   undo.commit();
+  // The container names them, so that its start makes what is missing.
+  await recordVolumes(engine, stored).catch((err: unknown) =>
+    engine.log.error({ err, container: id }, 'the volumes of a container are not recorded yet'),
+  );
   await failpoint('create.done');
   return { record: stored, warnings };
 }

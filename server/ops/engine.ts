@@ -5,6 +5,7 @@ import type { CgroupLayout } from '../cgroup/layout.ts';
 import type { BlobStore } from '../image/blob-store.ts';
 import type { Ingest } from '../image/ingest.ts';
 import type { LayerStore } from '../image/layer-store.ts';
+import type { CopyTree } from '../image/tree-copier.ts';
 import type { Logger } from '../model/logger.ts';
 import type { Snapshotter } from '../snapshot/snapshotter.ts';
 import type { HostFacts } from '../spec/defaults.ts';
@@ -38,6 +39,7 @@ export interface Engine {
   readonly store: Store;
   readonly snapshotter: Snapshotter;
   readonly layers: LayerStore;
+  readonly copyTree: CopyTree;
   readonly blobs: BlobStore;
   readonly ingest: Ingest;
   /** Takes away layers and blobs that nothing needs any more. */

@@ -125,6 +125,9 @@ function mountTest(volumes: readonly string[]): Test {
   return ({ config }) =>
     config.mounts.some(
       ({ source, destination }) => volumes.includes(source) || volumes.includes(destination),
+    ) ||
+    (config.volumes ?? []).some(
+      ({ volume, destination }) => volumes.includes(volume) || volumes.includes(destination),
     );
 }
 

@@ -36,7 +36,7 @@ export function prepareFolders({ root, state }: Paths): Prepared {
   // Two ways to the same folder must be one root, with one name for its cgroups.
   const paths = { root: realpathSync(root), state: realpathSync(state) };
   claimState(paths);
-  for (const name of ['meta', 'blobs', 'layers', 'containers']) make(`${paths.root}/${name}`);
+  for (const name of ['meta', 'blobs', 'layers', 'containers', 'volumes']) make(`${paths.root}/${name}`);
   for (const name of ['shims', 'mount', 'mount/root', 'mount/etc']) make(`${paths.state}/${name}`);
   if (socketGid !== undefined) {
     // They may reach the socket, and see nothing else.

@@ -16,6 +16,7 @@ import type { Rootfs } from '../spec/rootfs-plan.ts';
 import { logEnd } from '../task/log-file.ts';
 import { formatRunHead } from '../task/run-files.ts';
 import type { LogPosition } from '../task/shim-protocol.ts';
+import { hostMounts } from './container-volumes.ts';
 import { containerFolder, type Engine, runFolder } from './engine.ts';
 import { etcFiles } from './etc-files.ts';
 import { lookUpUser } from './look-up-user.ts';
@@ -72,7 +73,13 @@ export function prepareLaunch(
   const cgroupPath = `${cgroups.parent}/${id}`;
   const descriptors = engine.deviceProgram === undefined ? [] : [engine.deviceProgram];
   const slots = slotAllocator(descriptors.length);
-  const spec = buildSpec(config, lookUpUser(engine, container, config.user), cgroupPath, engine.host);
+  const mounts = hostMounts(paths, config);
+  const spec = buildSpec(
+    { ...config, mounts },
+    lookUpUser(engine, container, config.user),
+    cgroupPath,
+    engine.host,
+  );
   const place: RunPlace = {
     head: formatRunHead({
       containerId: id,
@@ -104,7 +111,7 @@ export function prepareLaunch(
         mountPoint: `${paths.state}/mount/root`,
         filesPoint: `${paths.state}/mount/etc`,
         etcFiles: etcFiles(config),
-        fileSources: new Set(config.mounts.map((m) => m.source).filter((s) => existsSync(s) && !isFolder(s))),
+        fileSources: new Set(mounts.map((m) => m.source).filter((s) => existsSync(s) && !isFolder(s))),
         cgroupMounts: cgroupMounts(cgroups.layout),
       },
       maskedFolders: engine.host.maskedFolders,

@@ -9,6 +9,7 @@ import { cannot, MydockerError } from '../model/error.ts';
 import { SIGKILL } from '../model/signal.ts';
 import { isAlive, transition } from '../model/task-state.ts';
 import type { LiveRun } from '../task/runs.ts';
+import { discardVolumes, forgetVolumes, ownVolumes } from './container-volumes.ts';
 import { discardFolder } from './discard-folder.ts';
 import type { Engine } from './engine.ts';
 import { expectRev, findContainer } from './find-container.ts';
@@ -19,6 +20,8 @@ export interface RemoveRequest {
   readonly container: string;
   /** Kills it first where it runs. */
   readonly force: boolean;
+  /** Also its anonymous volumes; those of a container that removes itself go anyway. Default false. */
+  readonly volumes?: boolean;
   /** Refused unless it has this rev; absent or 0n: whatever. */
   readonly expectedRev?: bigint;
   /** Ends the wait for a killed process, not the removal. */
@@ -99,9 +102,13 @@ async function remove(engine: Engine, id: string, request: RemoveRequest, again:
   if (again && isAlive(record.status)) return false;
   if (!request.force) expectRev('remove', record, request.expectedRev ?? 0n);
   refuseAlive(record);
+  const volumes = request.volumes || record.config.autoRemove ? ownVolumes(engine, record) : [];
+  await forgetVolumes(engine, volumes);
+  await failpoint('delete.volumes');
   await engine.store.containers.delete(id, { event: destroyEvent(record) });
   await failpoint('delete.put');
   await removeFolder(engine, id);
+  discardVolumes(engine, volumes);
   // Its image went before it, by force: its layers were kept for this container.
   const { rootfs } = record.config;
   if (rootfs.kind === 'image' && engine.store.images.get(rootfs.imageId) === undefined)

@@ -16,6 +16,7 @@ import type { LiveRun } from '../task/runs.ts';
 import type { ShimConnection } from '../task/shim-connection.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
 import { makeFolders } from './container-folders.ts';
+import { fillVolumes } from './container-volumes.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
 import { type Ending, failedExit, removeIfAsked, superviseRun } from './finish-run.ts';
@@ -74,8 +75,9 @@ async function launch(
   const runId = newRunId();
   const prepared = decide(engine, before, runId, request.terminalSize ?? { rows: 0, columns: 0 });
   await failpoint('start.plan');
-  // 3. What must exist on the host: the parent of the groups, the sources of volumes.
+  // 3. What must exist on the host: the parent of the groups, sources of mounts, volumes with their content.
   prepareHost(engine, before);
+  await fillVolumes(engine, before, request.signal);
   await failpoint('start.launch');
   if (request.signal?.aborted) throw cancelledStart(before);
   // 4. The shim works already while the intent is written down. Until that is durable nothing of the user's runs.
@@ -136,7 +138,7 @@ function decide(engine: Engine, record: ContainerRecord, runId: string, size: Te
   }
 }
 
-/** As with Docker, a missing source of a volume is made, as a folder. */
+/** As with Docker, a missing source of a mount is made, as a folder. */
 function prepareHost(engine: Engine, record: ContainerRecord): void {
   const { id, name, config } = record;
   engine.cgroups.prepare();

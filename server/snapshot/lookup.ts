@@ -3,13 +3,15 @@
  * (before Linux 6.5 fsconfig takes 256 bytes of lowerdir), some microseconds for each directory on the way.
  * Valid for layers that were mounted with redirect_dir=off and metacopy=off, as all of ours are.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readlinkSync, readSync } from 'node:fs';
+import { listXattrs } from '../../native/tree-copy.ts';
 import {
   type FileStatus,
   getXattrFd,
   OPEN,
   openAt2,
   RESOLVE,
+  readDirFd,
   readLinkAt,
   statAt,
 } from '../../native/tree-read.ts';
@@ -61,6 +63,56 @@ export function readMergedFile(dirs: readonly string[], path: string, maxBytes: 
   } finally {
     for (const fd of levels.flat()) closeSync(fd);
   }
+}
+
+/** A directory of a merged tree. */
+export interface MergedDirectory {
+  /** Folders on the disk that it is made of, topmost first. */
+  readonly folders: readonly string[];
+  /** Of the topmost one, as everything that is shown of it. */
+  readonly uid: number;
+  readonly gid: number;
+  /** Permission bits. */
+  readonly mode: number;
+  /** Nothing is in any of them and the topmost has no attributes: another with this owner and mode is as good. */
+  readonly isBare: boolean;
+}
+
+/**
+ * Looks a directory of a merged tree up.
+ * @param dirs - folders of the layers, topmost first.
+ * @param path - inside the root, absolute or not.
+ * @returns undefined when the path leads to nothing.
+ * @throws MydockerError `invalid-argument` (FILE_NOT_DIRECTORY) when it leads to something else; SyscallError.
+ */
+export function findMergedDirectory(dirs: readonly string[], path: string): MergedDirectory | undefined {
+  const levels: Merged[] = [];
+  try {
+    levels.push(dirs.map((dir) => openSync(dir, OPEN.readOnly | OPEN.directory)));
+    const found = walk(levels, path);
+    if (found.kind === 'nothing') return undefined;
+    if (found.kind === 'file')
+      throw invalidArgument(`cannot use ${quoteId(path)}: it is not a directory`, {
+        reason: 'FILE_NOT_DIRECTORY',
+      });
+    const merged = levels.at(-1) ?? [];
+    const { uid, gid, mode } = fstatSync(merged[0] ?? -1);
+    return {
+      folders: merged.map((fd) => readlinkSync(`/proc/self/fd/${fd}`)),
+      ...{ uid, gid, mode: mode & 0o7777 },
+      isBare: merged.every((fd) => isEmptyFd(fd)) && listXattrs(merged[0] ?? -1).every(isOverlayMark),
+    };
+  } finally {
+    for (const fd of levels.flat()) closeSync(fd);
+  }
+}
+
+const isOverlayMark = (name: Buffer): boolean => name.toString('latin1').startsWith('trusted.overlay.');
+
+function isEmptyFd(fd: number): boolean {
+  for (let batch = readDirFd(fd); batch !== undefined; batch = readDirFd(fd))
+    if (batch.length > 0) return false;
+  return true;
 }
 
 type Walked =

@@ -6,7 +6,7 @@ import { chmodSync, chownSync, mkdirSync, type Stats, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { dataLoss } from '../model/error.ts';
 import { initLayerFolder } from './init-layer.ts';
-import { readMergedFile } from './lookup.ts';
+import { findMergedDirectory, readMergedFile } from './lookup.ts';
 import type { Snapshotter } from './snapshotter.ts';
 
 /**
@@ -44,6 +44,8 @@ export function overlaySnapshotter(root: string): Snapshotter {
       workDir: join(folder, 'work'),
       options: OVERLAY_OPTIONS,
     }),
+    findDirectory: (tree, path) =>
+      findMergedDirectory(typeof tree === 'string' ? [tree] : lowerDirs(tree), path),
     readFile: (folder, layers, path, maxBytes) => {
       const own = folder === undefined ? [] : [upperDir(folder)];
       return readMergedFile([...own, ...lowerDirs(layers)], path, maxBytes);

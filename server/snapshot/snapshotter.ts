@@ -3,6 +3,8 @@
  * the interface. overlay.ts is the one there is.
  */
 
+import type { MergedDirectory } from './lookup.ts';
+
 /** What the launch plan mounts; paths only, the plan opens them and mounts by descriptor. */
 export interface SnapshotDirs {
   /** Topmost first: the init layer, then the image's layers. */
@@ -24,6 +26,14 @@ export interface Snapshotter {
   prepare(folder: string, layers: readonly bigint[]): void;
   /** What to mount for a container that was prepared. */
   dirs(folder: string, layers: readonly bigint[]): SnapshotDirs;
+  /**
+   * A directory as a container of an image, or of a rootfs directory, would see it before its first start.
+   * @param tree - serials, topmost first, or the path of a rootfs directory.
+   * @param path - inside the root.
+   * @returns undefined when there is nothing.
+   * @throws MydockerError `invalid-argument` when it is no directory.
+   */
+  findDirectory(tree: readonly bigint[] | string, path: string): MergedDirectory | undefined;
   /**
    * A small file as a container would see it, without mounting anything: symlinks are followed inside the
    * root, whiteouts and opaque directories respected.

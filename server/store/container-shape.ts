@@ -43,6 +43,10 @@ const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
   network: isText,
   readOnlyRootfs: isFlag,
   resources: isFields,
+  volumes: (value) => value === undefined || (Array.isArray(value) && value.every(isVolumeMount)),
+  exposedPorts: (value) => value === undefined || isTexts(value),
+  healthCheck: (value) => value === undefined || isFields(value),
+  storageDriver: (value) => value === undefined || value === 'overlay' || value === 'vfs',
   stopSignal: Number.isInteger,
   stopTimeoutMs: Number.isInteger,
   autoRemove: isFlag,
@@ -64,6 +68,20 @@ function isMount(value: unknown): boolean {
   return (
     isFields(value) && isText(value['source']) && isText(value['destination']) && isFlag(value['readOnly'])
   );
+}
+
+function isVolumeMount(value: unknown): boolean {
+  return (
+    isFields(value) &&
+    isVolumeName(value['volume']) &&
+    isText(value['destination']) &&
+    isFlag(value['readOnly'])
+  );
+}
+
+/** It names a folder, so it must not lead elsewhere. */
+function isVolumeName(value: unknown): boolean {
+  return isText(value) && /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(value);
 }
 
 function isName(value: unknown): boolean {

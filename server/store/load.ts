@@ -4,6 +4,7 @@
  */
 import type { ContainerRecord } from '../model/container.ts';
 import type { BlobRecord, ImageRecord, LayerRecord } from '../model/image.ts';
+import type { VolumeRecord } from '../model/volume.ts';
 import { decodeValue } from './codec.ts';
 import type { Database } from './level.ts';
 import {
@@ -26,6 +27,7 @@ export interface Records {
   readonly image: Map<string, ImageRecord>;
   readonly layer: Map<string, LayerRecord>;
   readonly blob: Map<string, BlobRecord>;
+  readonly volume: Map<string, VolumeRecord>;
 }
 
 /** What a database holds. */
@@ -51,12 +53,19 @@ const ID_FIELD: Readonly<Record<TableName, string>> = {
   image: 'id',
   layer: 'chainId',
   blob: 'digest',
+  volume: 'name',
 };
 
 /** @throws LevelDB's own error when a file cannot be read. */
 export async function loadContents(db: Database): Promise<Contents> {
   const damagedKeys: string[] = [];
-  const records: Records = { container: new Map(), image: new Map(), layer: new Map(), blob: new Map() };
+  const records: Records = {
+    container: new Map(),
+    image: new Map(),
+    layer: new Map(),
+    blob: new Map(),
+    volume: new Map(),
+  };
   const found = emptyTally();
   for (const table of TABLES) {
     for (const [id, value] of await readRange(db, table, damagedKeys)) {

@@ -6,6 +6,7 @@ import { failpoint } from '../failpoint.ts';
 import { failedPrecondition, unavailable } from '../model/error.ts';
 import type { BlobRecord } from '../model/image.ts';
 import { type Logger, SILENT } from '../model/logger.ts';
+import type { VolumeRecord } from '../model/volume.ts';
 import { Checkpointer, readCheckpoint } from './checkpoint.ts';
 import { DEFAULT_MAX_EVENTS, Events } from './events.ts';
 import { isDamaged, losses, rebuild, settledTally, settleUnique, suspicions } from './examine.ts';
@@ -53,6 +54,9 @@ async function open(options: OpenOptions, reserve: Reserve): Promise<Store> {
     const tally = settledTally(contents, checkpoint.tally, options.highestSerial ?? 0n);
     if (fresh || reasons.length > 0)
       await opened.db.batch(settle(contents, tally).map(toBatch), { sync: true });
+    // Version 2 only adds a table: what version 1 wrote is as good, but its server would not know the rest.
+    else if (contents.schema !== SCHEMA_VERSION)
+      await opened.db.batch([toBatch(putOp(SCHEMA_KEY, SCHEMA_VERSION))], { sync: true });
     const store = build(opened, contents, tally, {
       root: options.root,
       log,
@@ -163,6 +167,8 @@ function build(opened: Opened, contents: Contents, tally: Tally, parts: Parts): 
   layers.load([...records.layer.values()]);
   const blobs = new RecordTable<BlobRecord>({ name: 'blob', writer, idOf: (blob) => blob.digest });
   blobs.load([...records.blob.values()]);
+  const volumes = new RecordTable<VolumeRecord>({ name: 'volume', writer, idOf: (volume) => volume.name });
+  volumes.load([...records.volume.values()]);
   const close = async (): Promise<void> => {
     await writer.close();
     events.close();
@@ -174,6 +180,7 @@ function build(opened: Opened, contents: Contents, tally: Tally, parts: Parts): 
     images,
     layers,
     blobs,
+    volumes,
     events,
     meta: metaTable(contents.meta, writer),
     flush: () => writer.flush(),

@@ -11,6 +11,7 @@
  *   image-reference!<reference>    image id; references in full, docker.io/library/redis:7
  *   layer!sha256:<64 hex>          LayerRecord, by chain id
  *   blob!sha256:<64 hex>           BlobRecord, by digest
+ *   volume!<name>                  VolumeRecord, since version 2
  *   network!<id>                   reserved
  *   network-name!<name>            reserved
  *   event!<16 hex sequence number> EventRecord; oldest ones trimmed
@@ -20,10 +21,10 @@
  */
 
 /** Version of the key space and of the shapes in it. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** Tables of records, in the order in which they are read. */
-export const TABLES = ['container', 'image', 'layer', 'blob'] as const;
+export const TABLES = ['container', 'image', 'layer', 'blob', 'volume'] as const;
 export type TableName = (typeof TABLES)[number];
 
 /** Tables of unique keys that point at an id. */

@@ -6,6 +6,7 @@ import type { ContainerRecord } from '../model/container.ts';
 import type { EventInput, EventRecord } from '../model/event.ts';
 import type { BlobRecord, ImageRecord, LayerRecord } from '../model/image.ts';
 import type { Logger } from '../model/logger.ts';
+import type { VolumeRecord } from '../model/volume.ts';
 
 /** How a mutation is written. */
 export interface WriteOptions {
@@ -160,6 +161,8 @@ export interface Store extends AsyncDisposable {
   readonly images: ImageTable;
   readonly layers: LayerTable;
   readonly blobs: Table<BlobRecord>;
+  /** By name. */
+  readonly volumes: Table<VolumeRecord>;
   readonly events: EventLog;
   readonly meta: MetaTable;
   /** Makes everything acknowledged so far durable, also what was written with `sync: false`. */

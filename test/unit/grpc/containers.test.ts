@@ -152,7 +152,10 @@ test('options that this version lacks are refused by name', async () => {
     ['config.resources.memory_swappiness', { resources: { memorySwappiness: 5 } }],
     ['config.network.mode', { network: { mode: NetworkMode.NETWORKS } }],
     ['config.network.ports', { network: { ports: [{ containerPort: 80 }] } }],
-    ['config.mounts.volume', { mounts: [{ destination: '/x', source: { $case: 'volume', value: {} } }] }],
+    [
+      'config.mounts.volume.name',
+      { mounts: [{ destination: '/x', source: { $case: 'volume', value: { name: 'data' } } }] },
+    ],
     [
       'config.mounts.bind.idmap',
       { mounts: [{ destination: '/x', source: { $case: 'bind', value: { source: '/y', idmap: true } } }] },

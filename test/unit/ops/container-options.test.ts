@@ -53,6 +53,29 @@ test('of an environment the last of a key wins, and a bare key removes the image
     assert.throws(() => config({ env: [entry] }), { reason: 'ENV_INVALID' }, JSON.stringify(entry));
 });
 
+test('each path that the image says is a volume gets one, unless something is mounted there', () => {
+  const image = { volumes: ['/data/', '/data', '/log', '/a/../b'] };
+  const { mounts, volumes = [] } = config(
+    {
+      mounts: [{ source: '/host', destination: '/log/', readOnly: true }],
+      volumes: [{ destination: '/own/', readOnly: true, noCopy: true }],
+    },
+    image,
+  );
+  assert.deepEqual(mounts, [{ source: '/host', destination: '/log', readOnly: true }]);
+  assert.deepEqual(
+    volumes.map(({ destination, readOnly, noCopy }) => [destination, readOnly, noCopy]),
+    [
+      ['/own', true, true],
+      ['/b', false, undefined],
+      ['/data', false, undefined],
+    ],
+  );
+  for (const { volume } of volumes) assert.match(volume, /^[0-9a-f]{64}$/);
+  assert.equal(new Set(volumes.map(({ volume }) => volume)).size, 3);
+  assert.equal(config({}).volumes, undefined);
+});
+
 test('what the image says holds where the client says nothing', () => {
   const image = {
     workingDir: '/srv',

@@ -9,6 +9,7 @@ import { readCgroupLayout } from '../../../server/cgroup/layout.ts';
 import { createBlobStore } from '../../../server/image/blob-store.ts';
 import { createIngest } from '../../../server/image/ingest.ts';
 import { createLayerStore } from '../../../server/image/layer-store.ts';
+import { createTreeCopier } from '../../../server/image/tree-copier.ts';
 import { digestOf } from '../../../server/model/digest.ts';
 import { EMPTY_IMAGE_CONFIG, type ImageConfig, type ImageRecord } from '../../../server/model/image.ts';
 import { type Logger, SILENT } from '../../../server/model/logger.ts';
@@ -53,6 +54,7 @@ export async function engineHere(
     config: { version: '0.0.0-test', logMaxFiles: 1, logMaxBytes: 1n << 20n },
     ...{ paths, instance, log, store, layers, blobs, queues, ingest },
     garbage: new Garbage({ store, queues, layers, blobs, log }),
+    copyTree: createTreeCopier(launcher.launch),
     snapshotter: overlaySnapshotter(paths.root),
     zygote: new Zygote({ program: '/nonexistent', title: 'none', titleLength: 4 }),
     runs: new Runs(),

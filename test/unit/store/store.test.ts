@@ -1,11 +1,12 @@
 /** Records, revisions, names and references, in memory and after a reopening. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
 import { afterEach, test } from 'node:test';
 import { configureFailpoints } from '../../../server/failpoint.ts';
 import { digestOf } from '../../../server/model/digest.ts';
 import { newId } from '../../../server/model/ids.ts';
-import { SCHEMA_KEY } from '../../../server/store/schema.ts';
+import { SCHEMA_KEY, SCHEMA_VERSION, TALLY_KEY } from '../../../server/store/schema.ts';
 import { container, image, layer, open, tempRoot } from './records.ts';
 
 afterEach(() => configureFailpoints(undefined));
@@ -251,6 +252,45 @@ test('a newer schema is refused and left as it is', async (t) => {
   await db.close();
   await assert.rejects(open(t, root), { code: 'failed-precondition', reason: 'SCHEMA_TOO_NEW' });
   await assert.rejects(open(t, root), { reason: 'SCHEMA_TOO_NEW' });
+});
+
+test('a database of the first schema is read whole, and is of the newest afterwards', async (t) => {
+  const root = tempRoot(t);
+  const first = await open(t, root);
+  await first.containers.put(container('web'));
+  await first.close();
+  const { reopenLevel } = await import('../../../server/store/level.ts');
+  const { putOp, toBatch } = await import('../../../server/store/writer.ts');
+  const { decodeValue } = await import('../../../server/store/codec.ts');
+  const rewrite = async (change: (tally: { counts: Record<string, number> }) => object): Promise<void> => {
+    const db = await reopenLevel(`${root}/meta`);
+    const tally = decodeValue(TALLY_KEY, (await db.get(TALLY_KEY)) ?? '') as {
+      counts: Record<string, number>;
+    };
+    await db.batch([toBatch(putOp(SCHEMA_KEY, 1)), toBatch(putOp(TALLY_KEY, change(tally)))]);
+    await db.close();
+  };
+  await rewrite(({ counts: { volume: _, ...counts }, ...tally }) => ({ ...tally, counts }));
+  rmSync(`${root}/meta.checkpoint`, { force: true });
+  const second = await open(t, root);
+  assert.deepEqual([second.openReport.damaged, second.containers.size], [false, 1]);
+  const volume = {
+    v: 1,
+    rev: 0n,
+    createdAt: 0n,
+    updatedAt: 0n,
+    name: 'v',
+    anonymous: true,
+    labels: {},
+  } as const;
+  await second.volumes.put(volume);
+  await second.close();
+  const third = await open(t, root);
+  assert.deepEqual([third.openReport.damaged, third.volumes.get('v')?.anonymous], [false, true]);
+  await third.close();
+  const db = await reopenLevel(`${root}/meta`);
+  assert.equal(decodeValue(SCHEMA_KEY, (await db.get(SCHEMA_KEY)) ?? ''), SCHEMA_VERSION);
+  await db.close();
 });
 
 test('a closed store refuses writes and still answers reads', async (t) => {

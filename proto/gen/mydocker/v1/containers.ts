@@ -10,7 +10,16 @@ import { Timestamp } from "../../google/protobuf/timestamp.ts";
 import { ContainerConfig, RestartPolicy } from "./config.ts";
 import { ImageConfig } from "./images.ts";
 import { Resources, Ulimit } from "./resources.ts";
-import { Exit, HealthStatus, LabelFilter, NetworkEndpoint, PortMapping, PruneFilter, TaskStatus } from "./types.ts";
+import {
+  Exit,
+  ExposedPort,
+  HealthStatus,
+  LabelFilter,
+  NetworkEndpoint,
+  PortMapping,
+  PruneFilter,
+  TaskStatus,
+} from "./types.ts";
 
 /**
  * Containers: what exists beside what runs. A container is metadata: a configuration, a name, a writable
@@ -225,7 +234,11 @@ export interface ContainerSummary {
   /** Destinations of its mounts. */
   readonly mounts: readonly string[];
   /** Space of its files; only where asked for. */
-  readonly size: ContainerSize | undefined;
+  readonly size:
+    | ContainerSize
+    | undefined;
+  /** Ports that its service listens on, published or not. */
+  readonly exposedPorts: readonly ExposedPort[];
 }
 
 export interface ContainerSummary_LabelsEntry {
@@ -1414,6 +1427,7 @@ function createBaseContainerSummary(): ContainerSummary {
     networks: [],
     mounts: [],
     size: undefined,
+    exposedPorts: [],
   };
 }
 
@@ -1484,6 +1498,9 @@ export const ContainerSummary: MessageFns<ContainerSummary> = {
     }
     if (message.size !== undefined) {
       ContainerSize.encode(message.size, writer.uint32(170).fork()).join();
+    }
+    for (const v of message.exposedPorts) {
+      ExposedPort.encode(v!, writer.uint32(178).fork()).join();
     }
     return writer;
   },
@@ -1672,6 +1689,14 @@ export const ContainerSummary: MessageFns<ContainerSummary> = {
             message.size = ContainerSize.decode(reader, reader.uint32());
             continue;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.exposedPorts.push(ExposedPort.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1724,6 +1749,7 @@ export const ContainerSummary: MessageFns<ContainerSummary> = {
     message.size = (object.size !== undefined && object.size !== null)
       ? ContainerSize.fromPartial(object.size)
       : undefined;
+    message.exposedPorts = object.exposedPorts?.map((e) => ExposedPort.fromPartial(e)) || [];
     return message;
   },
 };

@@ -1,0 +1,49 @@
+/** The server's side of a copy: a worker at a time for each, and only so many at once. */
+import { closeSync, mkdirSync, openSync } from 'node:fs';
+import type { LaunchWorker } from '../model/worker.ts';
+import { COPY_NAME } from './copy-job.ts';
+import { runCopyTree } from './run-worker.ts';
+
+/** Copies under way at a time; each is a process, and all share one disk. */
+const MAX_COPIES = 4;
+
+/** What to copy where to. */
+export interface TreeCopy {
+  /** Folders of which the merged view is copied, the topmost first; at least one. Nobody changes them meanwhile. */
+  readonly sources: readonly string[];
+  /** Made where missing, emptied first; whoever wants the copy renames it away and removes the folder. */
+  readonly workFolder: string;
+  /** Kills the worker. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Copies a tree with everything that its files are, durably.
+ * @returns path of the copy, below the work folder.
+ * @throws MydockerError `resource-exhausted` for a full disk, `internal`; the signal's reason.
+ */
+export type CopyTree = (copy: TreeCopy) => Promise<string>;
+
+/** @param launch - starts workers. */
+export function createTreeCopier(launch: LaunchWorker): CopyTree {
+  const waiting: (() => void)[] = [];
+  let free = MAX_COPIES;
+  return async ({ sources, workFolder, signal }) => {
+    if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
+    else free -= 1;
+    try {
+      mkdirSync(workFolder, { recursive: true, mode: 0o700 });
+      const directoryFd = openSync(workFolder, 'r');
+      try {
+        await runCopyTree({ launch, directoryFd, ...(signal === undefined ? {} : { signal }) }, sources);
+      } finally {
+        closeSync(directoryFd);
+      }
+      return `${workFolder}/${COPY_NAME}`;
+    } finally {
+      const next = waiting.shift();
+      if (next === undefined) free += 1;
+      else next();
+    }
+  };
+}
