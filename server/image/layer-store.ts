@@ -4,15 +4,17 @@
  *
  *   layers/.tmp-<serial>/      is filled by a worker, then synced by it
  *   layers/<serial>/           renamed, its parent synced; a record names it only after that
- *   layers/.rm-<serial>/       taken out of sight, then emptied by a worker
+ *
+ * What is removed goes to `removing/`, see removals.ts.
  */
 import { closeSync, openSync } from 'node:fs';
-import { chmod, mkdir, readdir, rename, rmdir, statfs } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../model/logger.ts';
 import type { LaunchWorker } from '../model/worker.ts';
 import { ARCHIVE_LIMITS, type ArchiveLimits } from './archive-limits.ts';
-import { type ArchiveSource, runRemoveTree, runUnpack } from './run-worker.ts';
+import { createRemovals } from './removals.ts';
+import { type ArchiveSource, runUnpack } from './run-worker.ts';
 import { syncFolder } from './sync-folder.ts';
 import type { UnpackResult } from './worker-protocol.ts';
 
@@ -20,9 +22,6 @@ import type { UnpackResult } from './worker-protocol.ts';
 const RESERVE_BYTES = 256 * 2 ** 20;
 /** On a small disk a part of what is free instead. */
 const RESERVE_PART = 0.05;
-
-/** Removals that run at a time; each is a process. */
-const MAX_REMOVALS = 2;
 
 /** How an archive becomes a layer. */
 export interface UnpackOptions {
@@ -75,13 +74,7 @@ export function createLayerStore(root: string, launch: LaunchWorker, log: Logger
   const layers = join(root, 'layers');
   const folder = (serial: bigint): string => join(layers, String(serial));
   const temporary = (serial: bigint): string => join(layers, `.tmp-${serial}`);
-  const removals = createRemovals(launch, log);
-
-  const moveAway = async (serial: string): Promise<void> => {
-    const away = join(layers, `.rm-${serial}`);
-    await rename(join(layers, serial), away);
-    removals.start(away);
-  };
+  const removals = createRemovals(root, launch, log);
 
   return {
     folder,
@@ -90,6 +83,7 @@ export function createLayerStore(root: string, launch: LaunchWorker, log: Logger
         await mkdir(path, { recursive: true, mode: 0o700 });
         await chmod(path, 0o700);
       }
+      await removals.prepare();
     },
     unpack: async (serial, archive, options) => {
       const path = temporary(serial);
@@ -109,87 +103,21 @@ export function createLayerStore(root: string, launch: LaunchWorker, log: Logger
       await syncFolder(layers);
     },
     discard: (serial) => removals.start(temporary(serial)),
-    remove: async (serial) => {
-      await moveAway(String(serial)).catch((error: unknown) => {
-        if (!isGone(error)) throw error;
-      });
-    },
+    remove: (serial) => removals.take(folder(serial)),
     sweep: async (known) => {
       const names = new Set(await readdir(layers));
       const unfinished = [...names].filter((name) => /^\.(?:tmp|rm)-/.test(name));
       const unknown = [...names].filter((name) => /^\d+$/.test(name) && !known.has(BigInt(name)));
-      for (const name of unfinished) removals.start(join(layers, name));
-      for (const name of unknown) await moveAway(name);
+      const begun = await removals.resume();
+      for (const name of [...unfinished, ...unknown]) await removals.take(join(layers, name));
       return {
-        removed: [...unfinished, ...unknown],
+        removed: [...begun, ...unfinished, ...unknown],
         missing: [...known].filter((serial) => !names.has(String(serial))),
       };
     },
-    removeFolder: (path) => removals.run(path),
-    idle: () => removals.idle(),
+    removeFolder: removals.run,
+    idle: removals.idle,
   };
-}
-
-interface Removals {
-  /** In the background; a failure goes to the log, the folder to the next sweep. */
-  start(path: string): void;
-  run(path: string): Promise<void>;
-  idle(): Promise<void>;
-}
-
-function createRemovals(launch: LaunchWorker, log: Logger): Removals {
-  const running = new Set<Promise<void>>();
-  const waiting: (() => void)[] = [];
-  let free = MAX_REMOVALS;
-
-  const run = async (path: string): Promise<void> => {
-    if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
-    else free -= 1;
-    try {
-      await removeFolder(path, launch);
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) free += 1;
-      else next();
-    }
-  };
-
-  return {
-    run,
-    start: (path) => {
-      const removal = run(path)
-        .catch((error: unknown) => log.error({ err: error, path }, 'a folder could not be removed'))
-        .finally(() => running.delete(removal));
-      running.add(removal);
-    },
-    idle: async () => {
-      while (running.size > 0) await Promise.all(running);
-    },
-  };
-}
-
-async function removeFolder(path: string, launch: LaunchWorker): Promise<void> {
-  // Most folders that are removed after a failure are empty, and need no process.
-  if (await removeEmpty(path)) return;
-  const directoryFd = openSync(path, 'r');
-  try {
-    await runRemoveTree({ directoryFd, launch });
-  } finally {
-    closeSync(directoryFd);
-  }
-  await removeEmpty(path);
-}
-
-/** @returns whether it is gone. */
-async function removeEmpty(path: string): Promise<boolean> {
-  try {
-    await rmdir(path);
-    return true;
-  } catch (error) {
-    if (isGone(error)) return true;
-    if (error instanceof Error && 'code' in error && error.code === 'ENOTEMPTY') return false;
-    throw error;
-  }
 }
 
 /** Less where the disk has not as much free. */
@@ -198,8 +126,4 @@ export async function withinDisk(path: string, limits: ArchiveLimits): Promise<A
   const free = bavail * bsize;
   const usable = Math.floor(free - Math.min(RESERVE_BYTES, free * RESERVE_PART));
   return { ...limits, unpackedBytes: Math.min(limits.unpackedBytes, usable) };
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
 }

@@ -9,9 +9,11 @@ import type { LaunchWorker, Worker, WorkerExit } from '../model/worker.ts';
 import type { ArchiveLimits } from './archive-limits.ts';
 import { compileCache, WORKER_PROGRAM, workerProgramPaths } from './worker-program.ts';
 import {
+  checkRemoveTreesResult,
   checkUnpackResult,
   decodeAnswer,
   MAX_ANSWER_BYTES,
+  type RemoveTreesResult,
   type UnpackResult,
   WORKER_FD,
   type WorkerJob,
@@ -81,11 +83,12 @@ export async function runCopyTree(target: WorkerTarget, sources: readonly string
 }
 
 /**
- * Removes everything in a directory.
- * @throws MydockerError `internal` naming the call that failed.
+ * Removes everything in a directory, and what comes into it meanwhile.
+ * @returns what could not be removed.
+ * @throws MydockerError `internal` when the worker crashed.
  */
-export async function runRemoveTree(target: WorkerTarget): Promise<void> {
-  await runJob(target, { verb: 'remove-tree' }, REMOVE_CAPABILITIES, []);
+export async function runRemoveTrees(target: WorkerTarget): Promise<RemoveTreesResult> {
+  return checkRemoveTreesResult(await runJob(target, { verb: 'remove-trees' }, REMOVE_CAPABILITIES, []));
 }
 
 async function runJob(

@@ -23,7 +23,7 @@ const HOW_DIRECTORY = {
  * Removes everything in a directory, not the directory.
  * @param dirFd - open for reading or as O_PATH.
  * @returns how many names were removed.
- * @throws SyscallError EXDEV at a mount point, EPERM at an immutable file, and what else the kernel says.
+ * @throws as {@link removeTreeAt}
  */
 export function emptyDirectory(dirFd: number): number {
   const moved: Moved = new Map();
@@ -33,11 +33,50 @@ export function emptyDirectory(dirFd: number): number {
 /**
  * Removes one name, with all below it when it is a directory.
  * @returns how many names were removed.
- * @throws as {@link emptyDirectory}; ENOENT when there is no such name.
+ * @throws SyscallError ENOENT when there is no such name, EXDEV at a mount point, EPERM at an immutable file, and
+ * what else the kernel says.
  */
 export function removeTreeAt(dirFd: number, name: Uint8Array): number {
   const moved: Moved = new Map();
   return removeAt(dirFd, name, dirFd, 0, moved) + removeMoved(dirFd, moved);
+}
+
+/**
+ * Removes every tree in a directory, also what comes into it meanwhile; one that cannot be removed does not
+ * keep the others.
+ * @param dirFd - open for reading or as O_PATH.
+ * @returns how many names were removed, and the trees of which some stays.
+ */
+export function emptyTrees(dirFd: number): { readonly removed: number; readonly failed: readonly string[] } {
+  const failed = new Set<string>();
+  let removed = 0;
+  for (let found = true; found; ) {
+    found = false;
+    for (const name of namesIn(dirFd)) {
+      const text = name.toString();
+      if (failed.has(text)) continue;
+      found = true;
+      try {
+        removed += removeTreeAt(dirFd, name);
+      } catch (error) {
+        if (!(error instanceof SyscallError)) throw error;
+        failed.add(text);
+      }
+    }
+  }
+  return { removed, failed: [...failed] };
+}
+
+function namesIn(dirFd: number): Buffer[] {
+  const fd = openAt2(dirFd, '.', HOW_DIRECTORY);
+  try {
+    const names: Buffer[] = [];
+    for (let batch = readDirFd(fd); batch !== undefined; batch = readDirFd(fd))
+      names.push(...batch.map(({ name }) => name));
+    return names;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** Names that were moved up to the top directory and wait for their turn, by their bytes as latin1. */

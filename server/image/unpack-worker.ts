@@ -15,11 +15,11 @@ import { decompress, detectCompression } from './decompress.ts';
 import { createLayerWriter } from './layer-writer.ts';
 import { type SpoolResult, spoolArchive } from './spool-archive.ts';
 import { readTar } from './tar-reader.ts';
-import { emptyDirectory } from './tree-remover.ts';
+import { emptyTrees } from './tree-remover.ts';
 import {
   encodeError,
   encodeResult,
-  type RemoveTreeResult,
+  type RemoveTreesResult,
   type UnpackResult,
   WORKER_FD,
   type WorkerJob,
@@ -28,6 +28,9 @@ import {
 const READ_BYTES = 256 * 1024;
 /** Enough for every magic number that is looked for. */
 const HEAD_BYTES = 6;
+
+/** Names that stay which fit into an answer. */
+const MAX_FAILED = 100;
 
 async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult> {
   const { limits } = job;
@@ -64,11 +67,12 @@ function digest(hash: Hash): Digest {
   return parseDigest(`sha256:${hash.digest('hex')}`);
 }
 
-function removeTree(): RemoveTreeResult {
-  return { removed: emptyDirectory(WORKER_FD.directory) };
+function removeTrees(): RemoveTreesResult {
+  const { removed, failed } = emptyTrees(WORKER_FD.directory);
+  return { removed, failed: failed.slice(0, MAX_FAILED) };
 }
 
-async function run(text: string): Promise<UnpackResult | SpoolResult | CopySummary | RemoveTreeResult> {
+async function run(text: string): Promise<UnpackResult | SpoolResult | CopySummary | RemoveTreesResult> {
   const job = JSON.parse(text) as WorkerJob;
   switch (job.verb) {
     case 'unpack':
@@ -77,8 +81,8 @@ async function run(text: string): Promise<UnpackResult | SpoolResult | CopySumma
       return spoolArchive(WORKER_FD.archive, WORKER_FD.directory, job.limits);
     case 'copy-tree':
       return copyInto(job.sources, WORKER_FD.directory);
-    case 'remove-tree':
-      return removeTree();
+    case 'remove-trees':
+      return removeTrees();
   }
 }
 

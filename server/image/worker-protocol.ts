@@ -35,7 +35,7 @@ export type WorkerJob =
       /** Folders of which the merged view is copied, the topmost first; the worker sees them read-only. */
       readonly sources: readonly string[];
     }
-  | { readonly verb: 'remove-tree' };
+  | { readonly verb: 'remove-trees' };
 
 /** Answer to `unpack`: the layer is complete and on the disk. */
 export interface UnpackResult extends LayerSummary {
@@ -48,10 +48,12 @@ export interface UnpackResult extends LayerSummary {
   readonly archiveBytes: number;
 }
 
-/** Answer to `remove-tree`: the directory is empty. */
-export interface RemoveTreeResult {
-  /** Names removed. */
+/** Answer to `remove-trees`: the directory is empty but for what failed. */
+export interface RemoveTreesResult {
+  /** Names removed, of all depths. */
   readonly removed: number;
+  /** Names in the directory that stay, the first hundred; something in them cannot be removed. */
+  readonly failed: readonly string[];
 }
 
 /** An error as it travels. */
@@ -64,7 +66,7 @@ interface WireError {
 }
 
 /** The line for a success. */
-export function encodeResult(result: UnpackResult | SpoolResult | CopySummary | RemoveTreeResult): string {
+export function encodeResult(result: UnpackResult | SpoolResult | CopySummary | RemoveTreesResult): string {
   return `${JSON.stringify({ ok: result })}\n`;
 }
 
@@ -135,6 +137,15 @@ export function checkUnpackResult(ok: unknown): UnpackResult {
     droppedEntries: number('droppedEntries'),
     archiveBytes: number('archiveBytes'),
   };
+}
+
+/**
+ * @throws MydockerError `internal` when the answer is not what `remove-trees` answers.
+ */
+export function checkRemoveTreesResult(ok: unknown): RemoveTreesResult {
+  const { removed, failed } = (ok ?? {}) as Record<keyof RemoveTreesResult, unknown>;
+  if (typeof removed !== 'number' || !Array.isArray(failed)) throw nonsense('list of names');
+  return { removed, failed: failed.map(String) };
 }
 
 function nonsense(field: string): MydockerError {

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { createBlobStore } from '../../server/image/blob-store.ts';
@@ -109,5 +109,15 @@ test('more layers than the kernel takes are refused with a reason', async () => 
     host,
     ['run', '--rm', 'too-deep', 'true'],
     /cannot start container \S+: .*(layers|descriptors|slots)/,
+  );
+});
+
+test('an image of 250 layers is removed, and all of it is gone', async () => {
+  for (const name of ['too-deep', 'deep']) await host.ok(['rmi', name]);
+  await until(
+    async () =>
+      [...readdirSync(join(host.root, 'layers')), ...readdirSync(join(host.root, 'removing'))].length,
+    // busybox and the init layer
+    (count) => count === 2,
   );
 });

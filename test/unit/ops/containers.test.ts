@@ -190,7 +190,7 @@ test('a container that wrote much is deleted by a worker', async () => {
   assert.deepEqual(await folders(), []);
   assert.deepEqual(
     here.launcher.requests.map(({ name }) => name),
-    ['remove-tree'],
+    ['remove-trees'],
   );
 });
 
