@@ -135,24 +135,22 @@ async function serve(config: ServerConfig): Promise<void> {
   process.on('unhandledRejection', (err) =>
     log.error({ err }, 'a promise was rejected and nobody handled it'),
   );
+  // Heeded once everything stands; clients can connect a moment before that.
+  const asked = new Promise<string>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, resolve);
+  });
   const server = await start(config, log);
-  let stopping = false;
-  const end = (signal: string): void => {
-    if (stopping) return;
-    stopping = true;
-    log.info({ signal }, 'stopping');
-    stop(server).then(
-      () => process.exit(0),
-      (err: unknown) => {
-        log.error({ err }, 'cannot stop in good order');
-        process.exit(1);
-      },
-    );
-  };
-  process.on('SIGTERM', end);
-  process.on('SIGINT', end);
   const { paths, instance } = server.engine;
   log.info({ listen: config.listen, ...paths, instance, version: server.engine.config.version }, 'listening');
+  const signal = await asked;
+  log.info({ signal }, 'stopping');
+  try {
+    await stop(server);
+    process.exit(0);
+  } catch (err) {
+    log.error({ err }, 'cannot stop in good order');
+    process.exit(1);
+  }
 }
 
 /** What went wrong before there was a server, for the one who started it. */

@@ -68,6 +68,8 @@ export class Garbage {
   readonly #kept = new Map<Digest, number>();
   /** Blobs that may be unneeded by now. */
   #suspects = new Set<Digest>();
+  /** Layers whose records are gone and whose folders are not yet. */
+  readonly #doomed = new Set<bigint>();
   /** A collection that has not begun takes in all that comes before it does. */
   #waiting: Promise<void> | undefined;
   readonly #running = new Set<Promise<void>>();
@@ -135,8 +137,12 @@ export class Garbage {
       ];
       await Promise.all(records);
       if (records.length > 0) await store.flush();
+      for (const { serial } of layers) this.#doomed.add(serial);
       await failpoint('collect.put');
-      for (const { serial } of layers) await this.#sources.layers.remove(serial);
+      for (const serial of this.#doomed) {
+        await this.#sources.layers.remove(serial);
+        this.#doomed.delete(serial);
+      }
       await failpoint('collect.layers');
       for (const digest of blobs) await this.#sources.blobs.remove(digest);
       await failpoint('collect.done');

@@ -92,8 +92,8 @@ export async function removeRecord(engine: ImageEngine, record: ImageRecord): Pr
   const { id, references } = record;
   const attributes = references.length === 0 ? {} : { references: references.join(' ') };
   await engine.store.images.delete(id, { event: { type: 'image.delete', kind: 'image', id, attributes } });
-  await failpoint('remove-image.put');
   engine.garbage.collect(blobsOf(record));
+  await failpoint('remove-image.put');
   return { untagged: [...references].sort(), deleted: [id] };
 }
 

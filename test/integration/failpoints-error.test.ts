@@ -7,6 +7,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { FAILPOINTS } from '../../server/failpoint.ts';
 import { type Host, startHost } from '../harness/host.ts';
+import { checkContent } from './content-rules.ts';
 import {
   api,
   checkClean,
@@ -216,6 +217,33 @@ test('import', async () => {
   await host.ok(['import', '-', 'other'], { stdin });
   assert.equal(await host.ok(['run', '--rm', 'other', 'ls', '/another-layer']), '/another-layer');
   await host.ok(['rmi', 'other']);
+});
+
+test('image removal', async () => {
+  const [begin, put] = pointsOf('remove-image') as [string, string];
+  const collect = pointsOf('collect');
+  const once = collect.map((point) => `${point}=1*off->1*error(told to fail at ${point})`);
+  await restartWith(host, [armed([begin, put]), ...once].join(';'));
+  const make = async (name: string): Promise<void> => {
+    const stdin = await busyboxAnd([{ name: 'going', data: name }]);
+    await host.ok(['import', '-', name], { stdin });
+  };
+  const remove = (image: string): Promise<unknown> => api(host).images.removeImage({ image });
+  await make('first');
+  await assert.rejects(remove('first'), new RegExp(`told to fail at ${begin}`));
+  // It is gone by then; what goes behind an answer fails once at each of its points.
+  await assert.rejects(remove('first'), new RegExp(`told to fail at ${put}`));
+  assert.equal(await host.ok(['images', '-q', 'first']), '');
+  for (const point of collect) {
+    await until(
+      () => host.log,
+      (log) => log.includes(`told to fail at ${point}`),
+    );
+    await make('next');
+    await remove('next');
+  }
+  // Without a new start, which would sweep.
+  await checkContent(host);
 });
 
 test('a server that cannot recover says so; one container that cannot is tried again', async () => {

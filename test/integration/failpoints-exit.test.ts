@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { FAILPOINTS } from '../../server/failpoint.ts';
 import { type Host, startHost } from '../harness/host.ts';
+import { checkContent } from './content-rules.ts';
 import {
   api,
   checkClean,
@@ -45,9 +46,10 @@ async function dieAt(
   point: string,
   prepare: () => Promise<unknown>,
   ask: () => Promise<unknown>,
+  terms = 'exit',
 ): Promise<void> {
   await host.stop();
-  await startWith(host, `${point}=exit`);
+  await startWith(host, `${point}=${terms}`);
   await prepare();
   const asked = ask().catch(() => undefined);
   await untilDead(host);
@@ -226,6 +228,71 @@ describe('import', () => {
       await host.ok(['rmi', 'other']);
       await until(content, (now) => now.toSorted().join() === clean.toSorted().join());
     });
+});
+
+describe('image removal', () => {
+  const prepare = async (): Promise<void> => {
+    const stdin = await busyboxAnd([{ name: 'going', data: 'x' }]);
+    await host.ok(['import', '-', 'going'], { stdin });
+  };
+  const ask = (): Promise<unknown> => api(host).images.removeImage({ image: 'going' });
+  const isThere = async (): Promise<boolean> => (await host.ok(['images', '-q', 'going'])) !== '';
+
+  for (const point of [...pointsOf('remove-image'), ...pointsOf('collect')])
+    test(point, async () => {
+      // A server collects once before it serves.
+      await dieAt(point, prepare, ask, point.startsWith('collect') ? '1*off->exit' : 'exit');
+      assert.equal(await isThere(), point === 'remove-image.begin');
+      if (await isThere()) await ask();
+      await checkContent(host);
+    });
+
+  for (const point of pointsOf('collect'))
+    test(`${point} of the next server too`, async () => {
+      await host.stop();
+      await startWith(host, 'remove-image.put=exit');
+      await prepare();
+      await ask().catch(() => undefined);
+      await untilDead(host);
+      await assert.rejects(startWith(host, `${point}=exit`), /mydockerd ended at its start/);
+      await host.start();
+      assert.equal(await isThere(), false);
+      await checkContent(host);
+    });
+
+  test('one of several references', async () => {
+    await dieAt(
+      'remove-image.put',
+      async () => {
+        await prepare();
+        await host.ok(['tag', 'going', 'staying']);
+      },
+      ask,
+    );
+    assert.deepEqual(
+      [await isThere(), await host.ok(['run', '--rm', 'staying', 'cat', '/going'])],
+      [false, 'x'],
+    );
+    await host.ok(['rmi', 'staying']);
+    await checkContent(host);
+  });
+
+  test('by prune, of many', async () => {
+    await dieAt(
+      'remove-image.put',
+      async () => {
+        for (const data of ['1', '2', '3']) {
+          const stdin = await busyboxAnd([{ name: 'pruned', data }]);
+          await host.ok(['import', '-', 'pruned'], { stdin });
+        }
+      },
+      () => api(host).images.pruneImages({}),
+    );
+    await api(host).images.pruneImages({});
+    assert.equal((await host.ok(['images', '-q'])).split('\n').length, 2);
+    await host.ok(['rmi', 'pruned']);
+    await checkContent(host);
+  });
 });
 
 describe('recover', () => {

@@ -1,0 +1,152 @@
+/** Removals answer at once, whatever their size; files go behind, also behind the death of the server. */
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { ImportHeader } from '../../proto/gen/mydocker/v1/images.ts';
+import { rawTar } from '../fixtures/raw-tar.ts';
+import { SLOWNESS } from '../harness/cli.ts';
+import { type Host, startHost } from '../harness/host.ts';
+import { checkContent } from './content-rules.ts';
+import { api, dispose, startWith } from './deaths-ground.ts';
+import { until } from './ground.ts';
+
+let host: Host;
+before(async () => {
+  host = await startHost({ images: ['busybox'] });
+});
+after(() => dispose(host));
+
+const FILES = 5000;
+const TIMES = 10;
+/** What the answer may take at the median, in ms, beyond that of a removal that has nothing to delete. */
+const MEDIAN_MS = 10 * SLOWNESS;
+
+/** A tar of many files, of which each is another one. */
+function many(files: number, mark: string): Buffer {
+  const names = Array.from({ length: files }, (_, index) => `d${index % 100}/f${index}`);
+  const folders = Array.from({ length: 100 }, (_, index) => ({ name: `d${index}/`, type: '5' }));
+  return rawTar([...folders, ...names.map((name) => ({ name, data: mark }))]);
+}
+
+async function importTar(reference: string, tar: Buffer): Promise<void> {
+  const { call, response } = api(host).images.importImage();
+  call.write({ frame: { $case: 'header', value: ImportHeader.fromPartial({ reference }) } });
+  for (let at = 0; at < tar.length; at += 1 << 20)
+    call.write({ frame: { $case: 'chunk', value: tar.subarray(at, at + (1 << 20)) } });
+  call.end();
+  await response;
+}
+
+/** Times in ms, sorted. */
+async function timed(names: readonly string[], ask: (name: string) => Promise<unknown>): Promise<number[]> {
+  const times: number[] = [];
+  for (const name of names) {
+    const began = performance.now();
+    await ask(name);
+    times.push(performance.now() - began);
+  }
+  return times.sort((a, b) => a - b);
+}
+
+const at = (times: readonly number[], part: number): number => times[Math.floor(times.length * part)] ?? 0;
+const show = (times: readonly number[]): string =>
+  [0.5, 0.95].map((part) => `p${part * 100} ${at(times, part).toFixed(1)} ms`).join(', ');
+
+const left = (folder: string): string[] =>
+  readdirSync(join(host.root, folder)).filter((name) => /^\.(?:rm|tmp)-|^\d+$/.test(name));
+
+/** Large ones and empty ones in turns, so that both meet the same machine. */
+async function compare(
+  t: { diagnostic(text: string): void },
+  names: (kind: string) => readonly string[],
+  ask: (name: string) => Promise<unknown>,
+): Promise<void> {
+  const [large, empty] = [names('large'), names('empty')];
+  const times: Record<'large' | 'empty', number[]> = { large: [], empty: [] };
+  for (const [index, name] of large.entries()) {
+    times.large.push(...(await timed([name], ask)));
+    times.empty.push(...(await timed([empty[index] ?? ''], ask)));
+  }
+  for (const list of Object.values(times)) list.sort((a, b) => a - b);
+  t.diagnostic(`large: ${show(times.large)}; empty: ${show(times.empty)}`);
+  assert.ok(at(times.large, 0.5) <= at(times.empty, 0.5) + MEDIAN_MS, show(times.large));
+}
+
+const named = (kind: string): readonly string[] =>
+  Array.from({ length: TIMES }, (_, index) => `${kind}-${index}`);
+
+test('rmi answers at once, however many files an image has', async (t) => {
+  const kept = left('layers');
+  for (const [index, name] of named('large').entries())
+    await importTar(name, many(index === 0 ? FILES : 200, `image ${index}`));
+  for (const name of named('empty')) await importTar(name, rawTar([{ name }]));
+  await compare(t, named, (image) => api(host).images.removeImage({ image }));
+  await until(
+    () => left('layers'),
+    (now) => now.join() === kept.join(),
+    30_000,
+  );
+  await checkContent(host);
+});
+
+test('rm answers at once, whatever the container wrote', async (t) => {
+  const script = 'mkdir /d; cd /d; seq 1 1000 | xargs touch';
+  for (const name of named('large')) await host.ok(['run', '--name', name, 'busybox', 'sh', '-c', script]);
+  for (const name of named('empty')) await host.ok(['create', '--name', name, 'busybox', 'true']);
+  await compare(t, named, (container) => api(host).containers.removeContainer({ container }));
+  await until(
+    () => left('containers'),
+    (now) => now.length === 0,
+    30_000,
+  );
+  await checkContent(host);
+});
+
+test('what a killed server was deleting is deleted by the next one', async () => {
+  const kept = left('layers').join();
+  await importTar('going', many(FILES, 'going'));
+  await host.ok([
+    'run',
+    '--name',
+    'going',
+    'busybox',
+    'sh',
+    '-c',
+    'mkdir /d; cd /d; seq 1 5000 | xargs touch',
+  ]);
+  await api(host).images.removeImage({ image: 'going' });
+  await api(host).containers.removeContainer({ container: 'going' });
+  await until(
+    () => [...left('layers'), ...left('containers')].filter((name) => name.startsWith('.rm-')),
+    (going) => going.length === 2,
+  );
+  await host.kill9();
+  assert.notEqual(left('layers').join(), kept);
+  await host.start();
+  await until(
+    () => left('layers').join(),
+    (now) => now === kept,
+    30_000,
+  );
+  await until(
+    () => left('containers'),
+    (now) => now.length === 0,
+    30_000,
+  );
+  await checkContent(host);
+});
+
+test('a removal that cannot delete at once says nothing of it, and the next one tries again', async () => {
+  await host.stop();
+  await startWith(host, 'collect.layers=1*off->1*error(no)');
+  await importTar('one', many(10, 'one'));
+  await importTar('two', many(10, 'two'));
+  await api(host).images.removeImage({ image: 'one' });
+  await until(
+    () => host.log,
+    (log) => log.includes('unneeded content could not be removed'),
+  );
+  await api(host).images.removeImage({ image: 'two' });
+  await checkContent(host);
+});
