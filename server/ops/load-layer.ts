@@ -72,6 +72,9 @@ export class LayerLoad {
       await failpoint('load.unpacked');
       this.#signal?.throwIfAborted();
       return await changeLayers(this.#engine, async () => {
+        // An import of the same bytes does not queue for the layer, and may have come first.
+        const present = store.layers.get(chainId);
+        if (present !== undefined) return present;
         await layers.publish(serial);
         await failpoint('load.renamed');
         const now = nowNs();
