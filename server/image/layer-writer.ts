@@ -12,6 +12,7 @@ import type { ArchiveLimits } from './archive-limits.ts';
 import { type LayerPath, layerPath, whiteoutOf } from './entry-path.ts';
 import { isDirectory } from './file-kinds.ts';
 import { writeHardLink } from './hard-link.ts';
+import { hideRoot } from './hide-root.ts';
 import { createLayerTree, type LayerTree } from './layer-tree.ts';
 import { directoryMeta } from './lower-layers.ts';
 import { finishFile, openNewFile } from './new-file.ts';
@@ -32,8 +33,6 @@ export interface LayerSummary {
   readonly droppedXattrs: number;
   /** Whiteouts that hide nothing, devices that would be one, book-keeping of other storage drivers. */
   readonly droppedEntries: number;
-  /** The layer hides everything below it; overlayfs has no mark for that on a root, so the stack must begin here. */
-  readonly rootOpaque: boolean;
 }
 
 /** Takes entries one after the other, then `finish`. */
@@ -87,9 +86,10 @@ export function createLayerWriter(rootFd: number, options: LayerOptions): LayerW
       }
     },
     finish: () => {
+      if (job.rootOpaque) hideRoot(rootFd, options.below);
       tree.finish();
-      const { entries, unpackedBytes, droppedXattrs, droppedEntries, rootOpaque } = job;
-      return { entries, unpackedBytes, droppedXattrs, droppedEntries, rootOpaque };
+      const { entries, unpackedBytes, droppedXattrs, droppedEntries } = job;
+      return { entries, unpackedBytes, droppedXattrs, droppedEntries };
     },
   };
 }

@@ -125,10 +125,8 @@ export function checkUnpackResult(ok: unknown): UnpackResult {
   };
   const compression = (['none', 'gzip', 'zstd'] as const).find((c) => c === value.compression);
   if (compression === undefined) throw nonsense('compression');
-  if (typeof value.rootOpaque !== 'boolean') throw nonsense('rootOpaque');
   return {
     compression,
-    rootOpaque: value.rootOpaque,
     diffId: parseDigest(String(value.diffId)),
     digest: parseDigest(String(value.digest)),
     entries: number('entries'),

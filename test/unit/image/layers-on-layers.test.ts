@@ -294,12 +294,22 @@ describe('hard links to a file of a layer below', () => {
   });
 });
 
-test('an opaque root hides everything from there on', async () => {
+test('an opaque root hides everything below, name by name', async () => {
   using box = sandbox();
-  await box.under(rawTar([dir('a', { uid: 5 }), file('f')]));
-  const summary = await box.unpack(rawTar([file('.wh..wh..opq', ''), file('a/x')]));
-  assert.equal(summary.rootOpaque, true);
+  await box.under(rawTar([dir('a', { uid: 5 }), file('a/old'), file('f'), file('gone/x'), link('l', 'a')]));
+  await box.under(rawTar([file('.wh.gone', ''), file('g'), dir('empty')]));
+  await box.unpack(rawTar([file('.wh..wh..opq', ''), file('a/x'), file('g', 'new')]));
   assert.equal(lstatSync(box.path('a')).uid, 0);
-  await assert.rejects(box.unpack(rawTar([file('.wh..wh..opq', ''), hard('h', 'f')])), /not in the archive/);
   assert.deepEqual(readdirSync(box.path('a')), ['x']);
+  assert.deepEqual(
+    merged(box).map(({ path }) => path),
+    ['.', 'a', 'a/x', 'g'],
+  );
+  assert.equal(readFileSync(box.path('g'), 'utf8'), 'new');
+  using other = sandbox();
+  await other.under(rawTar([file('f')]));
+  await assert.rejects(
+    other.unpack(rawTar([file('.wh..wh..opq', ''), hard('h', 'f')])),
+    /not in the archive before it/,
+  );
 });

@@ -92,9 +92,10 @@ test('what a death in the middle leaves is removed at the next start', async () 
   while (launcher.children.length === 0) await new Promise(setImmediate);
   launcher.children[0]?.kill('SIGKILL');
   await removals.idle();
+  // What it had removed by then depends on the machine.
+  const stay = left();
   await open();
-  const names = await removals.resume();
-  assert.equal(names.length, 50);
+  assert.deepEqual(await removals.resume(), stay);
   await removals.take(folder('f-1'));
   await removals.idle();
   assert.deepEqual(left(), []);
