@@ -77,5 +77,13 @@ function renderObjects({ objects }: GetDiskUsageResponse): string {
       active ? 'yes' : 'no',
     ]),
   );
-  return `\nImages:\n\n${images}\nContainers:\n\n${containers}`;
+  const volumes = renderTable(
+    ['VOLUME', 'SIZE', 'IN USE'],
+    of(DiskUsageKind.VOLUMES).map(({ id, sizeBytes, active }) => [
+      id,
+      showSize(sizeBytes),
+      active ? 'yes' : 'no',
+    ]),
+  );
+  return `\nImages:\n\n${images}\nContainers:\n\n${containers}\nVolumes:\n\n${volumes}`;
 }

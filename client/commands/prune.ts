@@ -5,7 +5,11 @@ import { PruneSystemRequest } from '../../proto/gen/mydocker/v1/system.ts';
 import { PruneFilter } from '../../proto/gen/mydocker/v1/types.ts';
 import { confirm } from '../confirm.ts';
 import type { Action } from '../grammar/command.ts';
-import type { CONTAINER_PRUNE_OPTIONS, IMAGE_PRUNE_OPTIONS } from '../grammar/command-options.ts';
+import type {
+  CONTAINER_PRUNE_OPTIONS,
+  IMAGE_PRUNE_OPTIONS,
+  SYSTEM_PRUNE_OPTIONS,
+} from '../grammar/command-options.ts';
 import { print } from '../output.ts';
 import { labelConditions, parseFilters } from '../parse/parse-filters.ts';
 import { parseWhen } from '../parse/parse-when.ts';
@@ -42,16 +46,20 @@ export const pruneContainers: Action<typeof CONTAINER_PRUNE_OPTIONS> = async ({ 
   return 0;
 };
 
-export const pruneSystem: Action<typeof IMAGE_PRUNE_OPTIONS> = async ({ options }, context) => {
-  const { all = false, force = false } = options;
+export const pruneSystem: Action<typeof SYSTEM_PRUNE_OPTIONS> = async ({ options }, context) => {
+  const { all = false, force = false, volumes = false } = options;
   const filter = pruneFilter(options.filter);
-  confirm(`This removes ${CONTAINERS}, and ${all ? ALL_IMAGES : IMAGES}.`, force);
+  const data = volumes ? ', and anonymous volumes that no container has' : '';
+  confirm(`This removes ${CONTAINERS}, and ${all ? ALL_IMAGES : IMAGES}${data}.`, force);
   const { pruneSystem: method } = await import('../api/system.ts');
-  const { containers, untagged, images, reclaimedBytes } = await context
+  const removed = await context
     .connect()
-    .unary(method, PruneSystemRequest.create({ allImages: all, filter }));
+    .unary(method, PruneSystemRequest.create({ allImages: all, volumes, filter }));
+  const { containers, untagged, images, reclaimedBytes } = removed;
   print(
-    listed('deleted', [...containers, ...images]) + listed('untagged', untagged) + reclaimed(reclaimedBytes),
+    listed('deleted', [...containers, ...images, ...removed.volumes]) +
+      listed('untagged', untagged) +
+      reclaimed(reclaimedBytes),
   );
   return 0;
 };

@@ -62,6 +62,14 @@ export const IMAGE_PRUNE_OPTIONS = {
   filter: PRUNE_FILTER as typeof PRUNE_FILTER,
 } as const;
 
+/** Options of `system prune`. */
+export const SYSTEM_PRUNE_OPTIONS = {
+  all: IMAGE_PRUNE_OPTIONS.all as typeof IMAGE_PRUNE_OPTIONS.all,
+  force: PRUNE_FORCE as typeof PRUNE_FORCE,
+  filter: PRUNE_FILTER as typeof PRUNE_FILTER,
+  volumes: { names: ['--volumes'], type: 'flag', about: 'also anonymous volumes that no container has' },
+} as const;
+
 /** Options of `container prune`. */
 export const CONTAINER_PRUNE_OPTIONS = {
   force: PRUNE_FORCE as typeof PRUNE_FORCE,

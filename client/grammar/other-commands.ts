@@ -12,6 +12,7 @@ import {
   NETWORK_CREATE_OPTIONS,
   NO_OPTIONS,
   RMI_OPTIONS,
+  SYSTEM_PRUNE_OPTIONS,
 } from './command-options.ts';
 
 const MANY = Number.POSITIVE_INFINITY;
@@ -183,7 +184,7 @@ export const SYSTEM_COMMANDS: readonly AnyCommand[] = [
     about: 'remove containers that do not run, then images that nothing uses',
     usage: '[OPTIONS]',
     count: [0, 0],
-    options: IMAGE_PRUNE_OPTIONS,
+    options: SYSTEM_PRUNE_OPTIONS,
     load: async () => (await import('../commands/prune.ts')).pruneSystem,
   }),
   command({

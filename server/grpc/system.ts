@@ -12,10 +12,10 @@ import { type DiskUsage, diskUsage, type UsageKind } from '../ops/disk-usage.ts'
 import type { Engine } from '../ops/engine.ts';
 import { pruneContainers } from '../ops/prune-containers.ts';
 import { pruneImages } from '../ops/prune-images.ts';
+import { pruneVolumes } from '../ops/prune-volumes.ts';
 import { systemInfo, versions } from '../ops/system-info.ts';
 import { decodePrune } from './decode-filter.ts';
 import type { Implementation } from './handlers.ts';
-import { refuseRest } from './refuse-rest.ts';
 import { toTimestamp } from './timestamp.ts';
 
 /** How this server was started, as far as it is told. */
@@ -57,15 +57,15 @@ export function systemService(
     getDiskUsage: async ({ objects }, { signal }) =>
       encodeDiskUsage(await diskUsage(engine, signal), objects),
     pruneSystem: async ({ allImages, volumes, filter }, { signal }) => {
-      refuseRest('', { volumes });
       const which = decodePrune(filter);
       // Containers first: what they used goes with the images.
       const containers = await pruneContainers(engine, { ...which, abort: signal });
       const images = await pruneImages(engine, { all: allImages, ...which });
+      const data = volumes ? await pruneVolumes(engine, { ...which, abort: signal }) : NO_VOLUMES;
       return {
-        ...{ containers: containers.removed, networks: [], volumes: [] },
+        ...{ containers: containers.removed, networks: [], volumes: data.removed },
         ...{ images: images.deleted, untagged: images.untagged },
-        reclaimedBytes: containers.reclaimedBytes + images.reclaimedBytes,
+        reclaimedBytes: containers.reclaimedBytes + images.reclaimedBytes + data.reclaimedBytes,
       };
     },
   };
@@ -110,6 +110,8 @@ function encodeInfo(engine: Engine, { startedAt, listen, debug }: ServerFacts): 
     warnings: info.warnings,
   };
 }
+
+const NO_VOLUMES = { removed: [], reclaimedBytes: 0n } as const;
 
 const USAGE_KIND: Readonly<Record<UsageKind, DiskUsageKind>> = {
   images: DiskUsageKind.IMAGES,

@@ -20,7 +20,8 @@ import type { Engine, Paths } from './engine.ts';
 const ABSENT = { uid: 0, gid: 0, mode: 0o755 } as const;
 
 export const volumesFolder = (paths: Paths): string => `${paths.root}/volumes`;
-const volumeFolder = (paths: Paths, name: string): string => `${volumesFolder(paths)}/${name}`;
+/** Everything of a volume. */
+export const volumeFolder = (paths: Paths, name: string): string => `${volumesFolder(paths)}/${name}`;
 
 /** What is mounted of a volume. */
 export const volumeData = (paths: Paths, name: string): string => `${volumeFolder(paths, name)}/data`;
@@ -164,6 +165,13 @@ export function ownVolumes(engine: Engine, { id, config }: ContainerRecord): str
   return (config.volumes ?? [])
     .map(({ volume }) => volume)
     .filter((volume) => isAnonymousVolume(volume) && !others.has(volume));
+}
+
+/** Names of the volumes that containers have, running or not. */
+export function usedVolumes({ containers }: Pick<Engine['store'], 'containers'>): Set<string> {
+  return new Set(
+    containers.list().flatMap(({ config }) => (config.volumes ?? []).map(({ volume }) => volume)),
+  );
 }
 
 /** Takes the records of volumes away; before the record that names them, which would bring them back. */

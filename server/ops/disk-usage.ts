@@ -6,6 +6,7 @@ import { statfs } from 'node:fs/promises';
 import { measureTrees } from '../image/measure-trees.ts';
 import type { ImageRecord } from '../model/image.ts';
 import { isAlive } from '../model/task-state.ts';
+import { usedVolumes, volumeFolder } from './container-volumes.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { blobsOf } from './garbage.ts';
 import { containersOf } from './image-engine.ts';
@@ -64,16 +65,18 @@ export async function diskUsage(engine: UsageEngine, signal?: AbortSignal): Prom
   const images = imageUsage(engine, layers);
   const blobs = await blobUsage(engine, signal);
   const containers = await containerUsage(engine, signal);
-  const records = store.images.size + store.containers.size + store.layers.size + store.blobs.size;
+  const volumes = await volumeUsage(engine, signal);
+  const records =
+    store.images.size + store.containers.size + store.layers.size + store.blobs.size + store.volumes.size;
   return {
     usages: [
       images.usage,
       blobs,
       ...containers.usages,
-      none('volumes'),
+      volumes.usage,
       { ...none('metadata'), count: records, activeCount: records, bytes: metadata },
     ],
-    objects: [...images.objects, ...containers.objects],
+    objects: [...images.objects, ...containers.objects, ...volumes.objects],
     freeBytes: bavail * bsize,
     totalBytes: blocks * bsize,
   };
@@ -95,6 +98,13 @@ export async function containerBytes(
 const none = (kind: UsageKind): Usage => ({
   kind,
   ...{ count: 0, activeCount: 0, bytes: 0n, reclaimableBytes: 0n },
+});
+
+/** Of objects that share nothing: what is not active could be free. */
+const usageOf = (kind: UsageKind, objects: readonly ObjectUsage[]): Usage => ({
+  ...{ kind, count: objects.length, activeCount: objects.filter(({ active }) => active).length },
+  bytes: sum(objects.map(({ bytes }) => bytes)),
+  reclaimableBytes: sum(objects.filter(({ active }) => !active).map(({ bytes }) => bytes)),
 });
 
 const sum = (values: Iterable<bigint>): bigint => {
@@ -196,12 +206,26 @@ async function containerUsage(
       files: { ...object, kind: 'containers', bytes: all - log },
     } as const;
   });
-  const usage = (kind: UsageKind, of: readonly ObjectUsage[]): Usage => ({
-    ...{ kind, count: of.length, activeCount: of.filter(({ active }) => active).length },
-    bytes: sum(of.map(({ bytes }) => bytes)),
-    reclaimableBytes: sum(of.filter(({ active }) => !active).map(({ bytes }) => bytes)),
-  });
   const files = objects.map((object) => object.files);
   const logs = objects.map((object) => object.log);
-  return { usages: [usage('containers', files), usage('logs', logs)], objects: [...files, ...logs] };
+  return { usages: [usageOf('containers', files), usageOf('logs', logs)], objects: [...files, ...logs] };
+}
+
+async function volumeUsage(
+  { store, paths }: UsageEngine,
+  signal: AbortSignal | undefined,
+): Promise<{ usage: Usage; objects: ObjectUsage[] }> {
+  const volumes = store.volumes.list();
+  const used = usedVolumes(store);
+  const sizes = await measureTrees(
+    volumes.map(({ name }) => volumeFolder(paths, name)),
+    signal,
+  );
+  const objects = volumes.map(
+    ({ name }, index): ObjectUsage => ({
+      ...{ kind: 'volumes', id: name, names: [name], sharedBytes: 0n, active: used.has(name) },
+      bytes: sizes[index]?.bytes ?? 0n,
+    }),
+  );
+  return { usage: usageOf('volumes', objects), objects };
 }

@@ -41,6 +41,11 @@ export async function contentBreaches(root: string): Promise<string[]> {
     names('containers'),
     store.containers.list().map(({ id }) => id),
   );
+  same(
+    'folders of volumes',
+    names('volumes'),
+    names('volumes').filter((name) => store.volumes.get(name) !== undefined),
+  );
   same('archives', names('ingest'), []);
   for (const { serial } of layers)
     if (names(`layers/${serial}`).length === 0) found.push(`layer ${serial} is empty`);

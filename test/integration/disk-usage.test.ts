@@ -55,6 +55,7 @@ async function compare(): Promise<GetDiskUsageResponse> {
   const logs = du(containers.map((folder) => join(folder, 'logs')));
   assert.equal(sizes(DiskUsageKind.LOGS), logs, 'logs');
   assert.equal(sizes(DiskUsageKind.CONTAINERS), du(containers) - logs, 'containers');
+  assert.equal(sizes(DiskUsageKind.VOLUMES), du(below('volumes', /^[0-9a-f]{64}$/)), 'volumes');
   assert.equal(sizes(DiskUsageKind.METADATA), du(below('', /^meta/)), 'metadata');
   return answer;
 }
@@ -112,7 +113,7 @@ test('the table, its details and its formats', async () => {
   assert.match(table, /\nContainers +1 +0 +[\d.]+ kB +[\d.]+ kB \(100%\)\nLogs +1 +0 /);
   const verbose = await host.ok(['system', 'df', '-v']);
   assert.match(verbose, /\nbusybox +latest +[0-9a-f]{12} +[\d.]+ MB +0 B +[\d.]+ MB +yes\n/);
-  assert.match(verbose, /\n[0-9a-f]{12} +web +[\d.]+ kB +[\d.]+ kB +no$/);
+  assert.match(verbose, /\n[0-9a-f]{12} +web +[\d.]+ kB +[\d.]+ kB +no\n/);
   const lines = (await host.ok(['system', 'df', '--format', 'json']))
     .split('\n')
     .map((line) => JSON.parse(line));
@@ -164,6 +165,35 @@ test('image prune takes images without a name, with -a all that nothing uses', a
   assert.equal(await host.ok(['images', '-q']), '');
   await host.importFixture('busybox');
   await refused(host, ['image', 'prune', '-f', '--filter', 'nosuch=1'], /unknown filter/);
+});
+
+test('volumes are measured, and pruned when no container has them', async () => {
+  await importEntries(
+    host,
+    'vol',
+    [
+      { name: 'data/', type: '5' },
+      { name: 'data/f', data: 'x' },
+    ],
+    ['VOLUME /data'],
+  );
+  for (const name of ['one', 'two'])
+    await host.ok(['run', '--name', name, 'vol', 'dd', 'if=/dev/zero', 'of=/data/big', 'bs=1M', 'count=2']);
+  const used = byKind(await compare(), DiskUsageKind.VOLUMES);
+  assert.deepEqual([used.count, used.activeCount, used.reclaimableBytes], [2, 2, 0n]);
+  assert.ok(used.sizeBytes > 4n << 20n);
+  assert.match(
+    await host.ok(['system', 'df', '-v']),
+    /\nVOLUME +SIZE +IN USE\n[0-9a-f]{64} +[\d.]+ MB +yes\n/,
+  );
+  await host.ok(['rm', 'one']);
+  const half = byKind(await compare(), DiskUsageKind.VOLUMES);
+  assert.deepEqual([half.count, half.activeCount], [2, 1]);
+  const pruned = await host.api.system.pruneSystem({ volumes: true });
+  assert.deepEqual([pruned.containers.length, pruned.volumes.length], [1, 2]);
+  assert.ok(pruned.reclaimedBytes > used.sizeBytes);
+  assert.equal(byKind(await compare(), DiskUsageKind.VOLUMES).count, 0);
+  await host.ok(['rmi', 'vol']);
 });
 
 test('a prune asks on a terminal', async () => {

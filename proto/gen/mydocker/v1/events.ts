@@ -98,7 +98,7 @@ export const EventAction = {
   SAVE: 27,
   /** IMPORT - An image was made from a root filesystem. */
   IMPORT: 28,
-  /** TAG - A reference points at an image; attribute `reference`. */
+  /** TAG - A reference points at an image; attributes `reference` and, where it pointed at another, `previous_image_id`. */
   TAG: 29,
   /** UNTAG - A reference is gone; attribute `reference`. */
   UNTAG: 30,

@@ -1,0 +1,54 @@
+/** Removes anonymous volumes that no container has: those that were kept when theirs was removed. */
+import { measureTrees } from '../image/measure-trees.ts';
+import { discardVolumes, forgetVolumes, usedVolumes, volumeFolder } from './container-volumes.ts';
+import type { Engine } from './engine.ts';
+import { type LabelCondition, labelsMatch } from './list-containers.ts';
+
+/** Which volumes to look at. */
+export interface PruneVolumesRequest {
+  /** ns since epoch; absent: whenever. */
+  readonly createdBefore?: bigint;
+  readonly labels: readonly LabelCondition[];
+  /** Ends the measurement. */
+  readonly abort?: AbortSignal;
+}
+
+export interface PruneVolumesResult {
+  /** Names. */
+  readonly removed: readonly string[];
+  /** Bytes that become free. */
+  readonly reclaimedBytes: bigint;
+}
+
+/** Answers before the files are gone. */
+export async function pruneVolumes(
+  engine: Engine,
+  { createdBefore, labels, abort }: PruneVolumesRequest,
+): Promise<PruneVolumesResult> {
+  const unused = (): string[] => {
+    const used = usedVolumes(engine.store);
+    return engine.store.volumes
+      .list()
+      .filter(
+        (volume) =>
+          volume.anonymous &&
+          !used.has(volume.name) &&
+          (createdBefore === undefined || volume.createdAt < createdBefore) &&
+          labelsMatch(volume.labels, labels),
+      )
+      .map(({ name }) => name);
+  };
+  const measured = unused();
+  const sizes = await measureTrees(
+    measured.map((name) => volumeFolder(engine.paths, name)),
+    abort,
+  );
+  // One that a container got meanwhile stays.
+  const still = new Set(unused());
+  const removed = measured.filter((name) => still.has(name));
+  await forgetVolumes(engine, removed);
+  if (removed.length > 0) await engine.store.flush();
+  discardVolumes(engine, removed);
+  const bytes = measured.map((name, index) => (still.has(name) ? (sizes[index]?.bytes ?? 0n) : 0n));
+  return { removed, reclaimedBytes: bytes.reduce((total, size) => total + size, 0n) };
+}
