@@ -12,11 +12,13 @@ level=${1:-run}
 # What building and running needs: compiler, busybox for the first image,
 # nftables (its library is what the server loads), ip to show and to check.
 packages='gcc libc6-dev busybox-static nftables iproute2 zstd'
+# What writes the archives that tests load.
+writers='docker.io containerd podman skopeo umoci buildah'
 case $level in
   run) ;;
-  test) packages="$packages mmdebstrap" ;;
-  ok) packages="$packages mmdebstrap clang-14 libclang-rt-14-dev clang-format-14" ;;
-  bench) packages="$packages docker.io containerd podman runc crun" ;;
+  test) packages="$packages mmdebstrap $writers" ;;
+  ok) packages="$packages mmdebstrap $writers clang-14 libclang-rt-14-dev clang-format-14" ;;
+  bench) packages="$packages mmdebstrap docker.io containerd podman runc crun" ;;
   *) echo "setup: unknown level '$level' (run, test, ok or bench)" >&2; exit 2 ;;
 esac
 

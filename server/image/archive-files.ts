@@ -126,10 +126,11 @@ function parentOf(name: string): string {
   return name.slice(0, Math.max(name.lastIndexOf('/'), 0));
 }
 
-function unfit(what: string, digest: Digest, why: string, reason: string): Error {
-  return invalidArgument(`cannot read ${what} ${digest}: ${why}`, {
+function unfit(what: string, digest: Digest, fault: string, reason: string): Error {
+  const why = `${what} ${digest}: ${fault}`;
+  return invalidArgument(`cannot read archive: ${why}`, {
     reason,
-    metadata: { what, digest, why },
+    metadata: { digest, why },
     ...(reason === 'BLOB_MISSING' ? {} : { hint: 'the archive is damaged; get it again' }),
   });
 }

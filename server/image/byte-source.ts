@@ -71,6 +71,11 @@ export class ByteSource {
     while (this.#left > 0 || (await this.#fill())) yield this.#take(Math.min(size, this.#left));
   }
 
+  /** Whether nothing more comes. */
+  async atEnd(): Promise<boolean> {
+    return this.#left === 0 && !(await this.#fill());
+  }
+
   /** Throws bytes away. */
   async skip(size: number): Promise<void> {
     for (let left = size; left > 0; ) left -= (await this.readSome(left)).length;

@@ -27,6 +27,8 @@ const RESERVE_PART = 0.05;
 export interface UnpackOptions {
   /** Serials of the layers under it, topmost first; none for the lowest layer. They must be there. */
   readonly below: readonly bigint[];
+  /** The caller compares the diff id: the archive may lack its end marker, see tar-reader.ts. Default false. */
+  readonly mayLackEnd?: boolean;
   /** Default ARCHIVE_LIMITS; never more than the disk has free. */
   readonly limits?: ArchiveLimits;
   /** Kills the worker; what was unpacked is removed by `discard`. */
@@ -93,7 +95,9 @@ export function createLayerStore(root: string, launch: LaunchWorker, log: Logger
       const directoryFd = openSync(path, 'r');
       try {
         const below = options.below.map(folder);
-        return await runUnpack({ ...target, directoryFd }, { verb: 'unpack', below, limits }, archive);
+        const { mayLackEnd = false } = options;
+        const job = { verb: 'unpack', below, mayLackEnd, limits } as const;
+        return await runUnpack({ ...target, directoryFd }, job, archive);
       } finally {
         closeSync(directoryFd);
       }

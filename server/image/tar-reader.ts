@@ -30,8 +30,18 @@ import { checkSparseMap, paxSparse, readOldGnuMap, readPaxMap, type SparseMap } 
 /** Global records that are acted on. */
 const GLOBAL_KEYS: ReadonlySet<string> = new Set(['mtime', 'uid', 'gid']);
 
+/** How an archive is read. */
+export interface ReadOptions {
+  /**
+   * The archive may end without its end marker, and without the padding of its last entry, as some writers
+   * leave it: for whoever compares a digest, which finds what was cut off. Default false.
+   */
+  readonly mayLackEnd?: boolean;
+}
+
 /** What the reader remembers between headers. */
 interface ReaderState {
+  readonly mayLackEnd: boolean;
   pending: PendingHeaders;
   /** Bytes of the headers in `pending`. */
   pendingBytes: number;
@@ -50,8 +60,16 @@ interface ReaderState {
 export async function* readTar(
   source: ByteSource,
   limits: ArchiveLimits,
+  { mayLackEnd = false }: ReadOptions = {},
 ): AsyncGenerator<TarEntry, void, undefined> {
-  const state: ReaderState = { pending: {}, pendingBytes: 0, globals: [], headers: 0, previous: undefined };
+  const state: ReaderState = {
+    mayLackEnd,
+    pending: {},
+    pendingBytes: 0,
+    globals: [],
+    headers: 0,
+    previous: undefined,
+  };
   for (;;) {
     const header = await nextHeader(source, state);
     if (header === undefined) break;
@@ -65,7 +83,7 @@ export async function* readTar(
     state.pendingBytes = 0;
     const name = entryName(header, pending);
     state.previous = name;
-    const data = await naming(name, () => openEntry(source, header, pending, state.globals, limits));
+    const data = await naming(name, () => openEntry(source, header, pending, state, limits));
     yield data.entry;
     await naming(name, data.finish);
   }
@@ -77,6 +95,7 @@ async function nextHeader(source: ByteSource, state: ReaderState): Promise<TarHe
   const where = state.previous;
   const block = await naming(where, () => source.read(BLOCK_BYTES));
   if (block === undefined) {
+    if (state.mayLackEnd && !hasPending(state.pending)) return undefined;
     throw archiveError(where, 'the archive ends here, without the blocks of zeros that mark its end', {
       reason: 'ARCHIVE_TRUNCATED',
       hint: 'the file or the transfer was cut off; get it again',
@@ -181,7 +200,7 @@ async function openEntry(
   source: ByteSource,
   header: TarHeader,
   pending: PendingHeaders,
-  globals: readonly PaxRecord[],
+  { globals, mayLackEnd }: ReaderState,
   limits: ArchiveLimits,
 ): Promise<OpenEntry> {
   const head = mergeHeaders(header, pending, globals, limits);
@@ -203,7 +222,10 @@ async function openEntry(
   }
   return {
     entry: { ...head, storedBytes: left, ...(map === undefined ? {} : { sparse: map }), body },
-    finish: () => source.skip(left + padding(head.storedBytes)),
+    finish: async () => {
+      await source.skip(left);
+      if (!mayLackEnd || !(await source.atEnd())) await source.skip(padding(head.storedBytes));
+    },
   };
 }
 

@@ -33,7 +33,7 @@ const HEAD_BYTES = 6;
 const MAX_FAILED = 100;
 
 async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult> {
-  const { limits } = job;
+  const { limits, mayLackEnd } = job;
   const below = job.below.map((path) => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY));
   const sent = createHash('sha256');
   // A file may have been read before: its position is not where the archive begins.
@@ -49,7 +49,7 @@ async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult
     maxBytes: limits.unpackedBytes,
   });
   const writer = createLayerWriter(WORKER_FD.directory, { below, limits });
-  for await (const entry of readTar(tar, limits)) await writer.write(entry);
+  for await (const entry of readTar(tar, limits, { mayLackEnd })) await writer.write(entry);
   const summary = writer.finish();
   // The one wait for the disk, for all files together; the server's rename comes after it.
   syncFs(WORKER_FD.directory);

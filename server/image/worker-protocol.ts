@@ -27,6 +27,8 @@ export type WorkerJob =
       readonly verb: 'unpack';
       /** Folders of the layers under this one, topmost first; the worker sees them read-only. */
       readonly below: readonly string[];
+      /** As ReadOptions of the tar reader. */
+      readonly mayLackEnd: boolean;
       readonly limits: ArchiveLimits;
     }
   | { readonly verb: 'spool'; readonly limits: ArchiveLimits }

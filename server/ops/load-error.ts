@@ -25,14 +25,13 @@ export function inLayer(digest: string, error: unknown): unknown {
 export function asLoadError(image: string, error: unknown): unknown {
   if (!(error instanceof MydockerError) || /^cannot load /.test(error.message)) return error;
   const { code, reason, metadata } = error;
-  const { why, entry, file, layer, what, digest } = metadata;
+  const { why, entry, file, layer } = metadata;
   // A fault of ours, or the client's own end of the call.
   if (why === undefined) return error;
   const where = [
     ...(layer === undefined ? [] : [`layer ${layer}: `]),
     ...(file === undefined ? [] : [`${file}: `]),
     ...(entry === undefined ? [] : [`entry ${entry}: `]),
-    ...(what === undefined ? [] : [`${what} ${digest}: `]),
   ].join('');
   const hint = error.hint !== undefined && FOREIGN_HINT.test(error.hint) ? LOAD_HINT : error.hint;
   const noun = image === '' && layer === undefined ? 'archive' : 'image';

@@ -101,7 +101,11 @@ export class LayerLoad {
     const below = this.#layers.map((layer) => layer.serial).reverse();
     const blob = await open(file.path, 'r');
     try {
-      const options = { below, ...(this.#signal === undefined ? {} : { signal: this.#signal }) };
+      const options = {
+        below,
+        mayLackEnd: true,
+        ...(this.#signal === undefined ? {} : { signal: this.#signal }),
+      };
       const unpacked = await this.#engine.layers.unpack(serial, { fd: blob.fd }, options);
       if (unpacked.diffId === diffId) return unpacked;
       const why = `its content has the diff id ${unpacked.diffId}, the config says ${diffId}`;

@@ -210,3 +210,23 @@ describe('a reader understands sparse files', () => {
     assert.deepEqual([entry.name.toString(), entry.data, entry.storedBytes], ['real', 'abcde', 5]);
   });
 });
+
+test('an archive without its end is whole for whoever compares a digest, and cut off for others', async () => {
+  const whole = rawTar([
+    { name: 'a', data: 'x'.repeat(600) },
+    { name: 'b', data: 'yy' },
+  ]);
+  const names = async (tar: Buffer, mayLackEnd: boolean): Promise<string[]> => {
+    const found: string[] = [];
+    for await (const { name } of readTar(sourceOf(tar), ARCHIVE_LIMITS, { mayLackEnd }))
+      found.push(name.toString());
+    return found;
+  };
+  const data = 512 + 1024 + 512 + 2;
+  for (const end of [data, data + 510, data + 510 + 512]) {
+    assert.deepEqual(await names(whole.subarray(0, end), true), ['a', 'b'], String(end));
+    if (end < data + 510 + 512) await assert.rejects(names(whole.subarray(0, end), false), /ends/);
+  }
+  for (const end of [data - 1, data + 7, 512 + 100, 100])
+    await assert.rejects(names(whole.subarray(0, end), true), /ends/, String(end));
+});
