@@ -10,7 +10,7 @@ import { labelConditions, oneOf, parseFilters } from '../parse/parse-filters.ts'
 import { parseWhole } from '../parse/parse-number.ts';
 import { type Column, renderRows } from '../render/rows.ts';
 import { truncate } from '../render/table.ts';
-import { showAgo, showExposed, showId, showPort, showTime } from '../render/values.ts';
+import { showAgo, showExposed, showId, showPort, showSize, showTime } from '../render/values.ts';
 
 const USUAL = [...['ID', 'Name', 'Image', 'Status', 'Driver', 'PID', 'Command', 'IPs', 'Ports', 'CreatedAt']];
 const COMMAND_WIDTH = 32;
@@ -55,16 +55,21 @@ export const ps: Action<typeof PS_OPTIONS> = async (args, context) => {
     containers.push(...page.containers);
   }
   if (quiet) print(containers.map(({ id }) => `${showId(id, noTrunc)}\n`).join(''));
-  else print(renderRows(containers, columns(noTrunc), USUAL, format, { Label: labelOf }));
+  else {
+    const usual = args.options.size ? [...USUAL, 'Size'] : USUAL;
+    print(renderRows(containers, columns(noTrunc), usual, format, { Label: labelOf }));
+  }
   return 0;
 };
 
 function request({ options }: Arguments<typeof PS_OPTIONS>): ListContainersRequest {
-  const { running = false, last, latest } = options;
+  const { running = false, last, latest, size = false } = options;
   const given = parseFilters(options.filter, FILTERS);
   const limit = latest ? 1 : last === undefined ? 0 : parseWhole('--last', last, -1, 1_000_000);
   return ListContainersRequest.create({
     runningOnly: running,
+    // A template may ask for it without the option.
+    size: size || /\.Size\b/i.test(options.format ?? ''),
     limit: Math.max(limit, 0),
     idPrefixes: given.id,
     names: given.name,
@@ -106,6 +111,7 @@ function columns(whole: boolean): readonly Column<ContainerSummary>[] {
     { name: 'Ports', heading: 'PORTS', of: showPorts },
     { name: 'CreatedAt', heading: 'CREATED', of: ({ createdAt }) => showTime(createdAt) },
     { name: 'RunningFor', heading: 'CREATED', of: ({ createdAt }) => showAgo(createdAt) },
+    { name: 'Size', heading: 'SIZE', of: showFiles },
     { name: 'Networks', heading: 'NETWORKS', of: ({ networks }) => networks.join(',') },
     { name: 'Mounts', heading: 'MOUNTS', of: ({ mounts }) => mounts.join(',') },
     {
@@ -126,6 +132,12 @@ function showPorts({ exposedPorts, ports }: ContainerSummary): string {
     ({ containerPort, protocol }) => !published.has(`${containerPort} ${protocol}`),
   );
   return [...ports.map(showPort), ...others.map(showExposed)].join(', ');
+}
+
+/** What it wrote, and its whole root filesystem. */
+function showFiles({ size }: ContainerSummary): string {
+  if (size === undefined) return '';
+  return `${showSize(size.writableBytes)} (virtual ${showSize(size.rootfsBytes)})`;
 }
 
 function statusName(status: TaskStatus): string {

@@ -22,6 +22,7 @@ export const PS_OPTIONS = {
   quiet: { names: ['-q', '--quiet'], type: 'flag', about: 'ids only' },
   noTrunc: NO_TRUNC as typeof NO_TRUNC,
   format: FORMAT as typeof FORMAT,
+  size: { names: ['-s', '--size'], type: 'flag', about: 'measure their files' },
   last: { names: ['-n', '--last'], type: 'text', value: 'N', about: 'only the newest N' },
   latest: { names: ['-l', '--latest'], type: 'flag', about: 'only the newest one' },
   filter: {

@@ -7,6 +7,7 @@ import {
 } from '../../proto/gen/mydocker/v1/containers.ts';
 import { invalidArgument, unimplemented } from '../model/error.ts';
 import { createContainer, planContainer } from '../ops/create-container.ts';
+import { containerBytes } from '../ops/disk-usage.ts';
 import type { Engine } from '../ops/engine.ts';
 import { explainLaunch } from '../ops/explain-launch.ts';
 import { getContainer } from '../ops/get-container.ts';
@@ -17,10 +18,9 @@ import { renameContainer } from '../ops/rename-container.ts';
 import { versions } from '../ops/system-info.ts';
 import { decodeConfig } from './decode-config.ts';
 import { decodeContainerFilter, decodePrune } from './decode-filter.ts';
-import { encodeContainer, encodeSummary, summarySize } from './encode-container.ts';
+import { encodeContainer, encodeSize, encodeSummary, summarySize } from './encode-container.ts';
 import { encodeExit } from './encode-run.ts';
 import type { Implementation } from './handlers.ts';
-import { refuseRest } from './refuse-rest.ts';
 import { pages } from './streams.ts';
 
 export function containersService(engine: Engine): Implementation<typeof ContainersServiceDefinition> {
@@ -29,14 +29,20 @@ export function containersService(engine: Engine): Implementation<typeof Contain
       const { record, warnings } = await createContainer(engine, { name, options: decodeConfig(config) });
       return { id: record.id, name: record.name, rev: record.rev, warnings };
     },
-    getContainer: ({ container, size }) => {
-      refuseRest('', { size });
-      return { container: encodeContainer(getContainer(engine, container)) };
+    getContainer: async ({ container, size }, { signal }) => {
+      const details = getContainer(engine, container);
+      const [bytes] = size ? await containerBytes(engine, [details.record], signal) : [];
+      return { container: { ...encodeContainer(details), size: encodeSize(bytes) } };
     },
-    *listContainers(request) {
+    async *listContainers(request, { signal }) {
       const filter = decodeContainerFilter(request);
       const found = filter === undefined ? [] : listContainers(engine, filter);
-      for (const containers of pages(found.map(encodeSummary), summarySize)) yield { containers };
+      const bytes = request.size ? await containerBytes(engine, found, signal) : [];
+      const summaries = found.map((record, index) => ({
+        ...encodeSummary(record),
+        size: encodeSize(bytes[index]),
+      }));
+      for (const containers of pages(summaries, summarySize)) yield { containers };
     },
     removeContainer: async ({ container, force, volumes, expectedRev }, { signal }) => {
       const { id, exit } = await removeContainer(engine, {

@@ -9,16 +9,13 @@ import {
 import type { TaskStatus as Status } from '../model/container.ts';
 import type { ContainerFilter, LabelCondition } from '../ops/list-containers.ts';
 import { decodeStatus } from './encode-run.ts';
-import { refuseRest } from './refuse-rest.ts';
 import { fromTimestamp } from './timestamp.ts';
 
 /**
  * @returns undefined where no container can meet the conditions.
- * @throws MydockerError `unimplemented` for sizes.
  */
 export function decodeContainerFilter(request: ListContainersRequest): ContainerFilter | undefined {
-  const { size, runningOnly, idPrefixes, names, images, networks, volumes, exitStatuses, limit } = request;
-  refuseRest('', { size });
+  const { runningOnly, idPrefixes, names, images, networks, volumes, exitStatuses, limit } = request;
   const statuses = decodeStatuses(request.statuses);
   const healthy = request.healths.length === 0 || request.healths.includes(HealthStatus.UNSPECIFIED);
   // No container of this version is checked or publishes a port.

@@ -1,8 +1,9 @@
 /** Containers on the wire: in full, and as lists show them. */
-import type { Container, ContainerSummary } from '../../proto/gen/mydocker/v1/containers.ts';
+import type { Container, ContainerSize, ContainerSummary } from '../../proto/gen/mydocker/v1/containers.ts';
 import { HealthStatus } from '../../proto/gen/mydocker/v1/types.ts';
 import type { ContainerRecord } from '../model/container.ts';
 import { isAlive } from '../model/task-state.ts';
+import type { ContainerBytes } from '../ops/disk-usage.ts';
 import type { ContainerDetails } from '../ops/get-container.ts';
 import { encodeConfig } from './encode-config.ts';
 import { encodeLastExit, encodeRun, encodeStatus, startedAt } from './encode-run.ts';
@@ -56,6 +57,13 @@ export function encodeSummary(record: ContainerRecord): ContainerSummary {
     size: undefined,
     exposedPorts: (config.exposedPorts ?? []).flatMap(encodePort),
   };
+}
+
+/** Bytes as they were measured; absent where nobody asked. */
+export function encodeSize(bytes: ContainerBytes | undefined): ContainerSize | undefined {
+  if (bytes === undefined) return undefined;
+  const { files, log, layers } = bytes;
+  return { writableBytes: files, rootfsBytes: layers + files, logBytes: log };
 }
 
 /** Rough size of a summary in bytes; all but a few lists and texts is small. */

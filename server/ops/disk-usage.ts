@@ -4,12 +4,13 @@
  */
 import { statfs } from 'node:fs/promises';
 import { measureTrees } from '../image/measure-trees.ts';
+import type { ContainerRecord } from '../model/container.ts';
 import type { ImageRecord } from '../model/image.ts';
 import { isAlive } from '../model/task-state.ts';
 import { usedVolumes, volumeFolder } from './container-volumes.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { blobsOf } from './garbage.ts';
-import { containersOf } from './image-engine.ts';
+import { usedImages } from './image-engine.ts';
 
 export type UsageKind = 'images' | 'blobs' | 'containers' | 'logs' | 'volumes' | 'metadata';
 
@@ -82,17 +83,40 @@ export async function diskUsage(engine: UsageEngine, signal?: AbortSignal): Prom
   };
 }
 
-/** Bytes of what containers have on the disk, their logs included, by id. */
+/** Bytes of one container. */
+export interface ContainerBytes {
+  /** Files that it wrote. */
+  readonly files: bigint;
+  readonly log: bigint;
+  /** Its image's layers. */
+  readonly layers: bigint;
+}
+
+/**
+ * What containers have on the disk, in order.
+ * @param signal - ends the measurement.
+ */
 export async function containerBytes(
-  engine: Pick<Engine, 'paths'>,
-  ids: readonly string[],
+  engine: UsageEngine,
+  containers: readonly ContainerRecord[],
   signal?: AbortSignal,
-): Promise<Map<string, bigint>> {
+): Promise<readonly ContainerBytes[]> {
+  const folders = containers.map(({ id }) => containerFolder(engine.paths, id));
   const sizes = await measureTrees(
-    ids.map((id) => containerFolder(engine.paths, id)),
+    folders.flatMap((folder) => [folder, `${folder}/logs`]),
     signal,
   );
-  return new Map(ids.map((id, index) => [id, sizes[index]?.bytes ?? 0n]));
+  const layers = await measureLayers(engine, signal);
+  return containers.map((container, index) => {
+    const log = sizes[2 * index + 1]?.bytes ?? 0n;
+    const files = (sizes[2 * index]?.bytes ?? 0n) - log;
+    // The log may have grown between the two looks.
+    return {
+      files: files > 0n ? files : 0n,
+      log,
+      layers: sum(container.layers.map((serial) => layers.get(serial) ?? 0n)),
+    };
+  });
 }
 
 const none = (kind: UsageKind): Usage => ({
@@ -143,7 +167,8 @@ function imageUsage(
   layers: ReadonlyMap<bigint, bigint>,
 ): { usage: Usage; objects: ObjectUsage[] } {
   const images = store.images.list();
-  const active = new Set(images.filter(({ id }) => containersOf(store, id).length > 0));
+  const inContainers = usedImages(store);
+  const active = new Set(images.filter(({ id }) => inContainers.has(id)));
   const owners = new Map<bigint, number>();
   const inUse = new Set<bigint>(store.containers.list().flatMap((container) => container.layers));
   for (const image of images) {
@@ -173,7 +198,8 @@ function imageUsage(
 
 async function blobUsage({ store, blobs }: UsageEngine, signal: AbortSignal | undefined): Promise<Usage> {
   const images = store.images.list();
-  const active = new Set(images.filter(({ id }) => containersOf(store, id).length > 0).flatMap(blobsOf));
+  const inContainers = usedImages(store);
+  const active = new Set(images.filter(({ id }) => inContainers.has(id)).flatMap(blobsOf));
   const digests = [...new Set(images.flatMap(blobsOf))];
   const sizes = await measureTrees(
     digests.map((digest) => blobs.path(digest)),
@@ -192,18 +218,12 @@ async function containerUsage(
   signal: AbortSignal | undefined,
 ): Promise<{ usages: Usage[]; objects: ObjectUsage[] }> {
   const containers = engine.store.containers.list();
-  const folders = containers.map(({ id }) => containerFolder(engine.paths, id));
-  const sizes = await measureTrees(
-    folders.flatMap((folder) => [folder, `${folder}/logs`]),
-    signal,
-  );
+  const sizes = await containerBytes(engine, containers, signal);
   const objects = containers.map(({ id, name, status }, index) => {
-    const all = sizes[2 * index]?.bytes ?? 0n;
-    const log = sizes[2 * index + 1]?.bytes ?? 0n;
     const object = { id, names: [name], sharedBytes: 0n, active: isAlive(status) };
     return {
-      log: { ...object, kind: 'logs', bytes: log },
-      files: { ...object, kind: 'containers', bytes: all - log },
+      log: { ...object, kind: 'logs', bytes: sizes[index]?.log ?? 0n },
+      files: { ...object, kind: 'containers', bytes: sizes[index]?.files ?? 0n },
     } as const;
   });
   const files = objects.map((object) => object.files);

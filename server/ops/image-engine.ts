@@ -39,6 +39,13 @@ export function containersOf(store: Store, imageId: string): ContainerRecord[] {
     .filter(({ config: { rootfs } }) => rootfs.kind === 'image' && rootfs.imageId === imageId);
 }
 
+/** Ids of the images that containers are made from. */
+export function usedImages({ containers }: Pick<Store, 'containers'>): Set<string> {
+  return new Set(
+    containers.list().flatMap(({ config: { rootfs } }) => (rootfs.kind === 'image' ? [rootfs.imageId] : [])),
+  );
+}
+
 /**
  * Refuses a change that was meant for another state of the image.
  * @param expected - rev that the client saw; 0n is "whatever".

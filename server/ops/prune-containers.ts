@@ -31,23 +31,26 @@ export async function pruneContainers(
   engine: Engine,
   { createdBefore, labels, abort }: PruneContainersRequest,
 ): Promise<PruneContainersResult> {
-  const ids = engine.store.containers
+  const containers = engine.store.containers
     .list()
     .filter(
       ({ status, createdAt, config }) =>
         !isAlive(status) &&
         (createdBefore === undefined || createdAt < createdBefore) &&
         labelsMatch(config.labels, labels),
-    )
-    .map(({ id }: ContainerRecord) => id);
-  const sizes = await containerBytes(engine, ids, abort);
+    );
+  const ids = containers.map(({ id }: ContainerRecord) => id);
+  const sizes = await containerBytes(engine, containers, abort);
+  const bytes = new Map(
+    ids.map((id, index) => [id, (sizes[index]?.files ?? 0n) + (sizes[index]?.log ?? 0n)]),
+  );
   const removed: string[] = [];
   for (let at = 0; at < ids.length; at += AT_ONCE) {
     const some = ids.slice(at, at + AT_ONCE);
     const gone = await Promise.all(some.map((id) => removeIfIdle(engine, id)));
     removed.push(...some.filter((_, index) => gone[index]));
   }
-  const reclaimedBytes = removed.reduce((total, id) => total + (sizes.get(id) ?? 0n), 0n);
+  const reclaimedBytes = removed.reduce((total, id) => total + (bytes.get(id) ?? 0n), 0n);
   const attributes = { reclaimed_bytes: String(reclaimedBytes) };
   await engine.store.events.append({ type: 'container.prune', kind: 'container', id: '', attributes });
   return { removed, reclaimedBytes };
