@@ -18,6 +18,8 @@ export interface ServerConfig {
   /** Begins with `/`; absent: made from the root. */
   readonly cgroupParent?: string;
   readonly debug: boolean;
+  /** As given, not yet understood; absent: overlay. */
+  readonly storageDriver?: string;
 }
 
 /** What the command line asks for. */
@@ -32,6 +34,7 @@ export const HELP: string = `mydockerd: runs containers and serves their API
   --listen unix://PATH   where to serve; may be repeated (default unix://STATE/mydocker.sock)
   --cgroup-parent PATH   cgroup below which those of containers are made (default /mydocker-KEY,
                          KEY being made from the root)
+  -s, --storage-driver D how root filesystems are made: overlay (default), vfs (full copies)
   --config FILE          JSON object with the same names without dashes in front; flags win
   --debug                log more
   --version, --help
@@ -48,6 +51,7 @@ const OPTIONS = {
   state: { type: 'string' },
   listen: { type: 'string', multiple: true },
   'cgroup-parent': { type: 'string' },
+  'storage-driver': { type: 'string', short: 's' },
   config: { type: 'string' },
   debug: { type: 'boolean' },
   version: { type: 'boolean' },
@@ -59,6 +63,7 @@ interface Settings {
   state?: string | undefined;
   listen?: string[] | undefined;
   'cgroup-parent'?: string | undefined;
+  'storage-driver'?: string | undefined;
   debug?: boolean | undefined;
 }
 
@@ -73,6 +78,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
   const file = flags.config === undefined ? {} : readFile(flags.config);
   const state = absolute('state', flags.state ?? file.state ?? DEFAULT_STATE);
   const parent = flags['cgroup-parent'] ?? file['cgroup-parent'];
+  const storageDriver = flags['storage-driver'] ?? file['storage-driver'];
   return {
     kind: 'serve',
     config: {
@@ -80,6 +86,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
       state,
       listen: flags.listen ?? file.listen ?? [`unix://${state}/mydocker.sock`],
       ...(parent === undefined ? {} : { cgroupParent: absolute('cgroup-parent', parent) }),
+      ...(storageDriver === undefined ? {} : { storageDriver }),
       debug: flags.debug ?? file.debug ?? false,
     },
   };
@@ -123,6 +130,7 @@ function setting(path: string, key: string, value: unknown): unknown {
     case 'root':
     case 'state':
     case 'cgroup-parent':
+    case 'storage-driver':
       if (typeof value !== 'string') throw wrong('is no text');
       return value;
     case 'listen':

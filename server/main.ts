@@ -28,11 +28,14 @@ import { Garbage } from './ops/garbage.ts';
 import { workerLauncher } from './ops/launch-worker.ts';
 import { ObjectQueues } from './ops/object-queues.ts';
 import { highestSerial, type Prepared, prepareFolders, readRecoverable } from './ops/prepare-folders.ts';
+import { probeStorage } from './ops/probe-storage.ts';
 import { recover } from './ops/recover.ts';
 import { sweepContainers } from './ops/sweep-containers.ts';
 import { sweepImages } from './ops/sweep-images.ts';
+import type { Storage } from './snapshot/drivers.ts';
 import { ensureInitLayer } from './snapshot/init-layer.ts';
 import { overlaySnapshotter } from './snapshot/overlay.ts';
+import { vfsSnapshotter } from './snapshot/vfs.ts';
 import { readHostFacts } from './spec/defaults.ts';
 import { openStore } from './store/open.ts';
 import type { Store } from './store/store.ts';
@@ -50,7 +53,13 @@ function version(): string {
   return version;
 }
 
-function buildEngine(config: ServerConfig, prepared: Prepared, store: Store, log: Logger): Engine {
+function buildEngine(
+  config: ServerConfig,
+  prepared: Prepared,
+  storage: Storage,
+  store: Store,
+  log: Logger,
+): Engine {
   const { paths, instance } = prepared;
   const layout = readCgroupLayout();
   const parent = config.cgroupParent ?? `/mydocker-${instance}`;
@@ -70,14 +79,16 @@ function buildEngine(config: ServerConfig, prepared: Prepared, store: Store, log
   const queues = new ObjectQueues();
   const blobs = createBlobStore(paths.root);
   const launch = workerLauncher({ cgroups, paths, zygote, ...program }, WORKER_FD.directory);
+  const copyTree = createTreeCopier(launch);
   const layers = createLayerStore(paths.root, launch, log);
   const ingest = createIngest(paths.root, launch, layers.removeFolder);
   return {
     config: { version: version(), logMaxFiles: LOG_MAX_FILES, logMaxBytes: LOG_MAX_BYTES },
     ...{ paths, instance, log, store, zygote, cgroups, queues, layers, blobs, ingest, ...program },
     garbage: new Garbage({ store, queues, layers, blobs, log }),
-    copyTree: createTreeCopier(launch),
-    snapshotter: overlaySnapshotter(paths.root),
+    copyTree,
+    storage,
+    snapshotters: { overlay: overlaySnapshotter(paths.root), vfs: vfsSnapshotter(paths.root, copyTree) },
     runs: new Runs(),
     host: readHostFacts(),
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
@@ -99,7 +110,8 @@ async function start(config: ServerConfig, log: Logger): Promise<{ engine: Engin
     log,
   });
   try {
-    const engine = buildEngine(config, prepared, store, log);
+    const storage = probeStorage(root, config.storageDriver);
+    const engine = buildEngine(config, prepared, storage, store, log);
     await engine.layers.prepare();
     ensureInitLayer(root);
     await recover(engine);
@@ -140,8 +152,9 @@ async function serve(config: ServerConfig): Promise<void> {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, resolve);
   });
   const server = await start(config, log);
-  const { paths, instance } = server.engine;
-  log.info({ listen: config.listen, ...paths, instance, version: server.engine.config.version }, 'listening');
+  const { paths, instance, storage } = server.engine;
+  const { version } = server.engine.config;
+  log.info({ listen: config.listen, ...paths, instance, version, storage }, 'listening');
   const signal = await asked;
   log.info({ signal }, 'stopping');
   try {

@@ -90,7 +90,7 @@ export const CREATE_OPTIONS = {
     names: ['-s', '--storage-driver'],
     type: 'text',
     value: 'DRIVER',
-    about: 'how the writable layer is made: overlay (also written overlay2)',
+    about: 'how the root filesystem is made: overlay (also written overlay2), vfs',
   },
   explain: {
     names: ['--explain'],

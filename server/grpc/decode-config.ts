@@ -32,7 +32,7 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
     });
   const { rootfs, imageId, args, entrypoint, command, env, workingDir, user, hostname, ...others } = config;
   const { terminal, openStdin, stdinOnce, mounts, readOnlyRootfs, network, resources, ...more } = others;
-  const { stopSignal, stopTimeoutMs, autoRemove, labels, healthCheck, ...rest } = more;
+  const { stopSignal, stopTimeoutMs, autoRemove, labels, healthCheck, storageDriver, ...rest } = more;
   if (imageId !== '' || args.length > 0) throw serverSets(imageId === '' ? 'args' : 'image_id');
   refuseRest('config', withoutDefaults(rest));
   return {
@@ -45,6 +45,7 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
     ...(workingDir === undefined ? {} : { workingDir }),
     ...(user === undefined ? {} : { user }),
     ...(healthCheck === undefined ? {} : { healthCheck }),
+    ...(storageDriver === '' ? {} : { storageDriver }),
     ...(stopTimeoutMs === undefined ? {} : { stopTimeoutMs }),
     ...{ env, hostname, terminal, openStdin, stdinOnce, readOnlyRootfs, stopSignal, autoRemove, labels },
     ...decodeMounts(mounts),
@@ -54,16 +55,15 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
   };
 }
 
-type Rest = Pick<ContainerConfig, 'restartPolicy' | 'namespaces' | 'storageDriver'>;
+type Rest = Pick<ContainerConfig, 'restartPolicy' | 'namespaces'>;
 
 /** Some ways to say what is so anyway. */
 function withoutDefaults<T extends Rest>(rest: T): object {
-  const { restartPolicy, namespaces, storageDriver, ...others } = rest;
+  const { restartPolicy, namespaces, ...others } = rest;
   return {
     ...others,
     ...(restartPolicy?.mode === RestartMode.NEVER ? {} : { restartPolicy }),
     namespaces: Object.fromEntries(Object.entries(namespaces ?? {}).filter(isOtherNamespace)),
-    ...(storageDriver === 'overlay' ? {} : { storageDriver }),
   };
 }
 

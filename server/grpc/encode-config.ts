@@ -38,7 +38,7 @@ export function encodeConfig(config: ContainerConfig): WireConfig {
     autoRemove: config.autoRemove,
     labels: config.labels,
     healthCheck: config.healthCheck,
-    storageDriver: rootfs.kind === 'image' ? 'overlay' : '',
+    storageDriver: rootfs.kind === 'image' ? (config.storageDriver ?? 'overlay') : '',
   });
 }
 

@@ -40,7 +40,7 @@ export function encodeSummary(record: ContainerRecord): ContainerSummary {
     image: rootfs.kind === 'image' ? rootfs.reference : rootfs.path,
     imageId: rootfs.kind === 'image' ? rootfs.imageId : '',
     status: encodeStatus(record),
-    driver: rootfs.kind === 'image' ? 'overlay' : '',
+    driver: rootfs.kind === 'image' ? (config.storageDriver ?? 'overlay') : '',
     pid: isAlive(status) && run !== undefined ? run.pid : 0,
     args: config.args,
     ips: [],

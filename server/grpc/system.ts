@@ -83,7 +83,7 @@ function encodeInfo(engine: Engine, { startedAt, listen, debug }: ServerFacts): 
       listenAddresses: listen,
       cgroupParent: engine.cgroups.parent,
       cgroupDriver: 'cgroupfs',
-      storageDriver: 'overlay',
+      storageDriver: engine.storage.driver,
       backingFilesystem: info.backingFilesystem,
       defaultNetwork: 'none',
       subnetPools: [],
@@ -106,7 +106,7 @@ function encodeInfo(engine: Engine, { startedAt, listen, debug }: ServerFacts): 
       ...{ containers: info.containers, containersRunning: info.containersRunning, containersPaused: 0 },
       ...{ containersStopped: info.containersStopped, images: info.images, networks: 0, volumes: 0 },
     },
-    features: [],
+    features: info.features,
     warnings: info.warnings,
   };
 }

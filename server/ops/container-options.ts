@@ -3,7 +3,14 @@
  * is possible is another file's question.
  */
 import { posix } from 'node:path';
-import type { BindMount, ContainerConfig, NetworkMode, Resources, RootfsSource } from '../model/container.ts';
+import type {
+  BindMount,
+  ContainerConfig,
+  NetworkMode,
+  Resources,
+  RootfsSource,
+  StorageDriver,
+} from '../model/container.ts';
 import { invalidArgument, MydockerError, quoteId } from '../model/error.ts';
 import { EMPTY_IMAGE_CONFIG, type HealthCheck, type ImageConfig } from '../model/image.ts';
 import { parseSignal, SIGTERM } from '../model/signal.ts';
@@ -46,6 +53,8 @@ export interface ContainerOptions {
   readonly exposedPorts?: readonly string[];
   /** Replaces the image's. */
   readonly healthCheck?: HealthCheck;
+  /** `overlay`, `overlay2`, `vfs`. Absent: the server's. */
+  readonly storageDriver?: string;
 }
 
 /** A volume that is asked for. */
@@ -65,6 +74,8 @@ export interface MergeFacts {
   readonly image?: ImageConfig;
   /** Used where the options name none. */
   readonly hostname: string;
+  /** What the options name, or the server's. */
+  readonly storageDriver: StorageDriver;
 }
 
 /** A configuration, and what the client may not expect of it, in sentences. */
@@ -106,6 +117,7 @@ export function mergeOptions(options: ContainerOptions, facts: MergeFacts): Merg
     autoRemove: options.autoRemove ?? false,
     labels: mergeLabels(image.labels, options.labels ?? {}),
     ...mergeFacts(options, image, warnings),
+    ...(facts.rootfs.kind === 'image' ? { storageDriver: facts.storageDriver } : {}),
   };
   return { config, warnings };
 }

@@ -13,9 +13,9 @@ import { syncFolder } from '../image/sync-folder.ts';
 import type { ContainerConfig, ContainerRecord, VolumeMount } from '../model/container.ts';
 import { cannot, MydockerError } from '../model/error.ts';
 import { isAnonymousVolume } from '../model/volume.ts';
-import type { MergedDirectory } from '../snapshot/lookup.ts';
+import { findMergedDirectory, type MergedDirectory } from '../snapshot/lookup.ts';
 import { discardFolder } from './discard-folder.ts';
-import type { Engine, Paths } from './engine.ts';
+import { type Engine, type Paths, snapshotterOf } from './engine.ts';
 
 const ABSENT = { uid: 0, gid: 0, mode: 0o755 } as const;
 
@@ -92,7 +92,7 @@ async function fill(
       source === undefined || source.isBare || record.config.rootfs.kind === 'directory'
         ? makeEmpty(workFolder, source ?? ABSENT)
         : await engine.copyTree({ sources: source.folders, workFolder, signal });
-    await failpoint('start.volume');
+    await failpoint('volume.filled');
     renameSync(tree, volumeData(paths, volume));
     rmSync(workFolder, { recursive: true, force: true });
     // Lasts before the first that is written into it does.
@@ -106,11 +106,10 @@ async function fill(
 
 /** What a container would find there; a rootfs directory is not copied, somebody may be changing it. */
 function sourceOf(engine: Engine, record: ContainerRecord, destination: string): MergedDirectory | undefined {
-  const { rootfs } = record.config;
-  return engine.snapshotter.findDirectory(
-    rootfs.kind === 'directory' ? rootfs.path : record.layers,
-    destination,
-  );
+  const { config, layers } = record;
+  return config.rootfs.kind === 'directory'
+    ? findMergedDirectory([config.rootfs.path], destination)
+    : snapshotterOf(engine, config).findDirectory(layers, destination);
 }
 
 function makeEmpty(
@@ -176,7 +175,9 @@ export function usedVolumes({ containers }: Pick<Engine['store'], 'containers'>)
 
 /** Takes the records of volumes away; before the record that names them, which would bring them back. */
 export async function forgetVolumes(engine: Engine, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
   await Promise.all(names.map((name) => engine.store.volumes.delete(name, { sync: false })));
+  await failpoint('volume.forgotten');
 }
 
 /** Deletes the data of volumes that have no record any more, behind the caller. */

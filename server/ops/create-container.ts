@@ -6,12 +6,13 @@
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { failpoint } from '../failpoint.ts';
-import type { ContainerRecord, RootfsSource } from '../model/container.ts';
+import type { ContainerConfig, ContainerRecord, RootfsSource } from '../model/container.ts';
 import { cannot, notFound } from '../model/error.ts';
 import { newId, shortId } from '../model/ids.ts';
 import { parseName, randomName } from '../model/name.ts';
 import { nowNs } from '../model/time.ts';
 import { UndoStack } from '../model/undo.ts';
+import { parseStorageDriver, unsupported } from '../snapshot/drivers.ts';
 import { encodeJson } from '../store/codec.ts';
 import { checkConfig, hostCpus } from './check-config.ts';
 import { makeFolders } from './container-folders.ts';
@@ -106,10 +107,20 @@ export function planContainer(engine: Engine, options: ContainerOptions): Planne
     ...(image === undefined ? {} : { image: image.config }),
     // In the host's network the host's name is the one that its addresses resolve to.
     hostname: options.network === 'host' ? hostname() : shortId(id),
+    storageDriver:
+      options.storageDriver === undefined
+        ? engine.storage.driver
+        : parseStorageDriver(options.storageDriver, engine.storage.working),
   });
   checkConfig(merged.config, hostCpus());
+  checkStorageDriver(engine, merged.config);
   if (rootfs.kind === 'directory') checkRootfsDirectory(rootfs.path);
   return { ...merged, id, layers: image === undefined ? [] : image.layers.map((l) => l.serial).reverse() };
+}
+
+function checkStorageDriver({ storage, paths }: Engine, { storageDriver }: ContainerConfig): void {
+  if (storageDriver !== undefined && !storage.working.includes(storageDriver))
+    throw unsupported(storageDriver, storage.working, storage.backing, paths.root);
 }
 
 function checkRootfsDirectory(path: string): void {

@@ -6,7 +6,9 @@ import type { BlobStore } from '../image/blob-store.ts';
 import type { Ingest } from '../image/ingest.ts';
 import type { LayerStore } from '../image/layer-store.ts';
 import type { CopyTree } from '../image/tree-copier.ts';
+import type { ContainerConfig, StorageDriver } from '../model/container.ts';
 import type { Logger } from '../model/logger.ts';
+import type { Storage } from '../snapshot/drivers.ts';
 import type { Snapshotter } from '../snapshot/snapshotter.ts';
 import type { HostFacts } from '../spec/defaults.ts';
 import type { Store } from '../store/store.ts';
@@ -37,7 +39,8 @@ export interface Engine {
   readonly paths: Paths;
   readonly log: Logger;
   readonly store: Store;
-  readonly snapshotter: Snapshotter;
+  readonly snapshotters: Readonly<Record<StorageDriver, Snapshotter>>;
+  readonly storage: Storage;
   readonly layers: LayerStore;
   readonly copyTree: CopyTree;
   readonly blobs: BlobStore;
@@ -65,6 +68,12 @@ export interface Engine {
   /** 8 hex digits of the root's hash: keeps servers with different roots apart. */
   readonly instance: string;
 }
+
+/** The storage driver that a container was made with; one without a choice is older than the choice. */
+export const snapshotterOf = (
+  { snapshotters }: Pick<Engine, 'snapshotters'>,
+  { storageDriver = 'overlay' }: Pick<ContainerConfig, 'storageDriver'>,
+): Snapshotter => snapshotters[storageDriver];
 
 export const containerFolder = (paths: Paths, id: string): string => `${paths.root}/containers/${id}`;
 export const layerFolder = (paths: Paths, serial: bigint): string => `${paths.root}/layers/${serial}`;

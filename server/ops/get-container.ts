@@ -1,7 +1,7 @@
 /** One container in full: its record, and where its files are. */
 import { readdirSync } from 'node:fs';
 import type { ContainerRecord } from '../model/container.ts';
-import { containerFolder, type Engine, layerFolder } from './engine.ts';
+import { containerFolder, type Engine, layerFolder, snapshotterOf } from './engine.ts';
 import { findContainer } from './find-container.ts';
 
 /** Absolute paths on the server's host. */
@@ -45,7 +45,7 @@ export function getContainer(engine: Engine, container: string): ContainerDetail
     record,
     files: {
       folder,
-      upperDir: fromImage ? `${folder}/upper` : '',
+      upperDir: fromImage ? snapshotterOf(engine, record.config).ownFolder(folder) : '',
       lowerDirs: record.layers.map((serial) => layerFolder(engine.paths, serial)),
       logFile: newestLog(`${folder}/logs`),
     },

@@ -1,11 +1,10 @@
 /**
  * Who `-u` or an image's USER means, by the passwd and group files that the container will see.
  */
-import { existsSync } from 'node:fs';
 import type { ContainerConfig } from '../model/container.ts';
 import { type Credentials, MAX_USER_FILE_BYTES, parseUserSpec, resolveUser } from '../model/user-spec.ts';
 import { readMergedFile } from '../snapshot/lookup.ts';
-import { containerFolder, type Engine } from './engine.ts';
+import { containerFolder, type Engine, snapshotterOf } from './engine.ts';
 
 /** What decides the answer. */
 export interface UserOwner {
@@ -26,9 +25,10 @@ export function lookUpUser(engine: Engine, owner: UserOwner, user: string): Cred
   const source = owner.config.rootfs;
   if (source.kind === 'directory')
     return resolve(user, (path) => readMergedFile([source.path], path, MAX_USER_FILE_BYTES));
-  const changed = ['passwd', 'group'].some((name) => existsSync(`${folder}/upper/etc/${name}`));
+  const snapshotter = snapshotterOf(engine, owner.config);
+  const changed = ['etc/passwd', 'etc/group'].some((path) => snapshotter.hasOwn(folder, path));
   const read = (own: string | undefined) => (path: string) =>
-    engine.snapshotter.readFile(own, owner.layers, path, MAX_USER_FILE_BYTES);
+    snapshotter.readFile(own, owner.layers, path, MAX_USER_FILE_BYTES);
   if (changed) return resolve(user, read(folder));
   const key = `${owner.layers.join(',')} ${user}`;
   const known = cache.get(key);

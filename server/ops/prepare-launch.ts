@@ -17,7 +17,7 @@ import { logEnd } from '../task/log-file.ts';
 import { formatRunHead } from '../task/run-files.ts';
 import type { LogPosition } from '../task/shim-protocol.ts';
 import { hostMounts } from './container-volumes.ts';
-import { containerFolder, type Engine, runFolder } from './engine.ts';
+import { containerFolder, type Engine, runFolder, snapshotterOf } from './engine.ts';
 import { etcFiles } from './etc-files.ts';
 import { lookUpUser } from './look-up-user.ts';
 
@@ -47,10 +47,10 @@ function rootfsOf(engine: Engine, container: Launchable): Rootfs {
   const source = container.config.rootfs;
   return source.kind === 'directory'
     ? { kind: 'directory', path: source.path }
-    : {
-        kind: 'overlay',
-        ...engine.snapshotter.dirs(containerFolder(engine.paths, container.id), container.layers),
-      };
+    : snapshotterOf(engine, container.config).rootfs(
+        containerFolder(engine.paths, container.id),
+        container.layers,
+      );
 }
 
 /**

@@ -104,7 +104,6 @@ async function remove(engine: Engine, id: string, request: RemoveRequest, again:
   refuseAlive(record);
   const volumes = request.volumes || record.config.autoRemove ? ownVolumes(engine, record) : [];
   await forgetVolumes(engine, volumes);
-  await failpoint('delete.volumes');
   await engine.store.containers.delete(id, { event: destroyEvent(record) });
   await failpoint('delete.put');
   await removeFolder(engine, id);

@@ -15,7 +15,7 @@ import type { TerminalSize } from '../spec/process-plan.ts';
 import type { LiveRun } from '../task/runs.ts';
 import type { ShimConnection } from '../task/shim-connection.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
-import { makeFolders } from './container-folders.ts';
+import { completeRootfs, makeFolders } from './container-folders.ts';
 import { fillVolumes } from './container-volumes.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
@@ -75,8 +75,9 @@ async function launch(
   const runId = newRunId();
   const prepared = decide(engine, before, runId, request.terminalSize ?? { rows: 0, columns: 0 });
   await failpoint('start.plan');
-  // 3. What must exist on the host: the parent of the groups, sources of mounts, volumes with their content.
+  // 3. What must exist on the host: the parent of the groups, sources of mounts, what is copied once.
   prepareHost(engine, before);
+  await completeRootfs(engine, before, request.signal);
   await fillVolumes(engine, before, request.signal);
   await failpoint('start.launch');
   if (request.signal?.aborted) throw cancelledStart(before);

@@ -1,11 +1,12 @@
 /** What the server tells about itself and its host. */
-import { readFileSync, statfsSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { availableParallelism, hostname, release, totalmem } from 'node:os';
 import { hostArchitecture } from '../image/image-config.ts';
 import { isAlive } from '../model/task-state.ts';
 import { PLAN_VERSION } from '../spec/plan-codec.ts';
 import { SCHEMA_VERSION } from '../store/schema.ts';
 import type { Engine } from './engine.ts';
+import { filesystemOf } from './probe-storage.ts';
 
 /** Versions of the server and its parts. */
 export interface Versions {
@@ -16,6 +17,14 @@ export interface Versions {
   readonly kernel: string;
   /** Go's word. */
   readonly architecture: string;
+}
+
+/** Something that the kernel or the disk can or cannot do. */
+export interface Feature {
+  readonly name: string;
+  readonly available: boolean;
+  /** What is done instead, or what users miss; `''` where available. */
+  readonly alternative: string;
 }
 
 /** The host and the objects on it. */
@@ -29,6 +38,7 @@ export interface SystemInfo {
   readonly backingFilesystem: string;
   readonly cgroupControllers: readonly string[];
   readonly securityModules: readonly string[];
+  readonly features: readonly Feature[];
   readonly containers: number;
   readonly containersRunning: number;
   readonly containersStopped: number;
@@ -36,17 +46,6 @@ export interface SystemInfo {
   /** What an operator should know, in sentences. */
   readonly warnings: readonly string[];
 }
-
-/** Magic numbers of statfs(2). */
-const FILESYSTEMS: Readonly<Record<number, string>> = {
-  61267: 'ext4',
-  1481003842: 'xfs',
-  2435016766: 'btrfs',
-  16914836: 'tmpfs',
-  2035054128: 'overlay',
-  801189825: 'zfs',
-  4076150800: 'f2fs',
-};
 
 /** Versions; nothing is looked up that can change. */
 export function versions(engine: Engine): Versions {
@@ -64,7 +63,6 @@ export function versions(engine: Engine): Versions {
 export function systemInfo(engine: Engine): SystemInfo {
   const containers = engine.store.containers.list();
   const running = containers.filter(({ status }) => isAlive(status)).length;
-  const { type } = statfsSync(engine.paths.root);
   return {
     hostname: hostname(),
     osName: /^PRETTY_NAME="?([^"\n]*)/m.exec(readText('/etc/os-release'))?.[1] ?? '',
@@ -72,7 +70,8 @@ export function systemInfo(engine: Engine): SystemInfo {
     architecture: hostArchitecture(),
     cpuCount: availableParallelism(),
     memoryBytes: BigInt(totalmem()),
-    backingFilesystem: FILESYSTEMS[type] ?? `0x${type.toString(16)}`,
+    backingFilesystem: filesystemOf(engine.paths.root),
+    features: features(engine),
     cgroupControllers: controllers(engine),
     securityModules: readText('/sys/kernel/security/lsm').split(',').filter(Boolean),
     containers: containers.length,
@@ -81,6 +80,19 @@ export function systemInfo(engine: Engine): SystemInfo {
     images: engine.store.images.size,
     warnings: warnings(engine),
   };
+}
+
+function features({ storage: { backing } }: Engine): readonly Feature[] {
+  const feature = (name: string, available: boolean, alternative: string): Feature => ({
+    ...{ name, available, alternative: available ? '' : alternative },
+  });
+  const { directoryTypes, xattrs, renameWhiteout, overlayError } = backing;
+  return [
+    feature('storage-directory-types', directoryTypes, 'overlay cannot hide files reliably'),
+    feature('storage-trusted-xattrs', xattrs, 'overlay cannot mark opaque directories'),
+    feature('storage-rename-whiteout', renameWhiteout, 'overlay makes whiteouts in two steps'),
+    feature('storage-overlay', overlayError === undefined, `${overlayError}; vfs copies instead`),
+  ];
 }
 
 function controllers({ cgroups: { layout } }: Engine): readonly string[] {

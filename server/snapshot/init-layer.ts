@@ -18,13 +18,10 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { INIT_DIRECTORIES, INIT_FILES, INIT_SYMLINKS } from './init-entries.ts';
 
 /** Grows whenever the content changes, so that running containers keep the one they have. */
 const VERSION = 1;
-
-const DIRECTORIES = ['dev', 'dev/pts', 'dev/shm', 'etc', 'proc', 'sys'];
-const FILES = ['dev/console', 'etc/hostname', 'etc/hosts', 'etc/resolv.conf'];
-const SYMLINKS: readonly (readonly [path: string, target: string])[] = [['etc/mtab', '/proc/mounts']];
 
 /** Folder of the init layer. */
 export function initLayerFolder(root: string): string {
@@ -42,13 +39,13 @@ export function ensureInitLayer(root: string): void {
   const temporary = join(root, 'layers', `.tmp-init-${VERSION}`);
   rmSync(temporary, { recursive: true, force: true });
   mkdirSync(temporary);
-  for (const path of DIRECTORIES) mkdirSync(join(temporary, path));
-  for (const path of FILES) closeSync(openSync(join(temporary, path), 'wx', 0o644));
-  for (const [path, target] of SYMLINKS) symlinkSync(target, join(temporary, path));
+  for (const path of INIT_DIRECTORIES) mkdirSync(join(temporary, path));
+  for (const path of INIT_FILES) closeSync(openSync(join(temporary, path), 'wx', 0o644));
+  for (const [path, target] of INIT_SYMLINKS) symlinkSync(target, join(temporary, path));
   // The umask of this process has no say in what containers see.
-  for (const path of ['.', ...DIRECTORIES]) chmodSync(join(temporary, path), 0o755);
-  for (const path of FILES) chmodSync(join(temporary, path), 0o644);
-  for (const path of [...FILES, ...DIRECTORIES.toReversed(), '.']) sync(join(temporary, path));
+  for (const path of ['.', ...INIT_DIRECTORIES]) chmodSync(join(temporary, path), 0o755);
+  for (const path of INIT_FILES) chmodSync(join(temporary, path), 0o644);
+  for (const path of [...INIT_FILES, ...INIT_DIRECTORIES.toReversed(), '.']) sync(join(temporary, path));
   renameSync(temporary, folder);
   sync(join(root, 'layers'));
 }

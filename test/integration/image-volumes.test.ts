@@ -173,7 +173,7 @@ test('a file where the volume should be is said, and nothing is left', async () 
 test('a start that is killed while the volume is filled leaves none of it, and the next one fills it', async () => {
   await importEntries(host, 'volume', CONTENT, ['VOLUME /data', 'CMD ["cat", "/data/file"]']);
   await host.stop();
-  await host.start({ env: { MYDOCKER_FAILPOINTS: 'start.volume=exit' } });
+  await host.start({ env: { MYDOCKER_FAILPOINTS: 'volume.filled=exit' } });
   await host.ok(['create', '--name', 'late', 'volume']);
   assert.notEqual((await host.cli(['start', 'late'])).code, 0);
   await host.kill9();
@@ -183,5 +183,25 @@ test('a start that is killed while the volume is filled leaves none of it, and t
   assert.deepEqual(readdirSync(join(host.root, 'volumes', name)), ['data']);
   await host.ok(['rm', '-v', 'late']);
   await until(volumes, (names) => names.length === 0);
+  await host.ok(['rmi', 'volume']);
+});
+
+test('a removal that is killed between the volume and its container leaves both, one after it neither', async () => {
+  await importEntries(host, 'volume', CONTENT, ['VOLUME /data', 'CMD ["cat", "/data/file"]']);
+  await host.ok(['run', '--name', 'half', 'volume', 'sh', '-c', 'echo mine >/data/file']);
+  await host.stop();
+  await host.start({ env: { MYDOCKER_FAILPOINTS: 'volume.forgotten=exit' } });
+  assert.notEqual((await host.cli(['rm', '-v', 'half'])).code, 0);
+  await host.kill9();
+  await host.start();
+  const name = await volumeAt('half', '/data');
+  assert.deepEqual(volumes(), [name]);
+  await host.stop();
+  await host.start({ env: { MYDOCKER_FAILPOINTS: 'delete.put=exit' } });
+  assert.notEqual((await host.cli(['rm', '-v', 'half'])).code, 0);
+  await host.kill9();
+  await host.start();
+  await until(volumes, (names) => names.length === 0);
+  assert.equal(await host.ok(['ps', '-q']), '');
   await host.ok(['rmi', 'volume']);
 });

@@ -43,6 +43,13 @@ test('flags are taken, and the socket follows the state folder', () => {
     'unix:///a',
     'unix:///b',
   ]);
+  for (const args of [
+    ['-s', 'vfs'],
+    ['--storage-driver', 'vfs'],
+  ])
+    assert.equal(config(...args).storageDriver, 'vfs');
+  assert.equal(config('--config', file({ 'storage-driver': 'vfs' })).storageDriver, 'vfs');
+  assert.equal(config().storageDriver, undefined);
 });
 
 test('a file says the same, and flags win', () => {
@@ -84,6 +91,14 @@ test('what cannot be read is refused by name', () => {
 test('help and version win over everything', () => {
   assert.equal(parseInvocation(['--version', '--root', 'x']).kind, 'version');
   assert.equal(parseInvocation(['-h']).kind, 'help');
-  for (const option of ['--root', '--state', '--listen', '--cgroup-parent', '--config', '--debug'])
+  for (const option of [
+    '--root',
+    '--state',
+    '--listen',
+    '--cgroup-parent',
+    '--storage-driver',
+    '--config',
+    '--debug',
+  ])
     assert.ok(HELP.includes(option));
 });

@@ -11,7 +11,12 @@ const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'
 function merge(options: Partial<ContainerOptions>, image: Partial<ImageConfig> = {}): Merged {
   return mergeOptions(
     { rootfs: ROOTFS, command: ['sh'], ...options },
-    { rootfs: ROOTFS, image: { ...EMPTY_IMAGE_CONFIG, ...image }, hostname: 'made' },
+    {
+      rootfs: ROOTFS,
+      image: { ...EMPTY_IMAGE_CONFIG, ...image },
+      hostname: 'made',
+      storageDriver: 'overlay',
+    },
   );
 }
 
@@ -22,7 +27,12 @@ const config = (options: Partial<ContainerOptions>, image: Partial<ImageConfig> 
 function args(options: Omit<ContainerOptions, 'rootfs'>, image: Partial<ImageConfig>): readonly string[] {
   return mergeOptions(
     { rootfs: ROOTFS, ...options },
-    { rootfs: ROOTFS, image: { ...EMPTY_IMAGE_CONFIG, ...image }, hostname: 'made' },
+    {
+      rootfs: ROOTFS,
+      image: { ...EMPTY_IMAGE_CONFIG, ...image },
+      hostname: 'made',
+      storageDriver: 'overlay',
+    },
   ).config.args;
 }
 

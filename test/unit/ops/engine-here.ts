@@ -18,8 +18,10 @@ import type { Engine } from '../../../server/ops/engine.ts';
 import { Garbage } from '../../../server/ops/garbage.ts';
 import { ObjectQueues } from '../../../server/ops/object-queues.ts';
 import { prepareFolders, readRecoverable } from '../../../server/ops/prepare-folders.ts';
+import { probeStorage } from '../../../server/ops/probe-storage.ts';
 import { ensureInitLayer } from '../../../server/snapshot/init-layer.ts';
 import { overlaySnapshotter } from '../../../server/snapshot/overlay.ts';
+import { vfsSnapshotter } from '../../../server/snapshot/vfs.ts';
 import { readHostFacts } from '../../../server/spec/defaults.ts';
 import { openStore } from '../../../server/store/open.ts';
 import { Runs } from '../../../server/task/runs.ts';
@@ -50,12 +52,14 @@ export async function engineHere(
   await ingest.prepare();
   const blobs = createBlobStore(paths.root);
   const queues = new ObjectQueues();
+  const copyTree = createTreeCopier(launcher.launch);
   const engine: Engine = {
     config: { version: '0.0.0-test', logMaxFiles: 1, logMaxBytes: 1n << 20n },
     ...{ paths, instance, log, store, layers, blobs, queues, ingest },
     garbage: new Garbage({ store, queues, layers, blobs, log }),
-    copyTree: createTreeCopier(launcher.launch),
-    snapshotter: overlaySnapshotter(paths.root),
+    copyTree,
+    storage: probeStorage(paths.root, undefined),
+    snapshotters: { overlay: overlaySnapshotter(paths.root), vfs: vfsSnapshotter(paths.root, copyTree) },
     zygote: new Zygote({ program: '/nonexistent', title: 'none', titleLength: 4 }),
     runs: new Runs(),
     cgroups: {

@@ -219,7 +219,8 @@ describe('the overlay snapshotter', () => {
     chownSync(join(folder, 'upper'), 9, 9);
     snapshotter.prepare(folder, [7n, 3n]);
     assert.equal(statSync(join(folder, 'upper')).uid, 9);
-    assert.deepEqual(snapshotter.dirs(folder, [7n, 3n]), {
+    assert.deepEqual(snapshotter.rootfs(folder, [7n, 3n]), {
+      kind: 'overlay',
       lowerDirs: [initLayerFolder(root), join(root, 'layers/7'), join(root, 'layers/3')],
       upperDir: join(folder, 'upper'),
       workDir: join(folder, 'work'),
