@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { FIXTURES, fixtureTar } from './fixtures/images.ts';
+import { servicesArchive } from './fixtures/services-image.ts';
 import { removeLeftovers } from './harness/clean.ts';
 import { PROJECT, SLOWNESS } from './harness/cli.ts';
 import {
@@ -115,6 +116,7 @@ async function main(paths: readonly string[]): Promise<void> {
   for (const name of files.some((file) => file.startsWith('test/integration/')) ? FIXTURES : []) {
     if (!existsSync(await fixtureTar(name))) throw new Error(`no fixture ${name}`);
   }
+  if (files.includes('test/integration/services.test.ts')) servicesArchive();
   const mark = randomBytes(4).toString('hex');
   process.env['MYDOCKER_TEST_RUN'] = mark;
   const before = machine(mark);

@@ -104,7 +104,8 @@ function encodeInfo(engine: Engine, { startedAt, listen, debug }: ServerFacts): 
     },
     counts: {
       ...{ containers: info.containers, containersRunning: info.containersRunning, containersPaused: 0 },
-      ...{ containersStopped: info.containersStopped, images: info.images, networks: 0, volumes: 0 },
+      ...{ containersStopped: info.containersStopped, images: info.images, networks: 0 },
+      volumes: engine.store.volumes.size,
     },
     features: info.features,
     warnings: info.warnings,

@@ -114,7 +114,11 @@ export async function containerBytes(
     return {
       files: files > 0n ? files : 0n,
       log,
-      layers: sum(container.layers.map((serial) => layers.get(serial) ?? 0n)),
+      // A full copy stands on nothing.
+      layers:
+        container.config.storageDriver === 'vfs'
+          ? 0n
+          : sum(container.layers.map((serial) => layers.get(serial) ?? 0n)),
     };
   });
 }
