@@ -3,6 +3,7 @@
  * round. The only place that knows all the parts; it decides nothing.
  */
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { loadDeviceProgram } from '../native/bpf.ts';
 import { DEFAULT_DEVICE_RULES, deviceProgram } from './cgroup/devices.ts';
 import { readCgroupLayout } from './cgroup/layout.ts';
@@ -44,6 +45,8 @@ import { Zygote } from './task/zygote.ts';
 
 const PROJECT = new URL('../', import.meta.url).pathname;
 const RUN_ID_CHARS = 16;
+/** How long deletions may go on when the server stops. */
+const DELETE_GRACE_MS = 3000;
 /** A container's log: ten files of 100 MiB, then the oldest goes. */
 const LOG_MAX_FILES = 9;
 const LOG_MAX_BYTES = 100n << 20n;
@@ -133,9 +136,9 @@ async function start(config: ServerConfig, log: Logger): Promise<{ engine: Engin
 async function stop({ engine, api }: { engine: Engine; api: Api }): Promise<void> {
   await api.stop();
   await engine.store.events.append({ type: 'system.stop', kind: 'system', id: '' }, { sync: false });
-  await discardsDone();
-  await engine.garbage.idle();
-  await engine.layers.idle();
+  // What is not deleted by then is deleted by the next server.
+  const deleted = Promise.all([discardsDone(), engine.garbage.idle().then(() => engine.layers.idle())]);
+  await Promise.race([deleted, sleep(DELETE_GRACE_MS, undefined, { ref: false })]);
   engine.zygote.close();
   await engine.store.close();
   removeCgroupParent(engine.cgroups.layout, engine.cgroups.parent);

@@ -18,7 +18,10 @@ export async function contentBreaches(root: string): Promise<string[]> {
     if (a !== b) found.push(`${what}: ${a || 'none'}; by right: ${b || 'none'}`);
   };
   const names = (folder: string): string[] =>
-    existsSync(join(root, folder)) ? readdirSync(join(root, folder)) : [];
+    // What is on its way out when a server stops goes with the next one.
+    existsSync(join(root, folder))
+      ? readdirSync(join(root, folder)).filter((name) => !name.startsWith('.rm-'))
+      : [];
   await using store = await openStore({ root });
   const images = store.images.list();
   const layers = store.layers.list();

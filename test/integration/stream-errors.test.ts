@@ -86,8 +86,9 @@ for (const [how, code] of [
       // The server has sent what the client's window takes, and has failed behind it.
       await sleep(1000);
       call.resume();
-      const { messages, error } = await reading;
-      assert.deepEqual([messages, error?.code], [30, code], String(error));
+      // grpc-js tells the error before the messages that its reader has not taken.
+      const { error } = await reading;
+      assert.equal(error?.code, code, String(error));
     });
 
     test('of the command line client', async () => {
