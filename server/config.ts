@@ -20,7 +20,22 @@ export interface ServerConfig {
   readonly debug: boolean;
   /** As given, not yet understood; absent: overlay. */
   readonly storageDriver?: string;
+  /** Limits of archives that are not the usual ones, by name; only a file gives them. */
+  readonly archiveLimits?: ArchiveLimitSettings;
 }
+
+/** Limits of archives that may be set; what they mean is in docs/unpacking.md. */
+export const ARCHIVE_LIMIT_NAMES = [
+  'entries',
+  'headerBytes',
+  'unpackedBytes',
+  'fileBytes',
+  'pathBytes',
+  'nameBytes',
+  'sparseRegions',
+] as const;
+
+export type ArchiveLimitSettings = Readonly<Partial<Record<(typeof ARCHIVE_LIMIT_NAMES)[number], number>>>;
 
 /** What the command line asks for. */
 export type Invocation =
@@ -35,7 +50,8 @@ export const HELP: string = `mydockerd: runs containers and serves their API
   --cgroup-parent PATH   cgroup below which those of containers are made (default /mydocker-KEY,
                          KEY being made from the root)
   -s, --storage-driver D how root filesystems are made: overlay (default), vfs (full copies)
-  --config FILE          JSON object with the same names without dashes in front; flags win
+  --config FILE          JSON object with the same names without dashes in front; flags win.
+                         It may have archive-limits as well, see docs/unpacking.md
   --debug                log more
   --version, --help
 
@@ -65,6 +81,7 @@ interface Settings {
   'cgroup-parent'?: string | undefined;
   'storage-driver'?: string | undefined;
   debug?: boolean | undefined;
+  'archive-limits'?: ArchiveLimitSettings | undefined;
 }
 
 /**
@@ -79,6 +96,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
   const state = absolute('state', flags.state ?? file.state ?? DEFAULT_STATE);
   const parent = flags['cgroup-parent'] ?? file['cgroup-parent'];
   const storageDriver = flags['storage-driver'] ?? file['storage-driver'];
+  const limits = file['archive-limits'];
   return {
     kind: 'serve',
     config: {
@@ -88,6 +106,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
       ...(parent === undefined ? {} : { cgroupParent: absolute('cgroup-parent', parent) }),
       ...(storageDriver === undefined ? {} : { storageDriver }),
       debug: flags.debug ?? file.debug ?? false,
+      ...(limits === undefined ? {} : { archiveLimits: limits }),
     },
   };
 }
@@ -141,9 +160,21 @@ function setting(path: string, key: string, value: unknown): unknown {
     case 'debug':
       if (typeof value !== 'boolean') throw wrong('is neither true nor false');
       return value;
+    case 'archive-limits':
+      if (!isLimits(value))
+        throw wrong(`is no object of numbers above 0 named ${ARCHIVE_LIMIT_NAMES.join(', ')}`);
+      return value;
     default:
       throw wrong('is no setting');
   }
+}
+
+function isLimits(value: unknown): value is ArchiveLimitSettings {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false;
+  return Object.entries(value).every(
+    ([name, limit]) =>
+      ARCHIVE_LIMIT_NAMES.some((known) => known === name) && Number.isSafeInteger(limit) && limit > 0,
+  );
 }
 
 function absolute(option: string, path: string): string {

@@ -13,6 +13,7 @@ import { HELP, parseInvocation, type ServerConfig } from './config.ts';
 import { configureFailpoints } from './failpoint.ts';
 import { socketPath } from './grpc/listen.ts';
 import { type Api, createApi } from './grpc/server.ts';
+import { ARCHIVE_LIMITS } from './image/archive-limits.ts';
 import { createBlobStore } from './image/blob-store.ts';
 import { createIngest } from './image/ingest.ts';
 import { createLayerStore } from './image/layer-store.ts';
@@ -83,8 +84,9 @@ function buildEngine(
   const blobs = createBlobStore(paths.root);
   const launch = workerLauncher({ cgroups, paths, zygote, ...program }, WORKER_FD.directory);
   const copyTree = createTreeCopier(launch);
-  const layers = createLayerStore(paths.root, launch, log);
-  const ingest = createIngest(paths.root, launch, layers.removeFolder);
+  const limits = { ...ARCHIVE_LIMITS, ...config.archiveLimits };
+  const layers = createLayerStore(paths.root, launch, log, limits);
+  const ingest = createIngest(paths.root, launch, layers.removeFolder, limits);
   return {
     config: { version: version(), logMaxFiles: LOG_MAX_FILES, logMaxBytes: LOG_MAX_BYTES },
     ...{ paths, instance, log, store, zygote, cgroups, queues, layers, blobs, ingest, ...program },

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { internal } from '../model/error.ts';
 import type { LaunchWorker } from '../model/worker.ts';
 import { ArchiveFiles } from './archive-files.ts';
-import { ARCHIVE_LIMITS } from './archive-limits.ts';
+import { ARCHIVE_LIMITS, type ArchiveLimits } from './archive-limits.ts';
 import { withinDisk } from './layer-store.ts';
 import { runSpool } from './run-worker.ts';
 import { decodeTable, MAX_TABLE_BYTES, TABLE_NAME } from './spool-table.ts';
@@ -34,11 +34,13 @@ export interface Ingest {
  * @param root - the server's root folder.
  * @param launch - starts workers.
  * @param removeFolder - removes what is not as a worker of ours leaves it.
+ * @param limits - of each archive; never more than the disk has free.
  */
 export function createIngest(
   root: string,
   launch: LaunchWorker,
   removeFolder: (path: string) => Promise<void>,
+  limits: ArchiveLimits = ARCHIVE_LIMITS,
 ): Ingest {
   const parent = join(root, 'ingest');
   const remove = async (path: string): Promise<void> => {
@@ -57,8 +59,8 @@ export function createIngest(
       const folder = await mkdtemp(join(parent, 'load-'));
       const directoryFd = openSync(folder, 'r');
       try {
-        const limits = await withinDisk(parent, ARCHIVE_LIMITS);
-        await runSpool({ directoryFd, launch, ...(signal === undefined ? {} : { signal }) }, limits, archive);
+        const target = { directoryFd, launch, ...(signal === undefined ? {} : { signal }) };
+        await runSpool(target, await withinDisk(parent, limits), archive);
         const files = new ArchiveFiles(folder, decodeTable(await readTable(join(folder, TABLE_NAME))));
         return { files, [Symbol.asyncDispose]: () => remove(folder) };
       } catch (error) {

@@ -29,8 +29,6 @@ export interface UnpackOptions {
   readonly below: readonly bigint[];
   /** The caller compares the diff id: the archive may lack its end marker, see tar-reader.ts. Default false. */
   readonly mayLackEnd?: boolean;
-  /** Default ARCHIVE_LIMITS; never more than the disk has free. */
-  readonly limits?: ArchiveLimits;
   /** Kills the worker; what was unpacked is removed by `discard`. */
   readonly signal?: AbortSignal;
 }
@@ -71,8 +69,14 @@ export interface LayerStore {
 /**
  * @param root - the server's root folder.
  * @param launch - starts workers.
+ * @param limits - of each archive; never more than the disk has free.
  */
-export function createLayerStore(root: string, launch: LaunchWorker, log: Logger): LayerStore {
+export function createLayerStore(
+  root: string,
+  launch: LaunchWorker,
+  log: Logger,
+  limits: ArchiveLimits = ARCHIVE_LIMITS,
+): LayerStore {
   const layers = join(root, 'layers');
   const folder = (serial: bigint): string => join(layers, String(serial));
   const temporary = (serial: bigint): string => join(layers, `.tmp-${serial}`);
@@ -90,13 +94,13 @@ export function createLayerStore(root: string, launch: LaunchWorker, log: Logger
     unpack: async (serial, archive, options) => {
       const path = temporary(serial);
       await mkdir(path, { mode: 0o700 });
-      const limits = await withinDisk(layers, options.limits ?? ARCHIVE_LIMITS);
       const target = { launch, ...(options.signal === undefined ? {} : { signal: options.signal }) };
       const directoryFd = openSync(path, 'r');
       try {
         const below = options.below.map(folder);
         const { mayLackEnd = false } = options;
-        const job = { verb: 'unpack', below, mayLackEnd, limits } as const;
+        const within = await withinDisk(layers, limits);
+        const job = { verb: 'unpack', below, mayLackEnd, limits: within } as const;
         return await runUnpack({ ...target, directoryFd }, job, archive);
       } finally {
         closeSync(directoryFd);

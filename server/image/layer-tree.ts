@@ -79,7 +79,18 @@ interface Tree {
   /** Roots of the layers below, topmost first. */
   below: readonly number[];
   /** By inode: a directory may be gone, or be something else, when its turn comes. */
-  readonly pending: Map<bigint, { readonly path: LayerPath; readonly meta: DirectoryMeta }>;
+  readonly pending: Map<bigint, PendingDirectory>;
+}
+
+/** There may be a million: what is not needed of an entry is not kept, nor the block that its name lies in. */
+interface PendingDirectory {
+  readonly path: Buffer;
+  readonly meta: DirectoryMeta;
+}
+
+function remember(tree: Tree, inode: bigint, path: LayerPath, meta: DirectoryMeta): void {
+  const { mode, uid, gid, mtimeNs, xattrs } = meta;
+  tree.pending.set(inode, { path: joinPath(path), meta: { mode, uid, gid, mtimeNs, xattrs } });
 }
 
 /**
@@ -101,11 +112,11 @@ export function createLayerTree(rootFd: number, below: readonly number[]): Layer
       // Closed to others until it has its owner; the writer is root and needs no permission.
       if (!isThere) make(tree, parentFd, base, 0o700);
       const made = isThere ? status : statAt(parentFd, base);
-      if (made !== undefined) tree.pending.set(made.inode, { path, meta });
+      if (made !== undefined) remember(tree, made.inode, path, meta);
     },
     root: (meta) => {
       const status = statAt(rootFd, Buffer.from('.'));
-      if (status !== undefined) tree.pending.set(status.inode, { path: [], meta });
+      if (status !== undefined) remember(tree, status.inode, [], meta);
     },
     markOpaque,
     hideBelow: () => {
@@ -174,7 +185,7 @@ function makeLevels(tree: Tree, levels: readonly Level[]): OpenDir {
       fd = next;
       if (below === undefined) continue;
       const made = statAt(fd, Buffer.from('.'));
-      if (made !== undefined) tree.pending.set(made.inode, { path, meta: directoryMeta(below) });
+      if (made !== undefined) remember(tree, made.inode, path, directoryMeta(below));
     }
     return { fd, path: levels.at(-1)?.path ?? [] };
   } catch (error) {
@@ -183,10 +194,10 @@ function makeLevels(tree: Tree, levels: readonly Level[]): OpenDir {
   }
 }
 
-function applyPending(tree: Tree, inode: bigint, path: LayerPath, meta: DirectoryMeta): void {
+function applyPending(tree: Tree, inode: bigint, path: Buffer, meta: DirectoryMeta): void {
   let fd: number;
   try {
-    fd = openAt2(tree.rootFd, joinPath(path), HOW_DIRECTORY);
+    fd = openAt2(tree.rootFd, path, HOW_DIRECTORY);
   } catch (error) {
     if (error instanceof SyscallError && NOT_HERE.has(error.errno)) return;
     throw error;

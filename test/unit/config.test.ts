@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { HELP, parseInvocation, type ServerConfig } from '../../server/config.ts';
+import { ARCHIVE_LIMIT_NAMES, HELP, parseInvocation, type ServerConfig } from '../../server/config.ts';
+import { ARCHIVE_LIMITS } from '../../server/image/archive-limits.ts';
 
 let folder = '';
 
@@ -58,6 +59,17 @@ test('a file says the same, and flags win', () => {
     ...{ root: '/f', state: '/g', listen: ['unix:///h'], cgroupParent: '/i', debug: true },
   });
   assert.equal(config('--config', path, '--root', '/mine').root, '/mine');
+});
+
+test('a file may set limits of archives, all that there are', () => {
+  assert.deepEqual([...ARCHIVE_LIMIT_NAMES].sort(), Object.keys(ARCHIVE_LIMITS).sort());
+  const path = file({ 'archive-limits': { entries: 10, unpackedBytes: 1e9 } });
+  assert.deepEqual(config('--config', path).archiveLimits, { entries: 10, unpackedBytes: 1e9 });
+  for (const wrong of [{ files: 1 }, { entries: 0 }, { entries: '9' }, { entries: 1.5 }, [], 7])
+    assert.throws(() => config('--config', file({ 'archive-limits': wrong })), {
+      reason: 'CONFIG_FILE_INVALID',
+      message: /archive-limits is no object of numbers above 0 named entries, /,
+    });
 });
 
 test('what cannot be read is refused by name', () => {
