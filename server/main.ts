@@ -3,8 +3,10 @@
  * round. The only place that knows all the parts; it decides nothing.
  */
 import { readFileSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadDeviceProgram } from '../native/bpf.ts';
+import { exitNow } from '../native/process.ts';
 import { DEFAULT_DEVICE_RULES, deviceProgram } from './cgroup/devices.ts';
 import { readCgroupLayout } from './cgroup/layout.ts';
 import { prepareCgroupParent, removeCgroupParent } from './cgroup/parent.ts';
@@ -164,10 +166,12 @@ async function serve(config: ServerConfig): Promise<void> {
   log.info({ signal }, 'stopping');
   try {
     await stop(server);
-    process.exit(0);
+    // An end at once does not write it.
+    flushCompileCache();
+    exitNow(0);
   } catch (err) {
     log.error({ err }, 'cannot stop in good order');
-    process.exit(1);
+    exitNow(1);
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { constants, createReadStream, fstatSync, openSync, writeSync } from 'node:fs';
+import { exitNow } from '../../native/process.ts';
 import { syncFs } from '../../native/tree-write.ts';
 import { type Digest, parseDigest } from '../model/digest.ts';
 import { archiveError } from './archive-error.ts';
@@ -108,4 +109,4 @@ try {
   answer(encodeError(withoutSpace(error)));
 }
 // Not at the end of the input's stream: after an error the sender may still have much to send.
-process.exit(0);
+exitNow(0);
