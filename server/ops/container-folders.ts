@@ -1,8 +1,10 @@
 /** The folders that a container keeps its changes and its log in. */
-import { mkdirSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, renameSync } from 'node:fs';
 import type { ContainerRecord } from '../model/container.ts';
 import { cannot, MydockerError } from '../model/error.ts';
 import { unsupported } from '../snapshot/drivers.ts';
+import { discardFolder } from './discard-folder.ts';
 import { containerFolder, type Engine, snapshotterOf } from './engine.ts';
 
 /** Makes what is missing: at create, and at a start what a power cut has taken since. */
@@ -26,13 +28,30 @@ export async function completeRootfs(
   const { storageDriver = 'overlay' } = config;
   const { working, backing } = engine.storage;
   if (!working.includes(storageDriver)) throw unsupported(storageDriver, working, backing, engine.paths.root);
+  const folder = containerFolder(engine.paths, id);
   try {
-    await snapshotterOf(engine, config).complete(containerFolder(engine.paths, id), layers, signal);
+    await snapshotterOf(engine, config).complete(folder, layers, signal);
   } catch (error) {
+    discardCopy(engine, `${folder}/copy`, `${engine.paths.root}/containers`);
     if (!(error instanceof MydockerError) || signal?.aborted) throw error;
     const { code, reason, hint = 'see the log of the server' } = error;
     const full = code === 'resource-exhausted';
     const why = full ? 'no space left on the disk' : `copy its root filesystem: ${error.message}`;
     throw cannot(code, 'start', 'container', name, why, { reason, hint, exitStatus: 125, cause: error });
+  }
+}
+
+/**
+ * Half a copy goes behind; a start meanwhile makes its own.
+ * @param below - where it is put out of sight: a folder whose sweep knows such names.
+ */
+export function discardCopy(engine: Engine, workFolder: string, below: string): void {
+  const away = `${below}/.rm-copy-${randomBytes(8).toString('hex')}`;
+  try {
+    renameSync(workFolder, away);
+    discardFolder(engine, away);
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code === 'ENOENT') return;
+    engine.log.error({ err, path: workFolder }, 'half a copy stays until the next start of its container');
   }
 }

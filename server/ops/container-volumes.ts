@@ -14,6 +14,7 @@ import type { ContainerConfig, ContainerRecord, VolumeMount } from '../model/con
 import { cannot, MydockerError } from '../model/error.ts';
 import { isAnonymousVolume } from '../model/volume.ts';
 import { findMergedDirectory, type MergedDirectory } from '../snapshot/lookup.ts';
+import { discardCopy } from './container-folders.ts';
 import { discardFolder } from './discard-folder.ts';
 import { type Engine, type Paths, snapshotterOf } from './engine.ts';
 
@@ -99,7 +100,7 @@ async function fill(
     await syncFolder(folder);
     await syncFolder(volumesFolder(paths));
   } catch (error) {
-    discardCopy(engine, workFolder);
+    discardCopy(engine, workFolder, volumesFolder(paths));
     throw volumeError(record.name, destination, error);
   }
 }
@@ -122,18 +123,6 @@ function makeEmpty(
   chownSync(tree, uid, gid);
   chmodSync(tree, mode);
   return tree;
-}
-
-/** Half a copy goes behind; a start meanwhile makes its own folder. */
-function discardCopy(engine: Engine, workFolder: string): void {
-  if (!existsSync(workFolder)) return;
-  const away = `${volumesFolder(engine.paths)}/.rm-${Date.now()}-${workFolder.split('/').at(-2)}`;
-  try {
-    renameSync(workFolder, away);
-    discardFolder(engine, away);
-  } catch (err) {
-    engine.log.error({ err, path: workFolder }, 'half a copy stays until the next start');
-  }
 }
 
 function volumeError(name: string, destination: string, error: unknown): unknown {

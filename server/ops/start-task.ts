@@ -77,8 +77,7 @@ async function launch(
   await failpoint('start.plan');
   // 3. What must exist on the host: the parent of the groups, sources of mounts, what is copied once.
   prepareHost(engine, before);
-  await completeRootfs(engine, before, request.signal);
-  await fillVolumes(engine, before, request.signal);
+  await copyOnce(engine, before, request.signal);
   await failpoint('start.launch');
   if (request.signal?.aborted) throw cancelledStart(before);
   // 4. The shim works already while the intent is written down. Until that is durable nothing of the user's runs.
@@ -123,6 +122,16 @@ async function launch(
     throw error;
   } finally {
     request.signal?.removeEventListener('abort', giveUp);
+  }
+}
+
+/** Only the first start has something to copy, and may be given up meanwhile. */
+async function copyOnce(engine: Engine, record: ContainerRecord, signal?: AbortSignal): Promise<void> {
+  try {
+    await completeRootfs(engine, record, signal);
+    await fillVolumes(engine, record, signal);
+  } catch (error) {
+    throw signal?.aborted ? cancelledStart(record) : error;
   }
 }
 

@@ -1,7 +1,7 @@
 /** File systems below the root folder: what they carry is found out, told, and refused with a way out. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { PROJECT } from '../harness/cli.ts';
@@ -104,4 +104,35 @@ test('a driver that this server does not have is refused before anything is touc
     assert.match(stderr, new RegExp(`cannot use storage driver "?${driver}"?: ${why}`));
     assert.match(stderr, /hint: those that work here: overlay, vfs/);
   }
+});
+
+test('a copy that its client gives up, or that is killed, leaves nothing, and the next start makes it whole', async () => {
+  await host.start({ args: ['-s', 'vfs'] });
+  await host.importFixture('debian-redis');
+  await host.ok(['create', '--name', 'large', 'debian-redis', 'cat', '/etc/debian_version']);
+  const [{ paths }] = JSON.parse(await host.ok(['inspect', 'large'])) as [{ paths: { folder: string } }];
+  const copying = (): Promise<unknown> =>
+    until(
+      () => existsSync(join(paths.folder, 'copy/tree/usr')),
+      (is) => is,
+    );
+  const call = host.api.tasks.startTask({ container: 'large' }, { deadline: Date.now() + 250 });
+  await assert.rejects(call, /DEADLINE_EXCEEDED/);
+  await until(
+    () => readdirSync(join(host.root, 'containers')).length + readdirSync(paths.folder).length,
+    (count) => count === 3,
+    20_000,
+  );
+  const start = host.cli(['start', 'large']);
+  await copying();
+  // Others do not wait for it.
+  const begin = performance.now();
+  await host.api.containers.getContainer({ container: 'large' });
+  assert.ok(performance.now() - begin < 200, `${performance.now() - begin} ms`);
+  await host.kill9();
+  assert.notEqual((await start).code, 0);
+  await host.start();
+  assert.match(await host.ok(['start', '-a', 'large'], { timeoutMs: 60_000 }), /^12\./);
+  assert.deepEqual(readdirSync(paths.folder).sort(), ['config.json', 'logs', 'rootfs']);
+  await host.ok(['rm', 'large']);
 });
