@@ -72,7 +72,7 @@ function copyUp(job: Job, entry: TarEntry, file: LowerFile, parentFd: number, ba
 /** Holes stay holes. @returns bytes of data copied. */
 function copyFile(job: Job, entry: TarEntry, file: LowerFile, parentFd: number, base: Buffer): number {
   return withLowerFile(file, (from, meta) => {
-    const to = openNewFile(parentFd, base);
+    const to = openNewFile(parentFd, base, meta);
     try {
       const maxBytes = job.limits.unpackedBytes - job.unpackedBytes;
       const copied = copyData(entry, from, to, maxBytes);

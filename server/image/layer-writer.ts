@@ -158,20 +158,21 @@ function writeOpaque(job: Job, entry: TarEntry, path: LayerPath): void {
 }
 
 async function writeFile(job: Job, entry: TarEntry, path: LayerPath): Promise<void> {
+  const meta = { ...entry, xattrs: keptXattrs(entry.xattrs) };
   const fd = job.tree.inParent(entry.name, path, ({ parentFd, base }) => {
     try {
-      return openNewFile(parentFd, base);
+      return openNewFile(parentFd, base, meta);
     } catch (error) {
       if (!(error instanceof SyscallError && error.errno === 'EEXIST')) throw error;
     }
     job.tree.clear(parentFd, base);
-    return openNewFile(parentFd, base);
+    return openNewFile(parentFd, base, meta);
   });
   try {
     if (entry.sparse === undefined) await writeBody(fd, entry);
     else await writeSparse(fd, entry, entry.sparse);
     job.unpackedBytes += entry.storedBytes;
-    finishFile(fd, { ...entry, xattrs: keptXattrs(entry.xattrs) });
+    finishFile(fd, meta);
   } finally {
     closeSync(fd);
   }
