@@ -10,6 +10,7 @@ import { chainIdOn, type Digest } from '../model/digest.ts';
 import { invalidArgument } from '../model/error.ts';
 import type { ImageLayer, LayerRecord } from '../model/image.ts';
 import { nowNs } from '../model/time.ts';
+import { UndoStack } from '../model/undo.ts';
 import { changeLayers, type Lease } from './garbage.ts';
 import type { ImageEngine } from './image-engine.ts';
 import { inLayer } from './load-error.ts';
@@ -75,18 +76,11 @@ export class LayerLoad {
         // An import of the same bytes does not queue for the layer, and may have come first.
         const present = store.layers.get(chainId);
         if (present !== undefined) return present;
-        await layers.publish(serial);
-        await failpoint('load.renamed');
         const now = nowNs();
-        const record: LayerRecord = {
+        const stored = await this.#publish({
           ...{ v: 1, rev: 0n, createdAt: now, updatedAt: now, chainId, diffId, serial },
           ...(parent === undefined ? {} : { parent }),
           sizeBytes: BigInt(unpacked.unpackedBytes),
-        };
-        // The image's record, synced, makes this one durable too; without it nobody needs this one.
-        const stored = await store.layers.put(record, { sync: false }).catch(async (error: unknown) => {
-          await layers.remove(serial);
-          throw error;
         });
         await failpoint('load.put-layer');
         return stored;
@@ -95,6 +89,20 @@ export class LayerLoad {
       // Nothing is there any more where the layer got its name.
       layers.discard(serial);
     }
+  }
+
+  /** Once it is recorded, the lease keeps it, and what has no lease is collected; until then it is undone here. */
+  async #publish(record: LayerRecord): Promise<LayerRecord> {
+    const { layers, store, log } = this.#engine;
+    const { serial } = record;
+    await using undo = new UndoStack((label, err) => log.error({ err }, label));
+    undo.push(`remove layer ${serial}`, () => layers.remove(serial));
+    await layers.publish(serial);
+    await failpoint('load.renamed');
+    // The image's record, synced, makes this one durable too; without it nobody needs this one.
+    const stored = await store.layers.put(record, { sync: false });
+    undo.commit();
+    return stored;
   }
 
   async #unpack(serial: bigint, file: ArchiveFile, diffId: Digest): Promise<UnpackResult> {
