@@ -4,7 +4,7 @@ import { cancelled, cannot } from '../model/error.ts';
 import { AttachConnection } from '../task/attach-connection.ts';
 import type { RawChunk } from '../task/log-record.ts';
 import type { LiveRun } from '../task/runs.ts';
-import { connectInFolder } from '../task/shim-connection.ts';
+import { connectInFolder, endedSocket } from '../task/shim-connection.ts';
 import type { Engine } from './engine.ts';
 import { containerFolder } from './engine.ts';
 import { findContainer } from './find-container.ts';
@@ -41,14 +41,14 @@ export interface AttachSession {
   readonly exited: Promise<Exit>;
 }
 
-/** The run of a container, now or when it starts. */
-async function liveRun(engine: Engine, request: AttachRequest): Promise<LiveRun> {
+/** The run of a container, now or when it starts; then its whole output is wanted. */
+async function liveRun(engine: Engine, request: AttachRequest): Promise<[LiveRun, AttachRequest]> {
   const record = findContainer(engine, request.container);
   const { runId = '' } = request;
   const find = (): LiveRun | undefined =>
     runId === '' ? engine.runs.initOf(record.id) : engine.runs.get(runId);
   const now = find();
-  if (now !== undefined) return now;
+  if (now !== undefined) return [now, request];
   if (!request.waitForStart || runId !== '')
     throw cannot(
       'failed-precondition',
@@ -65,7 +65,7 @@ async function liveRun(engine: Engine, request: AttachRequest): Promise<LiveRun>
   const { events } = engine.store;
   for await (const event of events.since(events.lastSeq, { signal: request.abort })) {
     const run = find();
-    if (event.id === record.id && run !== undefined) return run;
+    if (event.id === record.id && run !== undefined) return [run, { ...request, replay: 'run-start' }];
   }
   throw cancelled('the request was cancelled');
 }
@@ -75,8 +75,8 @@ async function liveRun(engine: Engine, request: AttachRequest): Promise<LiveRun>
  * the connection, `not-found`.
  */
 export async function attachTask(engine: Engine, request: AttachRequest): Promise<AttachSession> {
-  const run = await liveRun(engine, request);
-  return attachRun(engine, run, request);
+  const [run, wanted] = await liveRun(engine, request);
+  return attachRun(engine, run, wanted);
 }
 
 /** As attachTask, for a run at hand. */
@@ -90,8 +90,11 @@ export async function attachRun(
     run.logFrom.serial === 0 ? undefined : `${containerFolder(engine.paths, containerId)}/logs`;
   // Its sockets exist from then on.
   await run.connection.created;
+  const replayed = request.replay === 'run-start' && logsFolder !== undefined;
   const connection = new AttachConnection(
     await connectInFolder(run.folder, 'attach').catch((cause: unknown) => {
+      // It was shorter than the way to it; all that it wrote is in the log.
+      if (replayed) return endedSocket();
       throw cannot('unavailable', 'attach to', 'container', request.container, 'it has just ended', {
         reason: 'CONTAINER_NOT_RUNNING',
         hint: 'its output is in the log',
@@ -105,7 +108,7 @@ export async function attachRun(
       stdinOnce: request.stdinOnce,
       ended: run.ended,
       ...(logsFolder === undefined ? {} : { logsFolder }),
-      ...(request.replay === 'run-start' && logsFolder !== undefined ? { replayFrom: run.logFrom } : {}),
+      ...(replayed ? { replayFrom: run.logFrom } : {}),
     },
   );
   request.abort.addEventListener('abort', () => connection.close());

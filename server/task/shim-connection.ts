@@ -264,5 +264,12 @@ export async function connectInFolder(folder: string, name: 'control' | 'attach'
 /** Two connected descriptors: one for {@link socketOf}, one to hand over with a launch. */
 export const connectedPair = (): [ours: number, theirs: number] => socketPair(SOCKET_TYPE.stream);
 
+/** A socket whose other end has hung up. */
+export function endedSocket(): Socket {
+  const [ours, theirs] = connectedPair();
+  closeSync(theirs);
+  return socketOf(ours);
+}
+
 /** Wraps a descriptor that is one end of a socket pair. */
 export const socketOf = (fd: number): Socket => new Socket({ fd, readable: true, writable: true });

@@ -105,7 +105,7 @@ test('each error has a code, a reason and, where there is a cure, a hint', async
     ],
     [() => host.api.tasks.killTask({ container: 'taken', signal: 'NOPE' }), 3, 'SIGNAL_INVALID', /example/],
     [() => host.api.tasks.startTask({ container: 'broken' }), 9, 'COMMAND_NOT_FOUND', /./],
-    [() => host.api.containers.pruneContainers({}), 12, 'RPC_UNIMPLEMENTED', /./],
+    [() => host.api.containers.commitContainer({ container: 'taken' }), 12, 'RPC_UNIMPLEMENTED', /./],
     [
       () =>
         host.api.containers.createContainer({
