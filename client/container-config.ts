@@ -51,7 +51,7 @@ export function containerConfig(
     stdinOnce: (options.interactive ?? false) && !options.tty && !detached,
     mounts: options.volume.flatMap((volume) => parseVolumes(volume, folder)),
     readOnlyRootfs: options.readOnly ?? false,
-    ...network(options.network),
+    ...network(options),
     ...resources(options),
     stopSignal: options.stopSignal ?? '',
     ...(stopTimeout === undefined ? {} : { stopTimeoutMs: timeoutMs('--stop-timeout', stopTimeout) }),
@@ -94,9 +94,22 @@ function rootfsAndCommand(
   return { rootfs: { $case: 'image', value: first }, words: rest };
 }
 
-function network(names: readonly string[]): Pick<ConfigFields, 'network'> {
+function network(options: Given): Pick<ConfigFields, 'network'> {
+  const { dns, dnsSearch, dnsOption } = options;
+  const mode = networkMode(options.network);
+  const given = dns.length + dnsSearch.length + dnsOption.length > 0;
+  if (mode === undefined && !given) return {};
+  return {
+    network: {
+      ...mode,
+      ...(given ? { dnsServers: dns, dnsSearch, dnsOptions: dnsOption } : {}),
+    },
+  };
+}
+
+function networkMode(names: readonly string[]): ConfigFields['network'] {
   const [first] = names;
-  if (first === undefined) return {};
+  if (first === undefined) return undefined;
   const shared = /^container:(.+)$/.exec(first)?.[1];
   if (
     names.length > 1 &&
@@ -104,10 +117,10 @@ function network(names: readonly string[]): Pick<ConfigFields, 'network'> {
   ) {
     throw new UsageError('--network none, host and container:NAME stand alone');
   }
-  if (first === 'none') return { network: { mode: NetworkMode.NONE } };
-  if (first === 'host') return { network: { mode: NetworkMode.HOST } };
-  if (shared !== undefined) return { network: { mode: NetworkMode.CONTAINER, container: shared } };
-  return { network: { mode: NetworkMode.NETWORKS, attachments: names.map((name) => ({ network: name })) } };
+  if (first === 'none') return { mode: NetworkMode.NONE };
+  if (first === 'host') return { mode: NetworkMode.HOST };
+  if (shared !== undefined) return { mode: NetworkMode.CONTAINER, container: shared };
+  return { mode: NetworkMode.NETWORKS, attachments: names.map((name) => ({ network: name })) };
 }
 
 function resources(options: Given): Pick<ConfigFields, 'resources'> {

@@ -58,7 +58,8 @@ export const HELP: string = `mydockerd: runs containers and serves their API
 It stops on SIGTERM and SIGINT; containers run on and are found again at the next start.
 `;
 
-const DEFAULT_ROOT = '/var/lib/mydocker';
+/** Where durable data lies unless the server is told otherwise. */
+export const DEFAULT_ROOT = '/var/lib/mydocker';
 const DEFAULT_STATE = '/run/mydocker';
 
 /** Names in the file and on the command line. */

@@ -11,7 +11,7 @@ import { DEFAULT_DEVICE_RULES, deviceProgram } from './cgroup/devices.ts';
 import { readCgroupLayout } from './cgroup/layout.ts';
 import { prepareCgroupParent, removeCgroupParent } from './cgroup/parent.ts';
 import { joinWarmer } from './cgroup/warm-joins.ts';
-import { HELP, parseInvocation, type ServerConfig } from './config.ts';
+import { DEFAULT_ROOT, HELP, parseInvocation, type ServerConfig } from './config.ts';
 import { configureFailpoints } from './failpoint.ts';
 import { socketPath } from './grpc/listen.ts';
 import { type Api, createApi } from './grpc/server.ts';
@@ -32,6 +32,7 @@ import { Garbage } from './ops/garbage.ts';
 import { workerLauncher } from './ops/launch-worker.ts';
 import { ObjectQueues } from './ops/object-queues.ts';
 import { highestSerial, type Prepared, prepareFolders, readRecoverable } from './ops/prepare-folders.ts';
+import { networkEngine } from './ops/prepare-network.ts';
 import { probeStorage } from './ops/probe-storage.ts';
 import { recover } from './ops/recover.ts';
 import { sweepContainers } from './ops/sweep-containers.ts';
@@ -96,6 +97,10 @@ function buildEngine(
     copyTree,
     storage,
     snapshotters: { overlay: overlaySnapshotter(paths.root), vfs: vfsSnapshotter(paths.root, copyTree) },
+    networks: networkEngine({
+      ...{ store, zygote, instance, log },
+      isDefaultRoot: paths.root === DEFAULT_ROOT,
+    }),
     runs: new Runs(),
     host: readHostFacts(),
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),

@@ -6,9 +6,9 @@
 #include <string.h>
 
 /* How an op uses a field. OPTIONAL slots may be SLOT_NONE, LIST is `count`
- * strings, BLOB any bytes. */
+ * strings, BLOB any bytes, MAYBE a string or nothing. */
 enum { NO, SLOT, OPTIONAL };
-enum { NONE, STR, BLOB, LIST };
+enum { NONE, STR, BLOB, LIST, MAYBE };
 enum { IN_PARENT = 1, IN_CHILD = 2, IN_EXIT = 4, ANY = 7 };
 
 struct shape {
@@ -59,7 +59,7 @@ static const struct shape shapes[OP_CODE_END] = {
     [OP_CLOSE] = {IN_PARENT | IN_CHILD, SLOT, NO, NONE, NONE, NONE},
     [OP_RESPAWN] = {IN_CHILD, NO, NO, NONE, NONE, NONE},
     [OP_UMASK] = {IN_CHILD, NO, NO, NONE, NONE, NONE},
-    [OP_NETLINK] = {IN_CHILD, OPTIONAL, NO, BLOB, NONE, NONE},
+    [OP_NETLINK] = {IN_PARENT | IN_CHILD, OPTIONAL, NO, BLOB, MAYBE, NONE},
     [OP_BPF_ATTACH] = {IN_PARENT, SLOT, SLOT, NONE, NONE, NONE},
     [OP_KILL_CGROUP] = {IN_EXIT, NO, NO, STR, NONE, NONE},
     [OP_RMDIR] = {IN_EXIT, NO, NO, STR, NONE, NONE},
@@ -78,12 +78,12 @@ static bool range_ok(const struct plan_header *header, uint32_t offset, uint32_t
 
 static bool field_ok(const struct plan *plan, uint8_t kind, uint32_t offset, uint32_t length,
                      uint64_t count) {
-  if (kind == NONE)
+  if (kind == NONE || (kind == MAYBE && length == 0))
     return offset == 0 && length == 0;
   if (!range_ok(plan->header, offset, length))
     return false;
   const char *text = plan_str(plan, offset);
-  if (kind == STR)
+  if (kind == STR || kind == MAYBE)
     return length > 0 && strnlen(text, length) == length - 1;
   if (kind == BLOB)
     return true;
@@ -107,7 +107,8 @@ static bool op_ok(const struct plan *plan, const struct op *op, uint8_t where) {
     return false;
   if (op->code == OP_SECCOMP && (op->s1_len % 8 != 0 || op->s1_len / 8 > 4096))
     return false;
-  if (op->code == OP_NETLINK && (op->s1_len < 16 || (op->a != SLOT_NONE && op->x > op->s1_len - 4)))
+  if (op->code == OP_NETLINK && (op->s1_len < 16 || (op->a != SLOT_NONE && op->x > op->s1_len - 4) ||
+                                 (op->s2_len > 0 && op->y > op->s1_len - 4)))
     return false;
   return field_ok(plan, shape->s1, op->s1, op->s1_len, op->x) &&
          field_ok(plan, shape->s2, op->s2, op->s2_len, op->y) &&

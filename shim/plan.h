@@ -121,8 +121,8 @@ enum op_code {
   OP_RESPAWN,         /* the child is born again as its sibling, in its pid namespace
                          for children */
   OP_UMASK,           /* umask(x) */
-  OP_NETLINK,         /* rtnetlink message s1, the fd of a patched in at offset x unless
-                         SLOT_NONE */
+  OP_NETLINK,         /* rtnetlink message s1; patched in: the fd of a at offset x unless
+                         SLOT_NONE, the index of interface s2 at y unless absent */
   OP_BPF_ATTACH,      /* device program b to cgroup a */
   OP_KILL_CGROUP,     /* v1 freezer folder s1: freeze, kill, thaw */
   OP_RMDIR,           /* rmdir(s1), again while busy */

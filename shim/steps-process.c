@@ -13,6 +13,7 @@
 #include <linux/keyctl.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -61,6 +62,15 @@ static int pty_peer(const struct op *op) {
   return slot_set(op->b, ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC));
 }
 
+/* Of the namespace that the socket was made in; any socket will do. @returns -errno. */
+static int interface_index(int socket_fd, const char *name) {
+  struct ifreq request = {0};
+  if (strlen(name) >= sizeof request.ifr_name)
+    return -ENODEV;
+  memcpy(request.ifr_name, name, strlen(name));
+  return ioctl(socket_fd, SIOCGIFINDEX, &request) < 0 ? -errno : request.ifr_ifindex;
+}
+
 /* A request with NLM_F_ACK: one datagram there, one NLMSG_ERROR back. */
 static int netlink(const struct plan *plan, const struct op *op) {
   char message[4096];
@@ -76,7 +86,15 @@ static int netlink(const struct plan *plan, const struct op *op) {
     memcpy(message + op->x, &fd, sizeof fd);
   }
   AUTO_FD socket_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-  if (socket_fd < 0 || send(socket_fd, message, op->s1_len, 0) < 0)
+  if (socket_fd < 0)
+    return -errno;
+  if (op->s2_len > 0) {
+    int index = interface_index(socket_fd, plan_str(plan, op->s2));
+    if (index < 0)
+      return index;
+    memcpy(message + op->y, &index, sizeof index);
+  }
+  if (send(socket_fd, message, op->s1_len, 0) < 0)
     return -errno;
   ssize_t got = recv(socket_fd, &reply, sizeof reply, 0);
   if (got < (ssize_t)NLMSG_LENGTH(sizeof(struct nlmsgerr)) || reply.header.nlmsg_type != NLMSG_ERROR)

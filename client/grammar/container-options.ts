@@ -43,7 +43,15 @@ export const CREATE_OPTIONS = {
     names: ['--network', '--net'],
     type: 'list',
     value: 'NETWORK',
-    about: 'none, host, container:NAME, or a network’s name',
+    about: 'none, host, or a network’s name (default: the server’s own network)',
+  },
+  dns: { names: ['--dns'], type: 'list', value: 'ADDRESS', about: 'name server; default: the host’s' },
+  dnsSearch: { names: ['--dns-search'], type: 'list', value: 'DOMAIN', about: 'search domain of names' },
+  dnsOption: {
+    names: ['--dns-option', '--dns-opt'],
+    type: 'list',
+    value: 'OPTION',
+    about: 'option of resolv.conf',
   },
   readOnly: { names: ['--read-only'], type: 'flag', about: 'mount the root filesystem read-only' },
   memory: {

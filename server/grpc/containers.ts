@@ -39,7 +39,7 @@ export function containersService(engine: Engine): Implementation<typeof Contain
       const found = filter === undefined ? [] : listContainers(engine, filter);
       const bytes = request.size ? await containerBytes(engine, found, signal) : [];
       const summaries = found.map((record, index) => ({
-        ...encodeSummary(record),
+        ...encodeSummary(engine, record),
         size: encodeSize(bytes[index]),
       }));
       for (const containers of pages(summaries, summarySize)) yield { containers };
@@ -71,12 +71,15 @@ const SECTION = {
   'after-exit': PlanSectionKind.AFTER_EXIT,
 } as const;
 
-function explain(engine: Engine, { subject, showValues }: ExplainContainerRequest): ExplainContainerResponse {
+async function explain(
+  engine: Engine,
+  { subject, showValues }: ExplainContainerRequest,
+): Promise<ExplainContainerResponse> {
   if (subject === undefined)
     throw invalidArgument('cannot explain: no subject was given', { reason: 'SUBJECT_MISSING' });
-  const { sections, serverSteps, sizeBytes, specJson } = explainLaunch(
+  const { sections, serverSteps, sizeBytes, specJson } = await explainLaunch(
     engine,
-    subjectOf(engine, subject),
+    await subjectOf(engine, subject),
     showValues,
   );
   return {
@@ -99,12 +102,12 @@ function explain(engine: Engine, { subject, showValues }: ExplainContainerReques
 
 type Subject = NonNullable<ExplainContainerRequest['subject']>;
 
-function subjectOf(engine: Engine, subject: Subject): Parameters<typeof explainLaunch>[1] {
+async function subjectOf(engine: Engine, subject: Subject): Promise<Parameters<typeof explainLaunch>[1]> {
   switch (subject.$case) {
     case 'container':
       return { container: subject.value };
     case 'create':
-      return planContainer(engine, decodeConfig(subject.value.config));
+      return await planContainer(engine, decodeConfig(subject.value.config));
     case 'exec':
       throw unimplemented('cannot explain an exec: this version of the server lacks it', {
         reason: 'OPTION_UNIMPLEMENTED',

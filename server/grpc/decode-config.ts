@@ -13,7 +13,8 @@ import {
   RestartMode,
 } from '../../proto/gen/mydocker/v1/config.ts';
 import type { Resources as WireResources } from '../../proto/gen/mydocker/v1/resources.ts';
-import type { BindMount, NetworkMode as Network, Resources } from '../model/container.ts';
+import type { NetworkAttachment } from '../../proto/gen/mydocker/v1/types.ts';
+import type { BindMount, Resources } from '../model/container.ts';
 import { invalidArgument, type MydockerError, unimplemented } from '../model/error.ts';
 import { isAnonymousVolume } from '../model/volume.ts';
 import type { ContainerOptions, VolumeChoice } from '../ops/container-options.ts';
@@ -49,7 +50,7 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
     ...(stopTimeoutMs === undefined ? {} : { stopTimeoutMs }),
     ...{ env, hostname, terminal, openStdin, stdinOnce, readOnlyRootfs, stopSignal, autoRemove, labels },
     ...decodeMounts(mounts),
-    network: decodeNetwork(network),
+    ...decodeNetwork(network),
     exposedPorts: (network?.exposedPorts ?? []).map(decodePort),
     resources: decodeResources(resources),
   };
@@ -107,23 +108,37 @@ function decodeMount({ destination, readOnly, source }: Mount): BindMount {
   return { source: path, destination, readOnly };
 }
 
-function decodeNetwork(network: NetworkConfig | undefined): Network {
-  if (network === undefined) return 'none';
-  const { mode, attachments, exposedPorts: _, ...rest } = network;
+type NetworkChoice = Pick<ContainerOptions, 'network' | 'networkNames' | 'dns'>;
+
+function decodeNetwork(network: NetworkConfig | undefined): NetworkChoice {
+  if (network === undefined) return {};
+  const { mode, attachments, exposedPorts: _, dnsServers, dnsSearch, dnsOptions, ...rest } = network;
+  if (mode === NetworkMode.CONTAINER)
+    throw lacking(
+      'config.network.mode',
+      'the network of another container cannot be shared yet; use the default one, NONE or HOST',
+    );
   refuseRest('config.network', rest);
-  const hint = 'networks are not there yet; use the mode NONE or HOST';
-  if (attachments.length > 0) throw lacking('config.network.attachments', hint);
+  const given = dnsServers.length + dnsSearch.length + dnsOptions.length > 0;
+  const dns = given ? { dns: { servers: dnsServers, search: dnsSearch, options: dnsOptions } } : {};
   switch (mode) {
-    // The default network of this version is none.
-    case NetworkMode.UNSPECIFIED:
     case NetworkMode.NONE:
-      return 'none';
     case NetworkMode.HOST:
-      return 'host';
-    case NetworkMode.CONTAINER:
+      if (attachments.length > 0)
+        throw invalidArgument('cannot create container: networks are named, and the mode is another', {
+          reason: 'NETWORK_CONFLICT',
+          hint: 'use the mode NETWORKS, or name none',
+        });
+      return { network: mode === NetworkMode.NONE ? 'none' : 'host', ...dns };
+    case NetworkMode.UNSPECIFIED:
     case NetworkMode.NETWORKS:
-      throw lacking('config.network.mode', hint);
+      return { network: 'networks', networkNames: attachments.map(decodeAttachment), ...dns };
   }
+}
+
+function decodeAttachment({ network, ...rest }: NetworkAttachment): string {
+  refuseRest('config.network.attachments', rest);
+  return network;
 }
 
 /** -1 and an empty list lift a limit, which at a create is to have none. */

@@ -8,9 +8,10 @@ import type { ContainerConfig, Resources } from '../model/container.ts';
 import { signalName } from '../model/signal.ts';
 import { encodePort } from './ports.ts';
 
-const NETWORK = { none: NetworkMode.NONE, host: NetworkMode.HOST } as const;
+const NETWORK = { none: NetworkMode.NONE, host: NetworkMode.HOST, networks: NetworkMode.NETWORKS } as const;
 
-export function encodeConfig(config: ContainerConfig): WireConfig {
+/** @param networks - names of the networks that it stands in. */
+export function encodeConfig(config: ContainerConfig, networks: readonly string[]): WireConfig {
   const { rootfs, resources } = config;
   return Codec.fromPartial({
     rootfs:
@@ -31,7 +32,14 @@ export function encodeConfig(config: ContainerConfig): WireConfig {
     stdinOnce: config.stdinOnce === true,
     mounts: encodeMounts(config),
     readOnlyRootfs: config.readOnlyRootfs,
-    network: { mode: NETWORK[config.network], exposedPorts: (config.exposedPorts ?? []).flatMap(encodePort) },
+    network: {
+      mode: NETWORK[config.network],
+      attachments: networks.map((network) => ({ network })),
+      exposedPorts: (config.exposedPorts ?? []).flatMap(encodePort),
+      dnsServers: config.dns?.servers ?? [],
+      dnsSearch: config.dns?.search ?? [],
+      dnsOptions: config.dns?.options ?? [],
+    },
     resources: encodeResources(resources),
     stopSignal: signalName(config.stopSignal),
     stopTimeoutMs: config.stopTimeoutMs,

@@ -3,25 +3,31 @@ import type { Container, ContainerSize, ContainerSummary } from '../../proto/gen
 import { HealthStatus } from '../../proto/gen/mydocker/v1/types.ts';
 import type { ContainerRecord } from '../model/container.ts';
 import { isAlive } from '../model/task-state.ts';
+import { networkNames } from '../ops/container-networks.ts';
 import type { ContainerBytes } from '../ops/disk-usage.ts';
+import type { Engine } from '../ops/engine.ts';
 import type { ContainerDetails } from '../ops/get-container.ts';
 import { encodeConfig } from './encode-config.ts';
 import { encodeLastExit, encodeRun, encodeStatus, startedAt } from './encode-run.ts';
+import { encodePlace } from './networks.ts';
 import { encodePort } from './ports.ts';
 import { toTimestamp } from './timestamp.ts';
 
-export function encodeContainer({ record, files, shimPid }: ContainerDetails): Container {
+export function encodeContainer({ record, files, places, shimPid }: ContainerDetails): Container {
   return {
     id: record.id,
     rev: record.rev,
     name: record.name,
-    config: encodeConfig(record.config),
+    config: encodeConfig(
+      record.config,
+      places.map(({ network }) => network),
+    ),
     status: encodeStatus(record),
     createdAt: toTimestamp(record.createdAt),
     updatedAt: toTimestamp(record.updatedAt),
     run: encodeRun(record, shimPid),
     exit: encodeLastExit(record),
-    endpoints: [],
+    endpoints: places.map(encodePlace),
     ports: [],
     health: undefined,
     restartCount: 0,
@@ -30,8 +36,8 @@ export function encodeContainer({ record, files, shimPid }: ContainerDetails): C
   };
 }
 
-export function encodeSummary(record: ContainerRecord): ContainerSummary {
-  const { config, run, status } = record;
+export function encodeSummary(engine: Pick<Engine, 'store'>, record: ContainerRecord): ContainerSummary {
+  const { config, run, status, endpoints = [] } = record;
   const { rootfs } = config;
   return {
     id: record.id,
@@ -43,7 +49,7 @@ export function encodeSummary(record: ContainerRecord): ContainerSummary {
     driver: rootfs.kind === 'image' ? (config.storageDriver ?? 'overlay') : '',
     pid: isAlive(status) && run !== undefined ? run.pid : 0,
     args: config.args,
-    ips: [],
+    ips: endpoints.map(({ ipv4 }) => ipv4),
     ports: [],
     createdAt: toTimestamp(record.createdAt),
     startedAt: run === undefined ? undefined : startedAt(record, run),
@@ -52,7 +58,7 @@ export function encodeSummary(record: ContainerRecord): ContainerSummary {
     labels: config.labels,
     health: HealthStatus.UNSPECIFIED,
     notResponding: false,
-    networks: [config.network],
+    networks: networkNames(engine, record),
     mounts: [...config.mounts, ...(config.volumes ?? [])].map(({ destination }) => destination),
     size: undefined,
     exposedPorts: (config.exposedPorts ?? []).flatMap(encodePort),

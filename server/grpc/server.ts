@@ -22,6 +22,7 @@ import { type Implementation, implement } from './handlers.ts';
 import { healthService } from './health.ts';
 import { imagesService } from './images.ts';
 import { type Listener, listenUnix } from './listen.ts';
+import { networksService } from './networks.ts';
 import { reflectionService } from './reflection-service.ts';
 import { type GenericService, serviceDefinition } from './service-definition.ts';
 import { type ServerFacts, systemService } from './system.ts';
@@ -91,7 +92,7 @@ export function createApi(engine: Engine, facts: ServerFacts, log: Logger): Api 
   add(ImagesServiceDefinition, imagesService(engine, requestIds));
   add(ContainersServiceDefinition, containersService(engine));
   add(TasksServiceDefinition, tasksService(engine, requestIds));
-  add(NetworksServiceDefinition, {});
+  add(NetworksServiceDefinition, networksService(engine));
   add(EventsServiceDefinition, eventsService(engine));
   add(SystemServiceDefinition, systemService(engine, facts));
   const services = MYDOCKER_SERVICES.map((service) => service.fullName);

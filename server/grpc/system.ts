@@ -85,7 +85,7 @@ function encodeInfo(engine: Engine, { startedAt, listen, debug }: ServerFacts): 
       cgroupDriver: 'cgroupfs',
       storageDriver: engine.storage.driver,
       backingFilesystem: info.backingFilesystem,
-      defaultNetwork: 'none',
+      defaultNetwork: engine.networks.defaultBridge,
       subnetPools: [],
       lastEventSeq: events.lastSeq,
       oldestEventSeq: events.firstSeq,
@@ -104,7 +104,11 @@ function encodeInfo(engine: Engine, { startedAt, listen, debug }: ServerFacts): 
     },
     counts: {
       ...{ containers: info.containers, containersRunning: info.containersRunning, containersPaused: 0 },
-      ...{ containersStopped: info.containersStopped, images: info.images, networks: 0 },
+      ...{
+        containersStopped: info.containersStopped,
+        images: info.images,
+        networks: engine.store.networks.size,
+      },
       volumes: engine.store.volumes.size,
     },
     features: info.features,

@@ -4,6 +4,7 @@
  */
 
 import type { HealthCheck } from './image.ts';
+import type { DnsConfig, Endpoint } from './network.ts';
 
 /** A bind mount asked for with `-v SRC:DST[:ro]`. */
 export interface BindMount {
@@ -48,7 +49,8 @@ export type RootfsSource =
   | { readonly kind: 'image'; readonly imageId: string; readonly reference: string }
   | { readonly kind: 'directory'; readonly path: string };
 
-export type NetworkMode = 'none' | 'host';
+/** `networks`: an interface for each endpoint of the container's record. */
+export type NetworkMode = 'none' | 'host' | 'networks';
 
 /** All that decides how a container runs: image defaults and the user's options, merged at create. */
 export interface ContainerConfig {
@@ -72,6 +74,8 @@ export interface ContainerConfig {
   /** Absent: none. */
   readonly volumes?: readonly VolumeMount[];
   readonly network: NetworkMode;
+  /** Absent: names are looked up as on the host. */
+  readonly dns?: DnsConfig;
   readonly readOnlyRootfs: boolean;
   readonly resources: Resources;
   /** Signal number that `stop` sends first. */
@@ -139,6 +143,8 @@ export interface ContainerRecord {
   readonly config: ContainerConfig;
   /** Serials of the read-only layers, topmost first; empty for a rootfs directory. */
   readonly layers: readonly bigint[];
+  /** Places in networks, with the mode `networks`; absent otherwise. */
+  readonly endpoints?: readonly Endpoint[];
   readonly status: TaskStatus;
   /** The present run (starting, running) or the last one. */
   readonly run?: Run;

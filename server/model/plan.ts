@@ -145,6 +145,18 @@ export interface PlanPart {
   readonly afterExit: readonly Op[];
 }
 
+/** What a container's network adds to a plan. */
+export interface NetworkPart {
+  /** Early in the child: what the shim waits for. */
+  readonly handOver: readonly Op[];
+  /** In the shim, while the child mounts. */
+  readonly parentAfter: readonly Op[];
+  /** In the child, before it meets the shim. */
+  readonly child: readonly Op[];
+  /** In the child, once the shim has made its interface. */
+  readonly withInterface: readonly Op[];
+}
+
 /** Gives out slots, each once. */
 export interface SlotAllocator {
   take(): Slot;

@@ -51,19 +51,32 @@ export function withPrefix(ids: readonly string[], prefix: string, limit: number
 }
 
 /**
+ * Id of the network that a user means.
+ * @param query - id, name or unique prefix of an id.
+ * @throws MydockerError as resolveContainer.
+ */
+export function resolveNetwork(query: string, index: IdIndex): string {
+  return byIdNameOrPrefix('network', query, index);
+}
+
+/**
  * Id of the container that a user means.
  * @param query - id, name or unique prefix of an id.
  * @throws MydockerError `not-found`; `invalid-argument` (reason AMBIGUOUS_ID) naming the candidates.
  */
 export function resolveContainer(query: string, index: IdIndex): string {
+  return byIdNameOrPrefix('container', query, index);
+}
+
+function byIdNameOrPrefix(noun: 'container' | 'network', query: string, index: IdIndex): string {
   if (isId(query)) {
     if (index.ids[lowerBound(index.ids, query)] === query) return query;
-    throw missing('container', query);
+    throw missing(noun, query);
   }
   const named = index.idByName(query);
   if (named !== undefined) return named;
-  if (!/^[0-9a-f]{1,63}$/.test(query)) throw missing('container', query);
-  return uniquePrefix('container', query, query, index.ids);
+  if (!/^[0-9a-f]{1,63}$/.test(query)) throw missing(noun, query);
+  return uniquePrefix(noun, query, query, index.ids);
 }
 
 /**
@@ -84,7 +97,12 @@ export function resolveImage(query: string, index: IdIndex): string {
   return uniquePrefix('image', query, `sha256:${hex}`, index.ids);
 }
 
-function uniquePrefix(noun: string, query: string, prefix: string, ids: readonly string[]): string {
+function uniquePrefix(
+  noun: keyof typeof LISTS,
+  query: string,
+  prefix: string,
+  ids: readonly string[],
+): string {
   const found = withPrefix(ids, prefix, SHOWN_CANDIDATES + 1);
   const [first, second] = found;
   if (first === undefined) throw missing(noun, query);
@@ -103,7 +121,9 @@ function distinct(id: string, others: readonly string[]): string {
   return others.filter((o) => shortId(o) === short).length > 1 ? id : short;
 }
 
-function missing(noun: string, query: string): MydockerError {
-  const list = noun === 'image' ? 'mydocker images' : 'mydocker ps';
-  return notFound(noun, query, `${list} shows what there is`);
+/** What shows all there is of a kind. */
+const LISTS = { image: 'images', container: 'ps', network: 'networks' } as const;
+
+function missing(noun: keyof typeof LISTS, query: string): MydockerError {
+  return notFound(noun, query, `mydocker ${LISTS[noun]} shows what there is`);
 }

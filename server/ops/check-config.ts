@@ -3,9 +3,11 @@
  * what is found here costs the user nothing, found at the start it would cost a half made container.
  */
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import type { BindMount, ContainerConfig, Resources, VolumeMount } from '../model/container.ts';
 import { type ErrorDetails, invalidArgument, type MydockerError, quoteId } from '../model/error.ts';
+import type { DnsConfig } from '../model/network.ts';
 import { MIN_MEMORY_LIMIT_BYTES } from '../model/size.ts';
 
 /** Linux's limit, sethostname(2). */
@@ -17,6 +19,9 @@ const MAX_STRING_BYTES = 131_071;
 /** Linux gives arguments and environment a quarter of the stack's 8 MiB. */
 const MAX_STRINGS_BYTES = 2 << 20;
 const MAX_MOUNTS = 512;
+/** MAXNS of resolv.h. */
+const MAX_DNS_SERVERS = 3;
+const MAX_DNS_WORDS = 64;
 const MAX_LABELS_BYTES = 256 << 10;
 const NANOS = 1_000_000_000n;
 /** The kernel's shortest quota: 1 ms in a period of 100 ms. */
@@ -53,6 +58,7 @@ export function checkConfig(config: ContainerConfig, host: HostCpus): void {
   checkMounts(config.mounts, config.volumes ?? []);
   checkResources(config.resources, host);
   checkStop(config);
+  if (config.dns !== undefined) checkDns(config.dns);
   checkLabels(config.labels);
 }
 
@@ -182,6 +188,23 @@ function checkCpuset(text: string, online: ReadonlySet<number>): void {
 function checkStop({ stopTimeoutMs }: ContainerConfig): void {
   if (!Number.isInteger(stopTimeoutMs) || stopTimeoutMs < -1)
     throw invalid('stop timeout', String(stopTimeoutMs), 'it is neither a number of milliseconds nor -1');
+}
+
+/** Each becomes a word of a line of resolv.conf; the resolver reads no more of them. */
+function checkDns({ servers, search, options }: DnsConfig): void {
+  const [bad] = servers.filter((server) => isIP(server) === 0);
+  if (bad !== undefined) throw invalid('dns server', bad, 'it is not an IP address');
+  if (servers.length > MAX_DNS_SERVERS)
+    throw invalid('dns servers', String(servers.length), `there are more than ${MAX_DNS_SERVERS}`);
+  for (const [what, words] of [
+    ['dns search domain', search],
+    ['dns option', options],
+  ] as const) {
+    const [word] = words.filter((one) => !/^[\x21-\x7e]{1,253}$/.test(one) || /[#;]/.test(one));
+    if (word !== undefined) throw invalid(what, word, 'it is not a word');
+    if (words.length > MAX_DNS_WORDS)
+      throw invalid(`${what}s`, String(words.length), `there are more than ${MAX_DNS_WORDS}`);
+  }
 }
 
 function checkLabels(labels: Readonly<Record<string, string>>): void {

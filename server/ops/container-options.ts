@@ -13,6 +13,7 @@ import type {
 } from '../model/container.ts';
 import { invalidArgument, MydockerError, quoteId } from '../model/error.ts';
 import { EMPTY_IMAGE_CONFIG, type HealthCheck, type ImageConfig } from '../model/image.ts';
+import type { DnsConfig } from '../model/network.ts';
 import { parseSignal, SIGTERM } from '../model/signal.ts';
 import { parseUserSpec } from '../model/user-spec.ts';
 import { newVolumeName } from '../model/volume.ts';
@@ -39,8 +40,11 @@ export interface ContainerOptions {
   readonly mounts?: readonly BindMount[];
   /** Volumes; one without a name is made for this container. */
   readonly volumes?: readonly VolumeChoice[];
-  /** Default none. */
+  /** Default `networks`. */
   readonly network?: NetworkMode;
+  /** With the mode `networks`; none: the default network. */
+  readonly networkNames?: readonly string[];
+  readonly dns?: DnsConfig;
   readonly readOnlyRootfs?: boolean;
   readonly resources?: Resources;
   /** Name or number; `''`: the image's, or SIGTERM. */
@@ -109,7 +113,8 @@ export function mergeOptions(options: ContainerOptions, facts: MergeFacts): Merg
     openStdin: options.openStdin ?? false,
     ...(options.stdinOnce === true ? { stdinOnce: true } : {}),
     ...mergeMounts(options, image),
-    network: options.network ?? 'none',
+    network: options.network ?? 'networks',
+    ...(options.dns === undefined ? {} : { dns: options.dns }),
     readOnlyRootfs: options.readOnlyRootfs ?? false,
     resources: options.resources ?? {},
     stopSignal: stopSignal(options.stopSignal ?? '', image.stopSignal, warnings),

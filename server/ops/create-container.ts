@@ -7,7 +7,7 @@ import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerConfig, ContainerRecord, RootfsSource } from '../model/container.ts';
-import { cannot, notFound } from '../model/error.ts';
+import { cannot, notFound, unimplemented } from '../model/error.ts';
 import { newId, shortId } from '../model/ids.ts';
 import { parseName, randomName } from '../model/name.ts';
 import { nowNs } from '../model/time.ts';
@@ -17,7 +17,9 @@ import { encodeJson } from '../store/codec.ts';
 import { checkConfig, hostCpus } from './check-config.ts';
 import { makeFolders } from './container-folders.ts';
 import { type ContainerOptions, type Merged, mergeOptions } from './container-options.ts';
+import { takePlaces } from './container-places.ts';
 import { recordVolumes } from './container-volumes.ts';
+import { findNetwork } from './default-network.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { findImage } from './image-engine.ts';
 
@@ -51,11 +53,12 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
   // Mostly it is started at once.
   engine.cgroups.warmJoins();
   // 1. Everything is decided before anything is touched.
-  const { id, config, layers, warnings } = planContainer(engine, request.options);
+  const { id, config, layers, warnings } = await planContainer(engine, request.options);
   const name =
     request.name === '' ? randomName((taken) => containers.isNameTaken(taken)) : parseName(request.name);
-  // 2. Of two who want the name one goes on from here.
+  // 2. Of two who want the name, or an address, one goes on from here.
   using _reserved = containers.reserveName(name, id);
+  using places = await takePlaces(engine, { config });
   await using undo = new UndoStack((label, err) => engine.log.error({ err, container: id }, label));
   const now = nowNs();
   const record = {
@@ -67,6 +70,7 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
     name,
     config,
     layers,
+    ...(places.endpoints === undefined ? {} : { endpoints: places.endpoints }),
     status: 'created',
   } as const;
   // 3. Folders and config.json.
@@ -95,7 +99,8 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
  * The container that these options would make, without making it.
  * @throws MydockerError as {@link createContainer}.
  */
-export function planContainer(engine: Engine, options: ContainerOptions): PlannedContainer {
+export async function planContainer(engine: Engine, options: ContainerOptions): Promise<PlannedContainer> {
+  await checkNetworks(engine, options);
   const id = newId();
   const image = options.rootfs.kind === 'image' ? findImage(engine, options.rootfs.reference) : undefined;
   const rootfs: RootfsSource =
@@ -121,6 +126,20 @@ export function planContainer(engine: Engine, options: ContainerOptions): Planne
 function checkStorageDriver({ storage, paths }: Engine, { storageDriver }: ContainerConfig): void {
   if (storageDriver !== undefined && !storage.working.includes(storageDriver))
     throw unsupported(storageDriver, storage.working, storage.backing, paths.root);
+}
+
+/** Named ones must be there; today the default one is the only one. */
+async function checkNetworks(engine: Engine, { networkNames = [] }: ContainerOptions): Promise<void> {
+  for (const name of networkNames) await findNetwork(engine, name);
+  if (networkNames.length > 1)
+    throw unimplemented(
+      'cannot create container: this version of the server has one network for a container',
+      {
+        reason: 'OPTION_UNIMPLEMENTED',
+        hint: 'give --network once',
+        metadata: { field: 'config.network.attachments' },
+      },
+    );
 }
 
 function checkRootfsDirectory(path: string): void {

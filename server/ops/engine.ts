@@ -14,8 +14,10 @@ import type { HostFacts } from '../spec/defaults.ts';
 import type { Store } from '../store/store.ts';
 import type { Runs } from '../task/runs.ts';
 import type { Zygote } from '../task/zygote.ts';
+import type { HeldAddresses } from './container-places.ts';
 import type { Garbage } from './garbage.ts';
 import type { ObjectQueues } from './object-queues.ts';
+import type { PrepareNetwork } from './prepare-network.ts';
 
 /** Folders and files of one server. */
 export interface Paths {
@@ -60,6 +62,16 @@ export interface Engine {
     readonly prepare: () => void;
     /** Says that a process is about to join a group: what is slow about it begins now. */
     readonly warmJoins: () => void;
+  };
+  readonly networks: {
+    /** The server has the default root, so the first names and subnets are its own. */
+    readonly isDefaultRoot: boolean;
+    /** Name of the default network and of its bridge: `mydocker0`. */
+    readonly defaultBridge: string;
+    /** Addresses that records to come will have. */
+    readonly held: HeldAddresses;
+    /** Makes sure that a network's bridge and rules are on the host. */
+    readonly prepare: PrepareNetwork;
   };
   readonly host: HostFacts;
   /** Descriptor of the loaded device program; undefined where cgroup v1 keeps the rules. */

@@ -1,6 +1,7 @@
 /** What a container finds in /etc/hosts, /etc/hostname and /etc/resolv.conf, as a Docker user expects it. */
 import { readFileSync } from 'node:fs';
-import type { ContainerConfig } from '../model/container.ts';
+import type { ContainerConfig, ContainerRecord } from '../model/container.ts';
+import { containerResolvConf } from './resolv-conf.ts';
 
 const HOSTS_HEAD = `127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
@@ -9,6 +10,8 @@ ff00::0\tip6-mcastprefix
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 `;
+/** Its own name leads a container without a network to itself all the same. */
+const OWN_ADDRESS = '127.0.1.1';
 
 /** Larger ones are cut: they go onto a tmpfs of one megabyte. */
 const MAX_HOST_FILE_BYTES = 65_536;
@@ -21,13 +24,26 @@ function hostFile(path: string, fallback: string): string {
   }
 }
 
+type Named = Pick<ContainerRecord, 'config' | 'endpoints'> & { readonly name?: string };
+
 /** @returns name below /etc and content. */
-export function etcFiles(config: ContainerConfig): [name: string, content: string][] {
-  const own = config.network !== 'host';
+export function etcFiles(container: Named): [name: string, content: string][] {
+  const { config } = container;
   return [
-    ['hosts', own ? `${HOSTS_HEAD}127.0.1.1\t${config.hostname}\n` : hostFile('/etc/hosts', HOSTS_HEAD)],
+    ['hosts', config.network === 'host' ? hostFile('/etc/hosts', HOSTS_HEAD) : ownHosts(container)],
     ['hostname', `${config.hostname}\n`],
-    // Without a network of its own a container still finds the file that its programs expect.
-    ['resolv.conf', hostFile('/etc/resolv.conf', 'nameserver 8.8.8.8\nnameserver 8.8.4.4\n')],
+    ['resolv.conf', resolvConf(config)],
   ];
+}
+
+function ownHosts({ config: { hostname }, endpoints = [], name = '' }: Named): string {
+  const names = [...new Set([hostname, name])].filter(Boolean).join(' ');
+  const addresses = endpoints.length > 0 ? endpoints.map(({ ipv4 }) => ipv4) : [OWN_ADDRESS];
+  return `${HOSTS_HEAD}${addresses.map((address) => `${address}\t${names}\n`).join('')}`;
+}
+
+/** In the host's network the host's servers can be reached, those on its loopback too. */
+function resolvConf({ network, dns }: ContainerConfig): string {
+  if (network !== 'host' || dns !== undefined) return containerResolvConf(dns);
+  return hostFile('/etc/resolv.conf', 'nameserver 8.8.8.8\nnameserver 8.8.4.4\n');
 }

@@ -3,9 +3,11 @@ import { existsSync } from 'node:fs';
 import type { ContainerConfig } from '../model/container.ts';
 import { newId } from '../model/ids.ts';
 import type { OciSpec } from '../model/oci-spec.ts';
-import { SECTIONS, type Section } from '../model/plan.ts';
+import { type Op, SECTIONS, type Section, SLOT_BASE } from '../model/plan.ts';
+import { describeMessage } from '../network/describe-message.ts';
 import { explainOp } from '../spec/explain.ts';
 import { encodePlan } from '../spec/plan-codec.ts';
+import { takePlaces } from './container-places.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
 import { type Launchable, type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
@@ -40,9 +42,18 @@ function specJson(spec: OciSpec, showEnv: boolean): string {
   return JSON.stringify(shown, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value));
 }
 
+/** A message in the words of ip(8), with what is patched in; anything else as the call that it becomes. */
+function detailOf(op: Op, showEnv: boolean): string {
+  if (op.name !== 'netlink' || !(op.s1 instanceof Uint8Array)) return explainOp(op, showEnv);
+  return describeMessage(op.s1, {
+    ...(typeof op.s2 === 'string' ? { index: op.s2 } : {}),
+    ...(op.a === undefined ? {} : { descriptor: `fd ${SLOT_BASE + op.a}` }),
+  });
+}
+
 function explain(
   engine: Engine,
-  { id, config }: Launchable,
+  { id, config, endpoints = [] }: Launchable,
   { plan, spec, cgroupPath, runFolder }: PreparedLaunch,
   showEnv: boolean,
 ): Explanation {
@@ -52,7 +63,7 @@ function explain(
       index,
       name: op.name,
       about: op.about,
-      detail: explainOp(op, showEnv),
+      detail: detailOf(op, showEnv),
     })),
   }));
   const sizeBytes = encodePlan(plan).length;
@@ -64,6 +75,10 @@ function explain(
     `decide: user ${config.user === '' ? 'root' : config.user} is ${uid}:${gid}, cgroup ${cgroupPath}, this plan`,
     `make ${engine.cgroups.parent} in the cgroup trees, and ${containerFolder(engine.paths, id)}, where they are missing`,
     ...missing.map(({ source, destination }) => `make the folder ${source}, to be mounted at ${destination}`),
+    ...endpoints.map(
+      ({ ipv4 }) =>
+        `make the bridge and the rules of its network where they are missing; its address is ${ipv4}`,
+    ),
     `hand the plan, ${sizeBytes} bytes, to the zygote, which forks a shim with the folder ${runFolder}`,
     'meanwhile write down that it starts: synced, and before anything of the user’s can run',
     'commit: from here the shim outlives the server, and opens the start gate when the process exists',
@@ -79,15 +94,18 @@ function explain(
  * @param showEnv - else the values of the environment are left out.
  * @throws MydockerError as a start that fails before its first step.
  */
-export function explainLaunch(
+export async function explainLaunch(
   engine: Engine,
   subject:
     | { readonly container: string }
     | { readonly config: ContainerConfig; readonly layers: readonly bigint[] },
   showEnv: boolean,
-): Explanation {
-  const launchable: Launchable =
+): Promise<Explanation> {
+  const found: Launchable =
     'container' in subject ? findContainer(engine, subject.container) : { id: newId(), ...subject };
+  // The address that it would get now; it is not kept.
+  using places = await takePlaces(engine, found);
+  const launchable = places.endpoints === undefined ? found : { ...found, endpoints: places.endpoints };
   const prepared = prepareLaunch(engine, launchable, EXAMPLE_RUN_ID, { rows: 0, columns: 0 });
   return explain(engine, launchable, prepared, showEnv);
 }

@@ -1,6 +1,7 @@
 /** One container in full: its record, and where its files are. */
 import { readdirSync } from 'node:fs';
 import type { ContainerRecord } from '../model/container.ts';
+import { type PlaceView, placesOf } from './container-networks.ts';
 import { containerFolder, type Engine, layerFolder, snapshotterOf } from './engine.ts';
 import { findContainer } from './find-container.ts';
 
@@ -27,6 +28,8 @@ export interface ExecView {
 export interface ContainerDetails {
   readonly record: ContainerRecord;
   readonly files: ContainerFiles;
+  /** Its places in networks. */
+  readonly places: readonly PlaceView[];
   /** Pid of the shim of the present run; 0: none, or not known. */
   readonly shimPid: number;
   /** Additional processes that run, oldest first. */
@@ -43,6 +46,7 @@ export function getContainer(engine: Engine, container: string): ContainerDetail
   const fromImage = record.config.rootfs.kind === 'image';
   return {
     record,
+    places: placesOf(engine, record),
     files: {
       folder,
       upperDir: fromImage ? snapshotterOf(engine, record.config).ownFolder(folder) : '',

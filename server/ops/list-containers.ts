@@ -4,9 +4,11 @@
  */
 import type { ContainerRecord, TaskStatus } from '../model/container.ts';
 import { MydockerError } from '../model/error.ts';
+import { DEFAULT_NETWORK_NAMES } from '../model/network.ts';
 import { formatReference, parseReference } from '../model/reference.ts';
 import { resolveImage } from '../model/resolve.ts';
 import { isAlive } from '../model/task-state.ts';
+import { networkNames } from './container-networks.ts';
 import type { Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
 
@@ -102,7 +104,7 @@ function testsOf(engine: Pick<Engine, 'store'>, filter: ContainerFilter): Test[]
   if (given(names)) tests.push((record) => names.some((part) => record.name.includes(part)));
   if (given(images)) tests.push(imageTest(engine, images));
   if (given(labels)) tests.push((record) => labelsMatch(record.config.labels, labels));
-  if (given(networks)) tests.push((record) => networks.includes(record.config.network));
+  if (given(networks)) tests.push(networkTest(engine, networks));
   if (given(volumes)) tests.push(mountTest(volumes));
   if (given(exitStatuses))
     tests.push(({ exit }) => exit !== undefined && exitStatuses.includes(exit.exitStatus));
@@ -115,6 +117,15 @@ function testsOf(engine: Pick<Engine, 'store'>, filter: ContainerFilter): Test[]
     tests.push((record) => record.createdAt > createdAt);
   }
   return tests;
+}
+
+/** By name or id; the default network has other names too. */
+function networkTest(engine: Pick<Engine, 'store'>, networks: readonly string[]): Test {
+  const isDefault = networks.some((name) => DEFAULT_NETWORK_NAMES.includes(name));
+  return (record) =>
+    (isDefault && record.config.network === 'networks') ||
+    networkNames(engine, record).some((name) => networks.includes(name)) ||
+    (record.endpoints ?? []).some(({ networkId }) => networks.includes(networkId));
 }
 
 function given<T>(values: readonly T[] | undefined): values is readonly T[] {

@@ -6,16 +6,17 @@ import { existsSync, statSync } from 'node:fs';
 import { planCgroup } from '../cgroup/cgroup-plan.ts';
 import { cgroupMounts } from '../cgroup/layout.ts';
 import type { ContainerConfig } from '../model/container.ts';
+import type { Endpoint } from '../model/network.ts';
 import type { OciSpec } from '../model/oci-spec.ts';
 import { type Plan, slotAllocator } from '../model/plan.ts';
 import { buildSpec } from '../spec/build-spec.ts';
 import { planLaunch, type RunPlace } from '../spec/launch-plan.ts';
-import { loopbackUp } from '../spec/loopback.ts';
 import type { TerminalSize } from '../spec/process-plan.ts';
 import type { Rootfs } from '../spec/rootfs-plan.ts';
 import { logEnd } from '../task/log-file.ts';
 import { formatRunHead } from '../task/run-files.ts';
 import type { LogPosition } from '../task/shim-protocol.ts';
+import { planNetwork } from './container-places.ts';
 import { hostMounts } from './container-volumes.ts';
 import { containerFolder, type Engine, runFolder, snapshotterOf } from './engine.ts';
 import { etcFiles } from './etc-files.ts';
@@ -26,6 +27,8 @@ export interface Launchable {
   readonly id: string;
   readonly config: ContainerConfig;
   readonly layers: readonly bigint[];
+  readonly name?: string;
+  readonly endpoints?: readonly Endpoint[];
   /** Absent before the first start, as is `exit`. */
   readonly run?: unknown;
   readonly exit?: unknown;
@@ -110,7 +113,7 @@ export function prepareLaunch(
         rootfs: rootfsOf(engine, container),
         mountPoint: `${paths.state}/mount/root`,
         filesPoint: `${paths.state}/mount/etc`,
-        etcFiles: etcFiles(config),
+        etcFiles: etcFiles(container),
         fileSources: new Set(mounts.map((m) => m.source).filter((s) => existsSync(s) && !isFolder(s))),
         cgroupMounts: cgroupMounts(cgroups.layout),
       },
@@ -118,7 +121,7 @@ export function prepareLaunch(
       openStdin: config.openStdin,
       terminalSize,
       cgroup,
-      network: config.network === 'none' ? [loopbackUp] : [],
+      network: planNetwork(engine, container, runId, slots),
     },
     slots,
   );

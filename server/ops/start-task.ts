@@ -16,6 +16,7 @@ import type { LiveRun } from '../task/runs.ts';
 import type { ShimConnection } from '../task/shim-connection.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
 import { completeRootfs, makeFolders } from './container-folders.ts';
+import { prepareNetworks, takePlaces } from './container-places.ts';
 import { fillVolumes } from './container-volumes.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
@@ -71,12 +72,15 @@ async function launch(
   // 1. The state allows it.
   const before = findContainer(engine, id);
   transition(before.status, 'start', before.name);
-  // 2. Everything is decided before anything is touched.
+  // 2. Everything is decided before anything of the container is touched.
   const runId = newRunId();
-  const prepared = decide(engine, before, runId, request.terminalSize ?? { rows: 0, columns: 0 });
+  using places = await takePlaces(engine, before);
+  const placed = places.endpoints === undefined ? before : { ...before, endpoints: places.endpoints };
+  const prepared = decide(engine, placed, runId, request.terminalSize ?? { rows: 0, columns: 0 });
   await failpoint('start.plan');
-  // 3. What must exist on the host: the parent of the groups, sources of mounts, what is copied once.
+  // 3. What must exist on the host: the parent of the groups, sources of mounts, bridges, what is copied once.
   prepareHost(engine, before);
+  await prepareNetworks(engine, placed);
   await copyOnce(engine, before, request.signal);
   await failpoint('start.launch');
   if (request.signal?.aborted) throw cancelledStart(before);
@@ -90,7 +94,7 @@ async function launch(
     startedAt: nowNs(),
     cgroupPath: prepared.cgroupPath,
   };
-  const written = engine.store.containers.put({ ...before, status: 'starting', run });
+  const written = engine.store.containers.put({ ...placed, status: 'starting', run });
   written.catch(() => undefined);
   const live = newRun(before, runId, prepared, connection);
   engine.runs.add(live);

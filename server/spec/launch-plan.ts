@@ -3,7 +3,15 @@
  * tells the same list with each step's reason.
  */
 import type { OciNamespace, OciSpec } from '../model/oci-spec.ts';
-import { CLONE, type Op, type Plan, type PlanPart, type Slot, type SlotAllocator } from '../model/plan.ts';
+import {
+  CLONE,
+  type NetworkPart,
+  type Op,
+  type Plan,
+  type PlanPart,
+  type Slot,
+  type SlotAllocator,
+} from '../model/plan.ts';
 import { MOUNT_ATTR_RDONLY, MS_REC_SLAVE } from './mount-options.ts';
 import { ANY, barrier, bind, O, open, openInRoot, touch, unshare, write } from './ops.ts';
 import {
@@ -40,8 +48,8 @@ export interface LaunchInput {
   readonly openStdin: boolean;
   readonly terminalSize: TerminalSize;
   readonly cgroup: Omit<PlanPart, 'child'> & { readonly cgroup?: Slot };
-  /** Messages and sysctls in the container's network namespace. */
-  readonly network: readonly Op[];
+  /** Messages in the host's and the container's network namespace. */
+  readonly network: NetworkPart;
 }
 
 const CLONE_FLAG: Partial<Record<OciNamespace, bigint>> = {
@@ -92,19 +100,23 @@ function childOps(
     { name: 'propagation', a: scratch, x: MS_REC_SLAVE, about: 'cut mount propagation to the host' },
     usualOomScore,
     { name: 'keyring', s1: '_ses.mydocker', about: 'make a session keyring' },
+    // Before the mounts, which the shim spends with making the interface.
+    ...input.network.handOver,
     ...planRootfs(spec, input.rootfs, input.maskedFolders, slots, root, dev),
     ...cwd.ops,
     ...stdio.makeTerminal,
     ...console(stdio, dev, scratch),
     // Late: other containers' networks may be on their way out and hold the kernel's lock (RTNL) for a while.
     // The sysctls go through the host's procfs, by a process whose net.* they are.
-    ...input.network,
+    ...input.network.child,
     ...Object.entries(spec.linux.sysctl).map(([key, value]) =>
       write(`/proc/sys/${key.replaceAll('.', '/')}`, value, `set sysctl ${key}`),
     ),
     { name: 'hostname', s1: spec.hostname, about: `set hostname ${spec.hostname}` },
-    // The shim moved this process into its cgroup while all this was mounted; only now its namespace begins there.
+    // While all this was mounted the shim moved this process into its cgroup and made its interface; only now the
+    // cgroup's namespace begins there.
     barrier,
+    ...input.network.withInterface,
     ...(own('cgroup') ? [unshare(CLONE.newCgroup, 'make the cgroup namespace')] : []),
     ...cgroupView(spec, input.rootfs, root, slots),
     ...(spec.root.readonly
@@ -165,8 +177,9 @@ export function planLaunch(input: LaunchInput, slots: SlotAllocator): Plan {
         ...stdio.parentBefore,
         ...cgroup.parentBefore,
       ],
-      // Joining waits for the kernel (RCU); the child mounts meanwhile, and both meet at the barrier.
-      'parent-after': [...cgroup.parentAfter, ...stdio.parentAfter, barrier],
+      // Joining waits for the kernel (RCU), and so do interfaces (RTNL); the child mounts meanwhile, and both meet
+      // at the barrier.
+      'parent-after': [...input.network.parentAfter, ...cgroup.parentAfter, ...stdio.parentAfter, barrier],
       child: childOps(input, stdio, slots, { root, dev, gate }),
       'after-exit': [...cgroup.afterExit],
     },

@@ -161,5 +161,8 @@ export const dup = (a: Slot, descriptor: number, about: string): Op => ({
   about,
 });
 export const pipe = (a: Slot, b: Slot, about: string): Op => ({ name: 'pipe', a, b, about });
-export const barrier: Op = { name: 'barrier', about: 'meet the shim: the process is in its cgroup' };
+export const barrier: Op = {
+  name: 'barrier',
+  about: 'meet the shim: the process is in its cgroup, with its interface',
+};
 export const unshare = (flags: bigint, about: string): Op => ({ name: 'unshare', x: flags, about });

@@ -23,6 +23,8 @@ export function asContainerRecord(id: string, value: unknown): ContainerRecord |
     Array.isArray(value['layers']) &&
     value['layers'].every(isAmount) &&
     isConfig(value['config']) &&
+    (value['endpoints'] === undefined ||
+      (Array.isArray(value['endpoints']) && value['endpoints'].every(isEndpoint))) &&
     (value['run'] === undefined || isFields(value['run'])) &&
     (value['exit'] === undefined || isFields(value['exit']));
   return ok ? (value as unknown as ContainerRecord) : undefined;
@@ -41,6 +43,7 @@ const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
   stdinOnce: (value) => value === undefined || isFlag(value),
   mounts: (value) => Array.isArray(value) && value.every(isMount),
   network: isText,
+  dns: (value) => value === undefined || isDns(value),
   readOnlyRootfs: isFlag,
   resources: isFields,
   volumes: (value) => value === undefined || (Array.isArray(value) && value.every(isVolumeMount)),
@@ -52,6 +55,22 @@ const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
   autoRemove: isFlag,
   labels: (value) => isFields(value) && Object.values(value).every(isText),
 };
+
+/** They go into messages for the kernel. */
+function isEndpoint(value: unknown): boolean {
+  return (
+    isFields(value) &&
+    isText(value['networkId']) &&
+    isText(value['ipv4']) &&
+    /^\d{1,3}(?:\.\d{1,3}){3}$/.test(value['ipv4']) &&
+    isText(value['mac']) &&
+    /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/.test(value['mac'])
+  );
+}
+
+function isDns(value: unknown): boolean {
+  return isFields(value) && [value['servers'], value['search'], value['options']].every(isTexts);
+}
 
 function isConfig(value: unknown): boolean {
   return isFields(value) && Object.entries(CONFIG).every(([key, check]) => check(value[key]));

@@ -123,7 +123,7 @@ export function losses(
 ): string[] {
   const { records, indexes, tally } = contents;
   const lost = unreadable.map((id) => `container ${shortId(id)}: its config.json is damaged`);
-  const named: Record<TableName, number> = { container: lost.length, image: 0, layer: 0, blob: 0, volume: 0 };
+  const named: Record<TableName, number> = { ...emptyTally().counts, container: lost.length };
   for (const [name, id] of indexes['container-name']) {
     if (records.container.has(id) || unreadable.includes(id)) continue;
     lost.push(`container ${name} (${shortId(id)})`);

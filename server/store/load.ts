@@ -4,6 +4,7 @@
  */
 import type { ContainerRecord } from '../model/container.ts';
 import type { BlobRecord, ImageRecord, LayerRecord } from '../model/image.ts';
+import type { NetworkRecord } from '../model/network.ts';
 import type { VolumeRecord } from '../model/volume.ts';
 import { decodeValue } from './codec.ts';
 import type { Database } from './level.ts';
@@ -28,6 +29,7 @@ export interface Records {
   readonly layer: Map<string, LayerRecord>;
   readonly blob: Map<string, BlobRecord>;
   readonly volume: Map<string, VolumeRecord>;
+  readonly network: Map<string, NetworkRecord>;
 }
 
 /** What a database holds. */
@@ -54,6 +56,7 @@ const ID_FIELD: Readonly<Record<TableName, string>> = {
   layer: 'chainId',
   blob: 'digest',
   volume: 'name',
+  network: 'id',
 };
 
 /** @throws LevelDB's own error when a file cannot be read. */
@@ -65,6 +68,7 @@ export async function loadContents(db: Database): Promise<Contents> {
     layer: new Map(),
     blob: new Map(),
     volume: new Map(),
+    network: new Map(),
   };
   const found = emptyTally();
   for (const table of TABLES) {

@@ -6,6 +6,7 @@ import { failpoint } from '../failpoint.ts';
 import { failedPrecondition, unavailable } from '../model/error.ts';
 import type { BlobRecord } from '../model/image.ts';
 import { type Logger, SILENT } from '../model/logger.ts';
+import type { NetworkRecord } from '../model/network.ts';
 import type { VolumeRecord } from '../model/volume.ts';
 import { Checkpointer, readCheckpoint } from './checkpoint.ts';
 import { DEFAULT_MAX_EVENTS, Events } from './events.ts';
@@ -169,6 +170,8 @@ function build(opened: Opened, contents: Contents, tally: Tally, parts: Parts): 
   blobs.load([...records.blob.values()]);
   const volumes = new RecordTable<VolumeRecord>({ name: 'volume', writer, idOf: (volume) => volume.name });
   volumes.load([...records.volume.values()]);
+  const networks = new RecordTable<NetworkRecord>({ name: 'network', writer, idOf: (network) => network.id });
+  networks.load([...records.network.values()]);
   const close = async (): Promise<void> => {
     await writer.close();
     events.close();
@@ -181,6 +184,7 @@ function build(opened: Opened, contents: Contents, tally: Tally, parts: Parts): 
     layers,
     blobs,
     volumes,
+    networks,
     events,
     meta: metaTable(contents.meta, writer),
     flush: () => writer.flush(),

@@ -12,7 +12,7 @@
  *   layer!sha256:<64 hex>          LayerRecord, by chain id
  *   blob!sha256:<64 hex>           BlobRecord, by digest
  *   volume!<name>                  VolumeRecord, since version 2
- *   network!<id>                   reserved
+ *   network!<64 hex id>            NetworkRecord, since version 3
  *   network-name!<name>            reserved
  *   event!<16 hex sequence number> EventRecord; oldest ones trimmed
  *
@@ -21,10 +21,10 @@
  */
 
 /** Version of the key space and of the shapes in it. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /** Tables of records, in the order in which they are read. */
-export const TABLES = ['container', 'image', 'layer', 'blob', 'volume'] as const;
+export const TABLES = ['container', 'image', 'layer', 'blob', 'volume', 'network'] as const;
 export type TableName = (typeof TABLES)[number];
 
 /** Tables of unique keys that point at an id. */

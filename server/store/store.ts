@@ -6,6 +6,7 @@ import type { ContainerRecord } from '../model/container.ts';
 import type { EventInput, EventRecord } from '../model/event.ts';
 import type { BlobRecord, ImageRecord, LayerRecord } from '../model/image.ts';
 import type { Logger } from '../model/logger.ts';
+import type { NetworkRecord } from '../model/network.ts';
 import type { VolumeRecord } from '../model/volume.ts';
 
 /** How a mutation is written. */
@@ -163,6 +164,7 @@ export interface Store extends AsyncDisposable {
   readonly blobs: Table<BlobRecord>;
   /** By name. */
   readonly volumes: Table<VolumeRecord>;
+  readonly networks: Table<NetworkRecord>;
   readonly events: EventLog;
   readonly meta: MetaTable;
   /** Makes everything acknowledged so far durable, also what was written with `sync: false`. */

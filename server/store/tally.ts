@@ -33,7 +33,7 @@ export interface TallyDelta {
 export function emptyTally(): Tally {
   return {
     mutations: 0,
-    counts: { container: 0, image: 0, layer: 0, blob: 0, volume: 0 },
+    counts: { container: 0, image: 0, layer: 0, blob: 0, volume: 0, network: 0 },
     fingerprint: 0,
     lastSeq: 0n,
     nextSerial: 1n,
@@ -72,8 +72,8 @@ export function readTally(value: unknown): Tally | undefined {
   const given = counts as Partial<Record<TableName, unknown>>;
   const tally = { ...emptyTally(), mutations, fingerprint, lastSeq, nextSerial };
   for (const table of TABLES) {
-    // Version 1 had no volumes.
-    const count = given[table] ?? (table === 'volume' ? 0 : undefined);
+    // Version 1 had no volumes, version 2 no networks.
+    const count = given[table] ?? (table === 'volume' || table === 'network' ? 0 : undefined);
     if (!isCount(count)) return undefined;
     tally.counts[table] = count;
   }

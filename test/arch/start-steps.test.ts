@@ -66,7 +66,10 @@ test('every operation of other plans is told somewhere', () => {
 test('the steps of the child are told in the order in which they run', () => {
   const told = operationsBySection(readFileSync(PAGE, 'utf8')).get('child') ?? [];
   for (const layout of Object.values(LAYOUTS)) {
-    const plan = launchPlan({ layout, config: { terminal: true, readOnlyRootfs: true } });
+    const plan = launchPlan({
+      layout,
+      config: { terminal: true, readOnlyRootfs: true, network: 'networks' },
+    });
     const order = firsts(told);
     const run = firsts(plan.sections.child.map(({ name }) => name));
     const places = run.map((name) => order.indexOf(name));

@@ -103,16 +103,23 @@ const listFiles = (path: string, name: string): string[] =>
 const output = (command: string, args: readonly string[]): string =>
   spawnSync(command, args, { encoding: 'utf8' }).stdout ?? '';
 
-/** The names of all links of this network namespace. */
+/** A server's own bridge and table: made with its first container in a network, and kept. */
+const KEPT_BRIDGE = /^mydocker(?:0|-[0-9a-f]{6})$/;
+const KEPT_TABLE = /^table ip mydocker_[0-9a-f]{8} \{[\s\S]*?^\}\n?/gm;
+
+/** The names of all links of this network namespace, but for servers' own bridges. */
 export function listLinks(): string[] {
   const text = output('ip', ['-json', 'link', 'show']);
   const links: unknown = text === '' ? [] : JSON.parse(text);
-  return Array.isArray(links) ? links.map((link: { ifname: string }) => link.ifname) : [];
+  return Array.isArray(links)
+    ? links.map((link: { ifname: string }) => link.ifname).filter((name) => !KEPT_BRIDGE.test(name))
+    : [];
 }
 
-/** The rules of this network namespace, a line each. Counters are left out: they move. */
+/** The rules of this network namespace, a line each, but for servers' own tables. Counters are left out: they move. */
 export function listRules(): string[] {
   return output('nft', ['--stateless', 'list', 'ruleset'])
+    .replaceAll(KEPT_TABLE, '')
     .split('\n')
     .filter((line) => line.trim() !== '');
 }

@@ -135,7 +135,11 @@ test('run refuses what cannot be, with a hint', async () => {
   await refused(host, ['run', '-m', '12x', 'busybox', 'true'], /invalid size "12x"/);
   await refused(host, ['run', '-v', '/a:/b:/c:/d', 'busybox', 'true'], /invalid volume/);
   await refused(host, ['run', '-v', 'name:/b', 'busybox', 'true'], /named volumes are not there yet/);
-  await refused(host, ['run', '--network', 'lan', 'busybox', 'true'], /networks are not there yet/);
+  await refused(
+    host,
+    ['run', '--network', 'lan', 'busybox', 'true'],
+    /cannot find network lan: no such network\nhint: mydocker networks/,
+  );
   await refused(host, ['run', '-e', '=x', 'busybox', 'true'], /its name is empty/);
   await refused(host, ['run', '-d', '-a', 'stdin', 'busybox', 'true'], /exclude each other/);
   await refused(host, ['run', '-it', 'busybox', 'true'], /not a TTY/);

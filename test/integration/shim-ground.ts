@@ -18,11 +18,11 @@ import type { ContainerConfig } from '../../server/model/container.ts';
 import { newRunId } from '../../server/model/ids.ts';
 import { type Op, type Plan, type Slot, slotAllocator } from '../../server/model/plan.ts';
 import type { Credentials } from '../../server/model/user-spec.ts';
+import { LOOPBACK_ONLY } from '../../server/network/veth.ts';
 import { buildExecProcess, buildSpec, type ExecChoice } from '../../server/spec/build-spec.ts';
 import { type HostFacts, readHostFacts } from '../../server/spec/defaults.ts';
 import { EXEC_INHERITED, planExecProcess } from '../../server/spec/exec-plan.ts';
 import { planLaunch } from '../../server/spec/launch-plan.ts';
-import { loopbackUp } from '../../server/spec/loopback.ts';
 import { encodePlan } from '../../server/spec/plan-codec.ts';
 import type { Rootfs } from '../../server/spec/rootfs-plan.ts';
 import { planWorker, type WorkerPlanInput } from '../../server/spec/worker-plan.ts';
@@ -233,7 +233,7 @@ export class ShimGround {
         openStdin: config.openStdin,
         terminalSize: { rows: 24, columns: 80 },
         cgroup: planCgroup({ layout: this.layout, path: cgroupPath }, config.resources, take),
-        network: [loopbackUp],
+        network: LOOPBACK_ONLY,
       },
       slots,
     );

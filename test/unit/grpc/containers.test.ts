@@ -150,7 +150,9 @@ test('options that this version lacks are refused by name', async () => {
     ['config.restart_policy', { restartPolicy: { mode: 3 } }],
     ['config.resources.oom_kill_disable', { resources: { oomKillDisable: true } }],
     ['config.resources.memory_swappiness', { resources: { memorySwappiness: 5 } }],
-    ['config.network.mode', { network: { mode: NetworkMode.NETWORKS } }],
+    ['config.network.mode', { network: { mode: NetworkMode.CONTAINER, container: 'x' } }],
+    ['config.network.attachments.ipv4_address', { network: { attachments: [{ ipv4Address: '10.0.0.1' }] } }],
+    ['config.network.publish_all', { network: { publishAll: true } }],
     ['config.network.ports', { network: { ports: [{ containerPort: 80 }] } }],
     [
       'config.mounts.volume.name',
@@ -201,7 +203,7 @@ test('calls and services that are not there answer UNIMPLEMENTED', async () => {
   const lacking = await refusalOf(served.api.networks.createNetwork({ name: 'x' }));
   assert.deepEqual([lacking.code, lacking.reason], [status.UNIMPLEMENTED, 'RPC_UNIMPLEMENTED']);
   assert.match(lacking.hint, /later version/);
-  const stream = await refusalOf(Array.fromAsync(served.api.networks.listNetworks({})));
+  const stream = await refusalOf(Array.fromAsync(served.api.images.pullImage({ reference: 'x' })));
   assert.equal(stream.reason, 'RPC_UNIMPLEMENTED');
   const { call, response } = served.api.containers.copyToContainer();
   call.end();

@@ -106,7 +106,7 @@ test('defaults are the server’s', () => {
   assert.deepEqual(
     { workingDir, hostname, network, stopSignal, stopTimeoutMs, terminal, autoRemove },
     {
-      ...{ workingDir: '/', hostname: 'made', network: 'none', stopSignal: 15, stopTimeoutMs: 10_000 },
+      ...{ workingDir: '/', hostname: 'made', network: 'networks', stopSignal: 15, stopTimeoutMs: 10_000 },
       ...{ terminal: false, autoRemove: false },
     },
   );

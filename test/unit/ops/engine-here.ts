@@ -13,6 +13,7 @@ import { createTreeCopier } from '../../../server/image/tree-copier.ts';
 import { digestOf } from '../../../server/model/digest.ts';
 import { EMPTY_IMAGE_CONFIG, type ImageConfig, type ImageRecord } from '../../../server/model/image.ts';
 import { type Logger, SILENT } from '../../../server/model/logger.ts';
+import { HeldAddresses } from '../../../server/ops/container-places.ts';
 import { discardsDone } from '../../../server/ops/discard-folder.ts';
 import type { Engine } from '../../../server/ops/engine.ts';
 import { Garbage } from '../../../server/ops/garbage.ts';
@@ -60,6 +61,12 @@ export async function engineHere(
     copyTree,
     storage: probeStorage(paths.root, undefined),
     snapshotters: { overlay: overlaySnapshotter(paths.root), vfs: vfsSnapshotter(paths.root, copyTree) },
+    networks: {
+      isDefaultRoot: false,
+      defaultBridge: `mydocker-${instance.slice(0, 6)}`,
+      held: new HeldAddresses(),
+      prepare: () => undefined,
+    },
     zygote: new Zygote({ program: '/nonexistent', title: 'none', titleLength: 4 }),
     runs: new Runs(),
     cgroups: {

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { OciProcess } from '../../../server/model/oci-spec.ts';
 import { type Op, slotAllocator } from '../../../server/model/plan.ts';
+import { loopbackUp } from '../../../server/network/loopback.ts';
 import { capabilityMask, capabilityNames } from '../../../server/spec/capabilities.ts';
 import { DEFAULT_CAPABILITIES } from '../../../server/spec/defaults.ts';
-import { loopbackUp } from '../../../server/spec/loopback.ts';
 import { splitMountOptions } from '../../../server/spec/mount-options.ts';
 import {
   commandPaths,

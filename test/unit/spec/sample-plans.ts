@@ -1,14 +1,21 @@
 /** Plans of every kind, as the server makes them, for tests that look at plans and run none. */
 import { planCgroup, planCgroupExec } from '../../../server/cgroup/cgroup-plan.ts';
 import { type CgroupLayout, cgroupMounts, parseCgroupLayout } from '../../../server/cgroup/layout.ts';
-import type { ContainerConfig, Resources } from '../../../server/model/container.ts';
-import { type Plan, type Slot, slotAllocator } from '../../../server/model/plan.ts';
+import type { ContainerConfig, NetworkMode, Resources } from '../../../server/model/container.ts';
+import type { Endpoint, NetworkRecord } from '../../../server/model/network.ts';
+import {
+  type NetworkPart,
+  type Plan,
+  type Slot,
+  type SlotAllocator,
+  slotAllocator,
+} from '../../../server/model/plan.ts';
 import type { Credentials } from '../../../server/model/user-spec.ts';
+import { LOOPBACK_ONLY, NO_NETWORK, planVeth } from '../../../server/network/veth.ts';
 import { buildExecProcess, buildSpec, type ExecChoice } from '../../../server/spec/build-spec.ts';
 import type { HostFacts } from '../../../server/spec/defaults.ts';
 import { EXEC_INHERITED, planExecProcess } from '../../../server/spec/exec-plan.ts';
 import { planLaunch } from '../../../server/spec/launch-plan.ts';
-import { loopbackUp } from '../../../server/spec/loopback.ts';
 import type { Rootfs } from '../../../server/spec/rootfs-plan.ts';
 import { planWorker } from '../../../server/spec/worker-plan.ts';
 
@@ -45,6 +52,12 @@ export const LAYOUTS: Readonly<Record<'v1' | 'v2' | 'hybrid', CgroupLayout>> = {
     ].join('\n'),
   ),
 };
+
+export const NETWORK: NetworkRecord = {
+  ...{ v: 1, rev: 1n, createdAt: 1n, updatedAt: 1n, id: 'a'.repeat(64), name: 'mydocker0' },
+  ...{ bridge: 'mydocker0', subnet: '10.20.30.0/24', gateway: '10.20.30.1' },
+};
+export const ENDPOINT: Endpoint = { networkId: NETWORK.id, ipv4: '10.20.30.2', mac: '02:42:0a:14:1e:02' };
 
 export const CONFIG: ContainerConfig = {
   rootfs: { kind: 'directory', path: '/srv/rootfs' },
@@ -91,6 +104,12 @@ const taking =
   (count: number): Slot[] =>
     Array.from({ length: count }, () => slots.take());
 
+function networkPart(mode: NetworkMode, slots: SlotAllocator): NetworkPart {
+  if (mode === 'host') return NO_NETWORK;
+  if (mode === 'none') return LOOPBACK_ONLY;
+  return planVeth(NETWORK, ENDPOINT, 'veth0123456789a', slots.take());
+}
+
 export function launchPlan(choice: SampleChoice = {}): Plan {
   const config = { ...CONFIG, ...choice.config };
   const layout = choice.layout ?? LAYOUTS.v2;
@@ -125,7 +144,7 @@ export function launchPlan(choice: SampleChoice = {}): Plan {
         taking(slots),
         inherited > 0 ? 0 : undefined,
       ),
-      network: config.network === 'none' ? [loopbackUp] : [],
+      network: networkPart(config.network, slots),
     },
     slots,
   );
@@ -185,6 +204,7 @@ export function allPlans(): ReadonlyMap<string, Plan> {
         resources,
       }),
     );
+    plans.set(`start in a network on ${kind}`, launchPlan({ layout, config: { network: 'networks' } }));
     plans.set(
       `start of a folder on the host's network on ${kind}`,
       launchPlan({ layout, config: { network: 'host' }, rootfs: { kind: 'directory', path: '/srv' } }),

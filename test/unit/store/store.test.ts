@@ -254,44 +254,55 @@ test('a newer schema is refused and left as it is', async (t) => {
   await assert.rejects(open(t, root), { reason: 'SCHEMA_TOO_NEW' });
 });
 
-test('a database of the first schema is read whole, and is of the newest afterwards', async (t) => {
-  const root = tempRoot(t);
-  const first = await open(t, root);
-  await first.containers.put(container('web'));
-  await first.close();
-  const { reopenLevel } = await import('../../../server/store/level.ts');
-  const { putOp, toBatch } = await import('../../../server/store/writer.ts');
-  const { decodeValue } = await import('../../../server/store/codec.ts');
-  const rewrite = async (change: (tally: { counts: Record<string, number> }) => object): Promise<void> => {
-    const db = await reopenLevel(`${root}/meta`);
-    const tally = decodeValue(TALLY_KEY, (await db.get(TALLY_KEY)) ?? '') as {
-      counts: Record<string, number>;
+for (const [version, lacking] of [
+  [1, ['volume', 'network']],
+  [2, ['network']],
+] as const)
+  test(`a database of schema ${version} is read whole, and is of the newest afterwards`, async (t) => {
+    const root = tempRoot(t);
+    const first = await open(t, root);
+    await first.containers.put(container('web'));
+    await first.close();
+    const { reopenLevel } = await import('../../../server/store/level.ts');
+    const { putOp, toBatch } = await import('../../../server/store/writer.ts');
+    const { decodeValue } = await import('../../../server/store/codec.ts');
+    const rewrite = async (change: (tally: { counts: Record<string, number> }) => object): Promise<void> => {
+      const db = await reopenLevel(`${root}/meta`);
+      const tally = decodeValue(TALLY_KEY, (await db.get(TALLY_KEY)) ?? '') as {
+        counts: Record<string, number>;
+      };
+      await db.batch([toBatch(putOp(SCHEMA_KEY, version)), toBatch(putOp(TALLY_KEY, change(tally)))]);
+      await db.close();
     };
-    await db.batch([toBatch(putOp(SCHEMA_KEY, 1)), toBatch(putOp(TALLY_KEY, change(tally)))]);
+    const isKnown = ([table]: [string, number]): boolean => !lacking.some((name) => name === table);
+    await rewrite(({ counts, ...tally }) => ({
+      ...tally,
+      counts: Object.fromEntries(Object.entries(counts).filter(isKnown)),
+    }));
+    rmSync(`${root}/meta.checkpoint`, { force: true });
+    const second = await open(t, root);
+    assert.deepEqual([second.openReport.damaged, second.containers.size], [false, 1]);
+    const volume = {
+      v: 1,
+      rev: 0n,
+      createdAt: 0n,
+      updatedAt: 0n,
+      name: 'v',
+      anonymous: true,
+      labels: {},
+    } as const;
+    await second.volumes.put(volume);
+    const network = { v: 1, rev: 0n, createdAt: 0n, updatedAt: 0n, id: 'n', name: 'n', bridge: 'b' } as const;
+    await second.networks.put({ ...network, subnet: '10.20.30.0/24', gateway: '10.20.30.1' });
+    await second.close();
+    const third = await open(t, root);
+    assert.deepEqual([third.openReport.damaged, third.volumes.get('v')?.anonymous], [false, true]);
+    assert.equal(third.networks.get('n')?.subnet, '10.20.30.0/24');
+    await third.close();
+    const db = await reopenLevel(`${root}/meta`);
+    assert.equal(decodeValue(SCHEMA_KEY, (await db.get(SCHEMA_KEY)) ?? ''), SCHEMA_VERSION);
     await db.close();
-  };
-  await rewrite(({ counts: { volume: _, ...counts }, ...tally }) => ({ ...tally, counts }));
-  rmSync(`${root}/meta.checkpoint`, { force: true });
-  const second = await open(t, root);
-  assert.deepEqual([second.openReport.damaged, second.containers.size], [false, 1]);
-  const volume = {
-    v: 1,
-    rev: 0n,
-    createdAt: 0n,
-    updatedAt: 0n,
-    name: 'v',
-    anonymous: true,
-    labels: {},
-  } as const;
-  await second.volumes.put(volume);
-  await second.close();
-  const third = await open(t, root);
-  assert.deepEqual([third.openReport.damaged, third.volumes.get('v')?.anonymous], [false, true]);
-  await third.close();
-  const db = await reopenLevel(`${root}/meta`);
-  assert.equal(decodeValue(SCHEMA_KEY, (await db.get(SCHEMA_KEY)) ?? ''), SCHEMA_VERSION);
-  await db.close();
-});
+  });
 
 test('a closed store refuses writes and still answers reads', async (t) => {
   const store = await open(t, tempRoot(t));
