@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, hostname } from 'node:os';
 import type { BindMount, ContainerConfig, Resources, VolumeMount } from '../model/container.ts';
 import { type ErrorDetails, invalidArgument, type MydockerError, quoteId } from '../model/error.ts';
 import type { DnsConfig } from '../model/network.ts';
@@ -51,7 +51,8 @@ export function hostCpus(): HostCpus {
  * @throws MydockerError `invalid-argument` for the first thing that is wrong.
  */
 export function checkConfig(config: ContainerConfig, host: HostCpus): void {
-  checkHostname(config.hostname);
+  // The machine's own name is what it is: `(none)` where nobody has set one.
+  if (config.network !== 'host' || config.hostname !== hostname()) checkHostname(config.hostname);
   checkPath('working directory', config.workingDir);
   if (config.rootfs.kind === 'directory') checkRootfs(config.rootfs.path);
   checkStrings(config);
@@ -70,13 +71,13 @@ function invalid(what: string, value: string, why: string, details: ErrorDetails
   });
 }
 
-function checkHostname(hostname: string): void {
-  if (hostname.length > MAX_HOSTNAME_CHARS)
-    throw invalid('hostname', hostname, `it is longer than ${MAX_HOSTNAME_CHARS} characters`);
-  if (!/^[a-zA-Z0-9](?:[a-zA-Z0-9._-]*[a-zA-Z0-9])?$/.test(hostname))
+function checkHostname(name: string): void {
+  if (name.length > MAX_HOSTNAME_CHARS)
+    throw invalid('hostname', name, `it is longer than ${MAX_HOSTNAME_CHARS} characters`);
+  if (!/^[a-zA-Z0-9](?:[a-zA-Z0-9._-]*[a-zA-Z0-9])?$/.test(name))
     throw invalid(
       'hostname',
-      hostname,
+      name,
       'only letters, digits, - . and _ may stand in it, and the first two at its ends',
     );
 }

@@ -1,6 +1,6 @@
 /** `--network none` and `host`; the default network has a file of its own. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { hostname } from 'node:os';
 import { after, afterEach, before, test } from 'node:test';
@@ -40,8 +40,9 @@ test('two containers do not share ports, nor the abstract sockets', async () => 
   await host.ok(['rm', '-f', 'n1']);
 });
 
-test('host is the network of the server, with its name and its files', async () => {
+test('host is the network of the server, with its name and its files', async (t) => {
   const server = createServer((socket) => socket.end('from the host\n'));
+  t.after(() => server.close());
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   const port = typeof address === 'object' ? address?.port : 0;
@@ -52,7 +53,15 @@ test('host is the network of the server, with its name and its files', async () 
     await inside(host, 'cat /etc/hosts', ['--network', 'host']),
     readFileSync('/etc/hosts', 'utf8').trimEnd(),
   );
-  server.close();
+});
+
+test('a host that nobody gave a name is one, too', async (t) => {
+  const own = hostname();
+  // Of this test's UTS namespace.
+  const rename = (name: string): void => writeFileSync('/proc/sys/kernel/hostname', name);
+  t.after(() => rename(own));
+  rename('(none)');
+  assert.equal(await inside(host, 'hostname', ['--network', 'host']), '(none)');
 });
 
 test('with the host’s network nothing of ours can be reached through it', async () => {
