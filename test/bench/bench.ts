@@ -14,6 +14,7 @@ import { PROJECT } from '../harness/cli.ts';
 import { isKept, type Line, type Report, renderDocument, renderPicture, short } from './document.ts';
 import { type Ground, prepareGround } from './ground.ts';
 import { type Field, measureExec, measureLog, measureRun, measureStart, measureThroughput } from './lines.ts';
+import { measureLoad } from './load.ts';
 import { type Own, startOwn } from './own.ts';
 import { type Peer, startContainerd, startDocker, startPodman } from './peers.ts';
 import { prepareRuntime, type Runtime } from './runtimes.ts';
@@ -29,6 +30,7 @@ const LINES: Readonly<Record<string, (field: Field) => Promise<Line>>> = {
   list: measureList,
   ps: measurePs,
   log: measureLog,
+  load: measureLoad,
 };
 
 interface Wanted {
@@ -64,11 +66,11 @@ async function assemble(ground: Ground, { without, scale, lines }: Wanted): Prom
   const takesPart = (name: string): boolean => !without.includes(name);
   const peers: Peer[] = [];
   // Only where a line has them: each costs a second or two to start, and memory while it stands.
-  if (lines.includes('run') && takesPart('docker')) peers.push(await startDocker(ground));
-  if (lines.includes('run') && takesPart('docker') && takesPart('ctr'))
+  const has = (...names: string[]): boolean => names.some((name) => lines.includes(name));
+  if (has('run', 'load') && takesPart('docker')) peers.push(await startDocker(ground));
+  if (has('run', 'load') && takesPart('docker') && takesPart('ctr'))
     peers.push(await startContainerd(ground));
-  if ((lines.includes('run') || lines.includes('log')) && takesPart('podman'))
-    peers.push(await startPodman(ground));
+  if (has('run', 'load', 'log') && takesPart('podman')) peers.push(await startPodman(ground));
   const runtimes: Runtime[] = (['runc', 'crun'] as const)
     .filter(takesPart)
     .map((name) => prepareRuntime(ground, name));

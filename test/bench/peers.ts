@@ -5,6 +5,7 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { DebianForm } from '../fixtures/debian-image.ts';
 import { exitCode, run } from '../harness/cli.ts';
 import type { Ground } from './ground.ts';
 
@@ -15,6 +16,12 @@ export interface Peer {
   readonly version: string;
   /** Runs a command in a new container without network to its end, and removes the container. */
   runToEnd(command: readonly string[]): Promise<void>;
+  /** The form of archives that it loads best. */
+  readonly loads: DebianForm;
+  /** Loads an archive. */
+  load(path: string): Promise<void>;
+  /** Removes an image with everything of it. */
+  unload(image: string): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -65,6 +72,9 @@ export async function startDocker(ground: Ground): Promise<Peer> {
     version: firstLine('/usr/bin/docker', '--version'),
     runToEnd: (command) =>
       quiet('/usr/bin/docker', [...host, 'run', '--rm', '--network', 'none', 'bench', ...command]),
+    loads: 'docker',
+    load: (path) => quiet('/usr/bin/docker', [...host, 'load', '-q', '-i', path]),
+    unload: (image) => quiet('/usr/bin/docker', [...host, 'rmi', image]),
     stop: () => daemon.stop(),
   };
 }
@@ -99,6 +109,10 @@ address = "/run/containerd-own.ttrpc"
         ...command,
       ]);
     },
+    loads: 'oci-gzip',
+    load: (path) => quiet('/usr/bin/ctr', [...address, 'image', 'import', path]),
+    unload: (image) =>
+      quiet('/usr/bin/ctr', [...address, 'image', 'rm', '--sync', `docker.io/library/${image}`]),
     stop: () => daemon.stop(),
   };
 }
@@ -123,6 +137,9 @@ export async function startPodman(ground: Ground): Promise<Peer> {
         ...[...args, 'run', '--rm', '--network', 'none', '--cgroup-parent', ground.cgroupParent, 'bench'],
         ...command,
       ]),
+    loads: 'oci-gzip',
+    load: (path) => quiet('/usr/bin/podman', [...args, 'load', '-q', '-i', path]),
+    unload: (image) => quiet('/usr/bin/podman', [...args, 'rmi', `docker.io/library/${image}`]),
     stop: () => quiet('/usr/bin/podman', [...args, 'rm', '--all', '--force']),
   };
 }

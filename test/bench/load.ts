@@ -1,0 +1,141 @@
+/** The bench's line about loading an image: time beside floor and peers, memory and patience of the server. */
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { gzipSync } from 'node:zlib';
+import { type DebianForm, debianArchive, debianLayers } from '../fixtures/debian-image.ts';
+import type { Line, Promised } from './document.ts';
+import type { Ground } from './ground.ts';
+import type { Field } from './lines.ts';
+import { type Contender, measure, type Result, timeEach } from './measure.ts';
+import type { Own } from './own.ts';
+
+const NAME = 'debian-layers:1';
+/** Between two calls that ask how long an answer takes, in ms. */
+const PAUSE_MS = 10;
+
+/** What the loads of ours did to the server. */
+interface Burden {
+  /** Growth of its resident memory since before the first load, at its peak, in MB. */
+  growthMb: number;
+  /** How long other calls took, in ms. */
+  readonly waits: number[];
+}
+
+/** Loads 300 MB, with everybody's memory of it removed in between. */
+export async function measureLoad(field: Field): Promise<Line> {
+  const { ground, own, peers, scale } = field;
+  const burden: Burden = { growthMb: 0, waits: [] };
+  const contenders: Contender[] = [floor(ground)];
+  if (own !== undefined) {
+    const before = memoryMb(own.daemon.pid, 'VmRSS');
+    for (const form of ['docker', 'oci-gzip'] as const)
+      contenders.push(ours(own, ground, form, before, burden));
+  }
+  for (const { name, loads, load, unload } of peers) {
+    const path = debianArchive(loads);
+    contenders.push({
+      name: `${name}, ${loads}`,
+      sample: async () => {
+        const ms = await timeEach(1, () => load(path));
+        await unload(NAME);
+        execFileSync('sync');
+        return ms;
+      },
+    });
+  }
+  const turns = Math.max(1, Math.round(5 * scale));
+  const results = await measure(contenders, { turns, perTurn: 1, warmUp: 1 });
+  return {
+    id: 'load',
+    title: 'Load of an image of 292 MB, 11,900 files and 3 layers',
+    what:
+      'From the command line, until the image is there and, with us, on the disk. `docker` is the form of docker ' +
+      'save before OCI, whose layers are plain; `oci-gzip` an OCI layout with compressed layers. The floor is ' +
+      '`gzip -dc | tar -x` of the same layers, one after the other, and sync. Meanwhile another client asks the ' +
+      'server of ours for its version all the time.',
+    unit: 'ms',
+    moreIsBetter: false,
+    results,
+    promises: promises(results, burden),
+  };
+}
+
+function ours(own: Own, ground: Ground, form: DebianForm, before: number, burden: Burden): Contender {
+  const path = debianArchive(form);
+  const layers = join(ground.folder, 'mydocker/layers');
+  return {
+    name: `mydocker, ${form}`,
+    sample: async () => {
+      const there = readdirSync(layers).length;
+      const asking = new AbortController();
+      const asked = ask(own, burden.waits, asking.signal);
+      const ms = await timeEach(1, () => own.cli(['load', '-q', '-i', path]));
+      asking.abort();
+      await asked;
+      burden.growthMb = Math.max(burden.growthMb, memoryMb(own.daemon.pid, 'VmHWM') - before);
+      await own.cli(['rmi', NAME]);
+      while (readdirSync(layers).length > there) await sleep(20);
+      execFileSync('sync');
+      return ms;
+    },
+  };
+}
+
+async function ask({ api }: Own, waits: number[], signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    waits.push(...(await timeEach(1, () => api.system.getVersion({}))));
+    await sleep(PAUSE_MS);
+  }
+}
+
+function floor(ground: Ground): Contender {
+  const packed = debianLayers().map((path, index) => {
+    const result = join(ground.folder, `layer-${index}.tar.gz`);
+    writeFileSync(result, gzipSync(readFileSync(path)));
+    return result;
+  });
+  const folder = join(ground.folder, 'unpacked');
+  // A folder that becomes a file is an error to tar, and to nobody else here.
+  const line = packed.map((path) => `gzip -dc ${path} | tar -xp --numeric-owner -C ${folder}`).join('; ');
+  return {
+    name: 'floor',
+    sample: async () => {
+      mkdirSync(folder);
+      const ms = await timeEach(1, async () =>
+        execFileSync('sh', ['-c', `{ ${line}; } 2>/dev/null; sync -f ${folder}`]),
+      );
+      rmSync(folder, { recursive: true });
+      execFileSync('sync');
+      return ms;
+    },
+  };
+}
+
+function promises(results: readonly Result[], { growthMb, waits }: Burden): readonly Promised[] {
+  const median = (name: string): number | undefined => results.find((r) => r.name === name)?.median;
+  const ratio = (a: string, b: string, text: string, limit: number): Promised[] => {
+    const [first, second] = [median(a), median(b)];
+    return first === undefined || second === undefined
+      ? []
+      : [{ text, measured: first / second, limit, sense: 'at most' }];
+  };
+  const late = waits.toSorted((a, b) => a - b);
+  const p99 = late[Math.floor(late.length * 0.99)] ?? 0;
+  return [
+    ...ratio('mydocker, docker', 'docker, docker', 'mydocker ÷ docker', 0.7),
+    ...ratio('mydocker, oci-gzip', 'floor', 'mydocker ÷ gzip -dc | tar -x, and sync', 1.5),
+    ...(waits.length === 0
+      ? []
+      : ([
+          { text: 'growth of the server in MB', measured: growthMb, limit: 50, sense: 'at most' },
+          { text: 'p99 of other calls meanwhile in ms', measured: p99, limit: 20, sense: 'at most' },
+        ] as const)),
+  ];
+}
+
+function memoryMb(pid: number, field: 'VmRSS' | 'VmHWM'): number {
+  const text = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return (Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(text)?.[1] ?? 0) * 1024) / 1e6;
+}
