@@ -1,4 +1,4 @@
-/** `exec`: one more process in a container that runs. */
+/** `exec`: one more process in a container that runs. @vm */
 import assert from 'node:assert/strict';
 import { readlinkSync } from 'node:fs';
 import { after, afterEach, before, beforeEach, test } from 'node:test';

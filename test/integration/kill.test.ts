@@ -1,4 +1,4 @@
-/** `kill`: signals by name and number. */
+/** `kill`: signals by name and number. @vm */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';

@@ -1,4 +1,4 @@
-/** `--network none` and `host`; the default network has a file of its own. */
+/** `--network none` and `host`; the default network has a file of its own. @vm */
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';

@@ -1,6 +1,6 @@
 /**
  * A server finds other things than the one before it left: an empty state folder, another boot, a run whose
- * files are damaged, another server on the same root.
+ * files are damaged, another server on the same root. @vm
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

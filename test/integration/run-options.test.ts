@@ -1,4 +1,4 @@
-/** The options of `create` and `run` that decide what a process finds. */
+/** The options of `create` and `run` that decide what a process finds. @vm */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';

@@ -1,4 +1,4 @@
-/** `run`: what a shell that calls it sees. */
+/** `run`: what a shell that calls it sees. @vm */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';

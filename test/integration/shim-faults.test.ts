@@ -1,6 +1,6 @@
 /**
  * Every step of every kind of plan is made to fail once: the failure names that step, and nothing is left of
- * the launch. What must run when a process is gone runs on whatever fails in it.
+ * the launch. What must run when a process is gone runs on whatever fails in it. @vm
  */
 import assert from 'node:assert/strict';
 import { closeSync, openSync } from 'node:fs';

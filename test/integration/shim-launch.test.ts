@@ -1,6 +1,6 @@
 /**
  * A launch belongs to the server until it says commit, and to nobody afterwards: whatever moment a connection
- * ends at, either nothing is left or the container goes on.
+ * ends at, either nothing is left or the container goes on. @vm
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';

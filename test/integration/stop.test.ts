@@ -1,4 +1,4 @@
-/** `stop`: asks first, ends it in any case, and answers when it is over. */
+/** `stop`: asks first, ends it in any case, and answers when it is over. @vm */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { SLOWNESS } from '../harness/cli.ts';
