@@ -25,10 +25,12 @@ const RESERVE_PART = 0.05;
 
 /** How an archive becomes a layer. */
 export interface UnpackOptions {
-  /** Serials of the layers under it, topmost first; none for the lowest layer. They must be there. */
+  /** Serials of the layers under it, topmost first; none for the lowest layer. Also of such without a name. */
   readonly below: readonly bigint[];
   /** The caller compares the diff id: the archive may lack its end marker, see tar-reader.ts. Default false. */
   readonly mayLackEnd?: boolean;
+  /** Waits for the disk: this layer and all that was unpacked before it are durable then. Default true. */
+  readonly sync?: boolean;
   /** Kills the worker; what was unpacked is removed by `discard`. */
   readonly signal?: AbortSignal;
 }
@@ -47,7 +49,7 @@ export interface LayerStore {
   /** Makes the folders, 0700 also where they exist with another mode. */
   prepare(): Promise<void>;
   /**
-   * Unpacks an archive under a name that nobody sees; durable when it returns.
+   * Unpacks an archive under a name that nobody sees.
    * @param archive - as chunks, or as an open file that the worker reads from its beginning; stays the caller's.
    * @throws MydockerError as run-worker.ts; also after a failure `discard` is to be called.
    */
@@ -81,6 +83,9 @@ export function createLayerStore(
   const folder = (serial: bigint): string => join(layers, String(serial));
   const temporary = (serial: bigint): string => join(layers, `.tmp-${serial}`);
   const removals = createRemovals(root, launch, log);
+  /** Unpacked and not published yet. */
+  const nameless = new Set<bigint>();
+  const placeOf = (serial: bigint): string => (nameless.has(serial) ? temporary(serial) : folder(serial));
 
   return {
     folder,
@@ -95,12 +100,13 @@ export function createLayerStore(
       const path = temporary(serial);
       await mkdir(path, { mode: 0o700 });
       const target = { launch, ...(options.signal === undefined ? {} : { signal: options.signal }) };
+      nameless.add(serial);
       const directoryFd = openSync(path, 'r');
       try {
-        const below = options.below.map(folder);
-        const { mayLackEnd = false } = options;
+        const below = options.below.map(placeOf);
+        const { mayLackEnd = false, sync = true } = options;
         const within = await withinDisk(layers, limits);
-        const job = { verb: 'unpack', below, mayLackEnd, limits: within } as const;
+        const job = { verb: 'unpack', below, mayLackEnd, sync, limits: within } as const;
         return await runUnpack({ ...target, directoryFd }, job, archive);
       } finally {
         closeSync(directoryFd);
@@ -108,9 +114,13 @@ export function createLayerStore(
     },
     publish: async (serial) => {
       await rename(temporary(serial), folder(serial));
+      nameless.delete(serial);
       await syncFolder(layers);
     },
-    discard: (serial) => removals.start(temporary(serial)),
+    discard: (serial) => {
+      nameless.delete(serial);
+      removals.start(temporary(serial));
+    },
     remove: (serial) => removals.take(folder(serial)),
     sweep: async (known) => {
       const names = new Set(await readdir(layers));

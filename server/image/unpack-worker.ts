@@ -53,7 +53,7 @@ async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult
   for await (const entry of readTar(tar, limits, { mayLackEnd })) await writer.write(entry);
   const summary = writer.finish();
   // The one wait for the disk, for all files together; the server's rename comes after it.
-  syncFs(WORKER_FD.directory);
+  if (job.sync) syncFs(WORKER_FD.directory);
   const archiveDigest = digest(sent);
   return {
     ...summary,

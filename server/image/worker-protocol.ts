@@ -29,6 +29,8 @@ export type WorkerJob =
       readonly below: readonly string[];
       /** As ReadOptions of the tar reader. */
       readonly mayLackEnd: boolean;
+      /** Waits for the disk. */
+      readonly sync: boolean;
       readonly limits: ArchiveLimits;
     }
   | { readonly verb: 'spool'; readonly limits: ArchiveLimits }

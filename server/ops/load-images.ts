@@ -3,6 +3,7 @@
  * each image the layers that are not there yet unpacked, base first, and the image recorded. What was made for
  * an image that fails is unneeded and collected; images recorded before it stay.
  */
+import { unlink } from 'node:fs/promises';
 import { failpoint } from '../failpoint.ts';
 import type { ArchiveImage } from '../image/archive-image.ts';
 import { hostPlatform, type Platform } from '../image/choose-platform.ts';
@@ -12,7 +13,7 @@ import { familiarReference, parseReference } from '../model/reference.ts';
 import type { Lease } from './garbage.ts';
 import type { ImageEngine } from './image-engine.ts';
 import { asLoadError } from './load-error.ts';
-import { LayerLoad } from './load-layer.ts';
+import { type LayerLoad, loadLayers, type PackedLayer } from './load-layer.ts';
 import { recordLoaded } from './record-loaded.ts';
 
 /** What to take out of an archive. */
@@ -84,11 +85,12 @@ async function loadAll(
   const images = await readArchive(spooled.files, {
     ...{ platform: platform ?? hostPlatform(), isPlatformAsked: platform !== undefined, defaultReference },
   });
+  const release = releaser(images);
   const loaded: LoadedImage[] = [];
   for (const image of images) {
     const [first = ''] = image.references;
     try {
-      loaded.push(await loadOne(engine, image, report, signal));
+      loaded.push(await loadOne(engine, image, { report, release, signal }));
     } catch (error) {
       throw asLoadError(first === '' ? '' : familiarReference(parseReference(first)), error);
     }
@@ -97,21 +99,34 @@ async function loadAll(
   return loaded;
 }
 
+function packedLayers({ layers, description: { diffIds } }: ArchiveImage): PackedLayer[] {
+  return layers.flatMap((file, index) => {
+    const diffId = diffIds[index];
+    return diffId === undefined ? [] : [{ file, diffId }];
+  });
+}
+
+/** Takes the name of a spooled layer away with its last use in the archive. */
+function releaser(images: readonly ArchiveImage[]): LayerLoad['release'] {
+  const uses = new Map<string, number>();
+  for (const { path } of images.flatMap(({ layers }) => layers)) uses.set(path, (uses.get(path) ?? 0) + 1);
+  return async ({ path }) => {
+    const left = (uses.get(path) ?? 0) - 1;
+    uses.set(path, left);
+    if (left === 0) await unlink(path);
+  };
+}
+
 async function loadOne(
   engine: ImageEngine,
   image: ArchiveImage,
-  report: LoadReport,
-  signal: AbortSignal | undefined,
+  load: Omit<LayerLoad, 'lease'>,
 ): Promise<LoadedImage> {
   // Disposed of when the image is recorded; what it kept and nobody else needs is collected then.
   using lease: Lease = engine.garbage.lease();
-  const load = new LayerLoad(engine, lease, report, signal);
-  for (const [index, file] of image.layers.entries()) {
-    const diffId = image.description.diffIds[index];
-    if (diffId !== undefined) await load.add(file, diffId);
-  }
-  signal?.throwIfAborted();
-  await recordLoaded(engine, lease, image, load.layers);
+  const layers = await loadLayers(engine, packedLayers(image), { ...load, lease });
+  load.signal?.throwIfAborted();
+  await recordLoaded(engine, lease, image, layers);
   await failpoint('load.done');
   const { references, config } = image;
   engine.log.info({ image: config.digest, references }, 'image loaded');

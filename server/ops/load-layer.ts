@@ -1,130 +1,186 @@
 /**
  * The layers of an image that is being loaded, one on the other: shared with the images that have them, else
- * unpacked once, also where two clients load the same at the same time.
+ * unpacked once, also where two clients load the same at the same time. The disk is waited for once, with the
+ * topmost layer; only then are they recorded.
  */
 import { open } from 'node:fs/promises';
 import { failpoint } from '../failpoint.ts';
 import type { ArchiveFile } from '../image/archive-files.ts';
-import type { UnpackResult } from '../image/worker-protocol.ts';
 import { chainIdOn, type Digest } from '../model/digest.ts';
-import { invalidArgument } from '../model/error.ts';
+import { internal, invalidArgument } from '../model/error.ts';
 import type { ImageLayer, LayerRecord } from '../model/image.ts';
 import { nowNs } from '../model/time.ts';
 import { UndoStack } from '../model/undo.ts';
 import { changeLayers, type Lease } from './garbage.ts';
 import type { ImageEngine } from './image-engine.ts';
 import { inLayer } from './load-error.ts';
-import type { LoadProgress, LoadReport } from './load-images.ts';
+import type { LoadReport } from './load-images.ts';
 
-/** A stack of layers that grows. */
-export class LayerLoad {
-  readonly #engine: ImageEngine;
-  readonly #lease: Lease;
-  readonly #report: LoadReport;
-  readonly #signal: AbortSignal | undefined;
-  readonly #layers: ImageLayer[] = [];
+/** A layer in the archive. */
+export interface PackedLayer {
+  readonly file: ArchiveFile;
+  /** What its content must have. */
+  readonly diffId: Digest;
+}
 
-  constructor(engine: ImageEngine, lease: Lease, report: LoadReport, signal: AbortSignal | undefined) {
-    this.#engine = engine;
-    this.#lease = lease;
-    this.#report = report;
-    this.#signal = signal;
-  }
+/** What a load of layers works with. */
+export interface LayerLoad {
+  readonly lease: Lease;
+  readonly report: LoadReport;
+  /** The file is not needed for this layer any more. */
+  readonly release: (file: ArchiveFile) => Promise<void>;
+  readonly signal: AbortSignal | undefined;
+}
 
-  /** Base first. */
-  get layers(): readonly ImageLayer[] {
-    return this.#layers;
-  }
+interface StackedLayer extends PackedLayer {
+  readonly chainId: Digest;
+  readonly parent: Digest | undefined;
+}
 
-  /**
-   * Puts a layer on top: it is recorded and kept by the lease when this returns.
-   * @throws MydockerError naming the layer and the entry.
-   */
-  async add(file: ArchiveFile, diffId: Digest): Promise<void> {
-    const parent = this.#layers.at(-1)?.chainId;
-    const chainId = chainIdOn(parent, diffId);
-    const size = BigInt(file.sizeBytes);
-    const tell = (stage: LoadProgress['stage'], doneBytes: bigint): void =>
-      this.#report.progress({ digest: diffId, stage, doneBytes, totalBytes: size });
-    // Who comes second waits, and finds it.
-    const { serial } = await this.#engine.queues.run('image', `layer ${chainId}`, async () => {
-      this.#signal?.throwIfAborted();
-      const present = await this.#lease.findLayer(chainId);
-      tell(present === undefined ? 'unpacking' : 'present', present === undefined ? 0n : size);
-      if (present !== undefined) return present;
-      const made = await this.#make(file, diffId, chainId, parent);
-      tell('done', size);
-      return made;
-    });
-    this.#layers.push({ diffId, chainId, serial });
-  }
+/** Unpacked under a name that nobody sees. */
+interface Unpacked extends StackedLayer {
+  readonly serial: bigint;
+  readonly sizeBytes: bigint;
+}
 
-  async #make(
-    file: ArchiveFile,
-    diffId: Digest,
-    chainId: Digest,
-    parent: Digest | undefined,
-  ): Promise<LayerRecord> {
-    const { layers, store } = this.#engine;
-    const serial = await store.layers.allocateSerial();
+/**
+ * Brings layers here; durable when it returns, and kept by the lease.
+ * @param packed - base first.
+ * @returns them as an image has them.
+ * @throws MydockerError naming the layer and the entry; nothing is left then.
+ */
+export function loadLayers(
+  engine: ImageEngine,
+  packed: readonly PackedLayer[],
+  load: LayerLoad,
+): Promise<ImageLayer[]> {
+  const stack = stacked(packed);
+  const [base] = stack;
+  if (base === undefined) return Promise.resolve([]);
+  // Who comes second with the same base waits, and finds what it shares.
+  return engine.queues.run('image', `layers on ${base.chainId}`, async () => {
+    const unpacked: Unpacked[] = [];
     try {
+      await unpackMissing(engine, stack, load, unpacked);
+      load.signal?.throwIfAborted();
+      await changeLayers(engine, async () => {
+        for (const layer of unpacked) await record(engine, layer);
+      });
+      return stack.map(({ diffId, chainId }) => ({ diffId, chainId, serial: serialOf(engine, chainId) }));
+    } finally {
+      // Nothing is there any more where a layer got its name.
+      for (const { serial } of unpacked) engine.layers.discard(serial);
+    }
+  });
+}
+
+function stacked(packed: readonly PackedLayer[]): StackedLayer[] {
+  const stack: StackedLayer[] = [];
+  for (const { file, diffId } of packed) {
+    const parent = stack.at(-1)?.chainId;
+    stack.push({ file, diffId, parent, chainId: chainIdOn(parent, diffId) });
+  }
+  return stack;
+}
+
+function serialOf({ store }: ImageEngine, chainId: Digest): bigint {
+  const layer = store.layers.get(chainId);
+  if (layer !== undefined) return layer.serial;
+  throw internal(`cannot load layer ${chainId}: it is gone again`, { reason: 'LAYER_MISSING' });
+}
+
+/** @param unpacked - grows with each layer that is begun, so that it can be discarded. */
+async function unpackMissing(
+  engine: ImageEngine,
+  stack: readonly StackedLayer[],
+  { lease, report, release, signal }: LayerLoad,
+  unpacked: Unpacked[],
+): Promise<void> {
+  const found: (LayerRecord | undefined)[] = [];
+  for (const { chainId } of stack) found.push(await lease.findLayer(chainId));
+  const last = found.lastIndexOf(undefined);
+  const below: bigint[] = [];
+  for (const [index, layer] of stack.entries()) {
+    signal?.throwIfAborted();
+    const { file, diffId } = layer;
+    const totalBytes = BigInt(file.sizeBytes);
+    const present = found[index];
+    if (present === undefined) {
+      report.progress({ digest: diffId, stage: 'unpacking', doneBytes: 0n, totalBytes });
+      const serial = await engine.store.layers.allocateSerial();
+      unpacked.push({ ...layer, serial, sizeBytes: 0n });
       await failpoint('load.unpack');
-      const unpacked = await this.#unpack(serial, file, diffId);
+      const options = { below, mayLackEnd: true, sync: index === last, release };
+      const sizeBytes = await unpack(engine, layer, serial, options, signal);
       await failpoint('load.unpacked');
-      this.#signal?.throwIfAborted();
-      return await changeLayers(this.#engine, async () => {
-        // An import of the same bytes does not queue for the layer, and may have come first.
-        const present = store.layers.get(chainId);
-        if (present !== undefined) return present;
-        const now = nowNs();
-        const stored = await this.#publish({
-          ...{ v: 1, rev: 0n, createdAt: now, updatedAt: now, chainId, diffId, serial },
-          ...(parent === undefined ? {} : { parent }),
-          sizeBytes: BigInt(unpacked.unpackedBytes),
-        });
-        await failpoint('load.put-layer');
-        return stored;
-      });
-    } finally {
-      // Nothing is there any more where the layer got its name.
-      layers.discard(serial);
+      unpacked[unpacked.length - 1] = { ...layer, serial, sizeBytes };
+      below.unshift(serial);
+    } else {
+      await release(file);
+      below.unshift(present.serial);
     }
+    const stage = present === undefined ? 'done' : 'present';
+    report.progress({ digest: diffId, stage, doneBytes: totalBytes, totalBytes });
   }
+}
 
-  /** Once it is recorded, the lease keeps it, and what has no lease is collected; until then it is undone here. */
-  async #publish(record: LayerRecord): Promise<LayerRecord> {
-    const { layers, store, log } = this.#engine;
-    const { serial } = record;
-    await using undo = new UndoStack((label, err) => log.error({ err }, label));
-    undo.push(`remove layer ${serial}`, () => layers.remove(serial));
-    await layers.publish(serial);
-    await failpoint('load.renamed');
-    // The image's record, synced, makes this one durable too; without it nobody needs this one.
-    const stored = await store.layers.put(record, { sync: false });
-    undo.commit();
-    return stored;
-  }
+interface UnpackHow {
+  readonly below: readonly bigint[];
+  readonly mayLackEnd: boolean;
+  readonly sync: boolean;
+  readonly release: LayerLoad['release'];
+}
 
-  async #unpack(serial: bigint, file: ArchiveFile, diffId: Digest): Promise<UnpackResult> {
-    const below = this.#layers.map((layer) => layer.serial).reverse();
-    const blob = await open(file.path, 'r');
-    try {
-      const options = {
-        below,
-        mayLackEnd: true,
-        ...(this.#signal === undefined ? {} : { signal: this.#signal }),
-      };
-      const unpacked = await this.#engine.layers.unpack(serial, { fd: blob.fd }, options);
-      if (unpacked.diffId === diffId) return unpacked;
-      const why = `its content has the diff id ${unpacked.diffId}, the config says ${diffId}`;
-      throw invalidArgument(`cannot unpack layer ${file.digest}: ${why}`, {
-        reason: 'DIFF_ID_MISMATCH',
-        metadata: { why },
-      });
-    } catch (error) {
-      throw inLayer(file.digest, error);
-    } finally {
-      await blob.close();
-    }
+/** @returns bytes unpacked. */
+async function unpack(
+  engine: ImageEngine,
+  { file, diffId }: PackedLayer,
+  serial: bigint,
+  { release, ...how }: UnpackHow,
+  signal: AbortSignal | undefined,
+): Promise<bigint> {
+  const blob = await open(file.path, 'r');
+  try {
+    // A file without a name that is closed before the disk is waited for is never written to it.
+    await release(file);
+    const options = { ...how, ...(signal === undefined ? {} : { signal }) };
+    const unpacked = await engine.layers.unpack(serial, { fd: blob.fd }, options);
+    if (unpacked.diffId === diffId) return BigInt(unpacked.unpackedBytes);
+    const why = `its content has the diff id ${unpacked.diffId}, the config says ${diffId}`;
+    throw invalidArgument(`cannot unpack layer ${file.digest}: ${why}`, {
+      reason: 'DIFF_ID_MISMATCH',
+      metadata: { why },
+    });
+  } catch (error) {
+    throw inLayer(file.digest, error);
+  } finally {
+    await blob.close();
   }
+}
+
+/** Once it is recorded, the lease keeps it, and what has no lease is collected; until then it is undone here. */
+async function record(engine: ImageEngine, layer: Unpacked): Promise<void> {
+  const { layers, store, log } = engine;
+  const { chainId, diffId, serial, sizeBytes, parent } = layer;
+  // An import of the same bytes does not queue for the layer, and may have come first.
+  if (store.layers.get(chainId) !== undefined) return;
+  await using undo = new UndoStack((label, err) => log.error({ err }, label));
+  undo.push(`remove layer ${serial}`, () => layers.remove(serial));
+  await layers.publish(serial);
+  await failpoint('load.renamed');
+  const now = nowNs();
+  const shape = {
+    v: 1,
+    rev: 0n,
+    createdAt: now,
+    updatedAt: now,
+    chainId,
+    diffId,
+    serial,
+    sizeBytes,
+  } as const;
+  // The image's record, synced, makes this one durable too; without it nobody needs this one.
+  await store.layers.put({ ...shape, ...(parent === undefined ? {} : { parent }) }, { sync: false });
+  undo.commit();
+  await failpoint('load.put-layer');
 }

@@ -74,8 +74,14 @@ describe('with some', () => {
     const row = (name: string, image: string, rest: string): RegExp =>
       new RegExp(`^${ids[name]?.slice(0, 12)} +${name} +${image} +${rest} +${time}$`, 'm');
     assert.match(list, row('one', 'busybox', 'created +overlay +0 +\\[true\\] +10\\.20\\.\\d+\\.2'));
-    assert.match(list, row('two', 'busybox', 'running +overlay +[1-9]\\d* +\\[sleep 1000\\] +10\\.20\\.\\d+\\.3'));
-    assert.match(list, row('three', 'other:1', 'stopped \\(3\\) +overlay +0 +\\[sh -c exit 3\\] +10\\.20\\.\\d+\\.4'));
+    assert.match(
+      list,
+      row('two', 'busybox', 'running +overlay +[1-9]\\d* +\\[sleep 1000\\] +10\\.20\\.\\d+\\.3'),
+    );
+    assert.match(
+      list,
+      row('three', 'other:1', 'stopped \\(3\\) +overlay +0 +\\[sh -c exit 3\\] +10\\.20\\.\\d+\\.4'),
+    );
   });
 
   test('ps -q prints ids, --no-trunc in full', async () => {
