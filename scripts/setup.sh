@@ -18,7 +18,8 @@ case $level in
   run) ;;
   test) packages="$packages mmdebstrap $writers" ;;
   ok) packages="$packages mmdebstrap $writers clang-14 libclang-rt-14-dev clang-format-14" ;;
-  bench) packages="$packages mmdebstrap docker.io containerd podman runc crun" ;;
+  # Docker and podman make their networks with iptables and CNI.
+  bench) packages="$packages mmdebstrap docker.io containerd podman runc crun iptables containernetworking-plugins iperf3" ;;
   *) echo "setup: unknown level '$level' (run, test, ok or bench)" >&2; exit 2 ;;
 esac
 

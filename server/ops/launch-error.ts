@@ -47,6 +47,8 @@ const ADVICE: readonly Advice[] = [
   { op: 'bind', errno: 'EINVAL', hint: 'a file is mounted on a file and a folder on a folder' },
   { op: 'write', errno: 'EINVAL', hint: 'the kernel refuses the value' },
   { op: 'join', errno: 'EAGAIN', hint: 'the pids limit is reached' },
+  { op: 'netlink', errno: 'ENODEV', hint: 'somebody removed the bridge this moment; try again' },
+  { op: 'netlink', errno: 'EOPNOTSUPP', hint: 'this kernel lacks veth' },
   { op: 'rlimit', errno: 'EPERM', hint: 'raising a hard limit takes CAP_SYS_RESOURCE' },
 ];
 

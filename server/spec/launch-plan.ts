@@ -179,7 +179,13 @@ export function planLaunch(input: LaunchInput, slots: SlotAllocator): Plan {
       ],
       // Joining waits for the kernel (RCU), and so do interfaces (RTNL); the child mounts meanwhile, and both meet
       // at the barrier.
-      'parent-after': [...input.network.parentAfter, ...cgroup.parentAfter, ...stdio.parentAfter, barrier],
+      'parent-after': [
+        ...cgroup.parentAfter,
+        // Last: interfaces of containers that have ended go meanwhile, and hold the lock that this one needs.
+        ...input.network.parentAfter,
+        ...stdio.parentAfter,
+        barrier,
+      ],
       child: childOps(input, stdio, slots, { root, dev, gate }),
       'after-exit': [...cgroup.afterExit],
     },

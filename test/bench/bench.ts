@@ -15,6 +15,7 @@ import { isKept, type Line, type Report, renderDocument, renderPicture, short } 
 import { type Ground, prepareGround } from './ground.ts';
 import { type Field, measureExec, measureLog, measureRun, measureStart, measureThroughput } from './lines.ts';
 import { measureLoad } from './load.ts';
+import { measureNetworkBandwidth, measureNetworkCost, measureNetworkThroughput } from './network.ts';
 import { type Own, startOwn } from './own.ts';
 import { type Peer, startContainerd, startDocker, startPodman } from './peers.ts';
 import { prepareRuntime, type Runtime } from './runtimes.ts';
@@ -26,6 +27,9 @@ const LINES: Readonly<Record<string, (field: Field) => Promise<Line>>> = {
   run: measureRun,
   exec: measureExec,
   throughput: measureThroughput,
+  network: measureNetworkCost,
+  'network-throughput': measureNetworkThroughput,
+  'network-bandwidth': measureNetworkBandwidth,
   idle: measureIdle,
   list: measureList,
   ps: measurePs,
@@ -67,10 +71,11 @@ async function assemble(ground: Ground, { without, scale, lines }: Wanted): Prom
   const peers: Peer[] = [];
   // Only where a line has them: each costs a second or two to start, and memory while it stands.
   const has = (...names: string[]): boolean => names.some((name) => lines.includes(name));
-  if (has('run', 'load') && takesPart('docker')) peers.push(await startDocker(ground));
+  if (has('run', 'load', 'network-throughput') && takesPart('docker')) peers.push(await startDocker(ground));
   if (has('run', 'load') && takesPart('docker') && takesPart('ctr'))
     peers.push(await startContainerd(ground));
-  if (has('run', 'load', 'log') && takesPart('podman')) peers.push(await startPodman(ground));
+  if (has('run', 'load', 'log', 'network-throughput') && takesPart('podman'))
+    peers.push(await startPodman(ground));
   const runtimes: Runtime[] = (['runc', 'crun'] as const)
     .filter(takesPart)
     .map((name) => prepareRuntime(ground, name));

@@ -44,7 +44,8 @@ const each = (name: string, once: () => Promise<unknown>): Contender => ({
   sample: (count) => timeEach(count, once),
 });
 
-const effort = (field: Field, turns: number, perTurn: number, warmUp: number): Effort => ({
+/** Effort of a whole run, scaled. */
+export const effort = (field: Field, turns: number, perTurn: number, warmUp: number): Effort => ({
   turns: Math.max(1, Math.round(turns * field.scale)),
   perTurn,
   warmUp,

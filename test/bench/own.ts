@@ -13,15 +13,17 @@ const CLIENT = join(PROJECT, 'bin/mydocker');
 export interface Own {
   readonly api: Api;
   readonly daemon: Daemon;
-  /** Records a container without network that runs a command. @returns its id. */
-  create(command: readonly string[]): Promise<string>;
+  /** Records a container that runs a command. @param inNetwork - the default one; else none. @returns its id. */
+  create(command: readonly string[], inNetwork?: boolean): Promise<string>;
   /**
    * Create, start, wait, remove: what `run --rm` is, through the API.
    * @returns how long each call took, in milliseconds.
    */
-  runToEnd(command: readonly string[]): Promise<readonly number[]>;
+  runToEnd(command: readonly string[], inNetwork?: boolean): Promise<readonly number[]>;
   /** Create and start. @returns the id. */
-  startDetached(command: readonly string[]): Promise<string>;
+  startDetached(command: readonly string[], inNetwork?: boolean): Promise<string>;
+  /** A container in the default network that does nothing. */
+  standInNetwork(): Promise<{ readonly id: string; readonly pid: number; readonly address: string }>;
   /** Runs `true` in a running container and waits for its end. */
   execTrue(container: string): Promise<void>;
   /** Kills and removes. */
@@ -46,18 +48,18 @@ export async function startOwn(ground: Ground): Promise<Own> {
   await daemon.ready(CLIENT, ['--host', address, 'version']);
   await prepare(CLIENT, ['--host', address, 'import', ground.tar, 'bench']);
   const api = openApi(address);
-  const create = async (command: readonly string[]): Promise<string> => {
+  const create = async (command: readonly string[], inNetwork = false): Promise<string> => {
     const { id } = await api.containers.createContainer({
       config: {
         rootfs: { $case: 'image', value: 'bench' },
         command: { values: [...command] },
-        network: { mode: NetworkMode.NONE },
+        network: { mode: inNetwork ? NetworkMode.NETWORKS : NetworkMode.NONE },
       },
     });
     return id;
   };
-  const startDetached = async (command: readonly string[]): Promise<string> => {
-    const container = await create(command);
+  const startDetached = async (command: readonly string[], inNetwork = false): Promise<string> => {
+    const container = await create(command, inNetwork);
     await api.tasks.startTask({ container });
     return container;
   };
@@ -69,9 +71,15 @@ export async function startOwn(ground: Ground): Promise<Own> {
     daemon,
     create,
     startDetached,
-    runToEnd: async (command) => {
+    standInNetwork: async () => {
+      const id = await startDetached(['sleep', '100000'], true);
+      const { container } = await api.containers.getContainer({ container: id });
+      const address = container?.endpoints[0]?.ipv4Address.split('/')[0] ?? '';
+      return { id, pid: container?.run?.pid ?? 0, address };
+    },
+    runToEnd: async (command, inNetwork = false) => {
       const at = [performance.now()];
-      const container = await create(command);
+      const container = await create(command, inNetwork);
       at.push(performance.now());
       const { run } = await api.tasks.startTask({ container });
       at.push(performance.now());

@@ -22,6 +22,10 @@ export interface Peer {
   load(path: string): Promise<void>;
   /** Removes an image with everything of it. */
   unload(image: string): Promise<void>;
+  /** Starts a container that sleeps in the peer's own default network; absent where it has none. */
+  readonly startInNetwork?: (name: string) => Promise<void>;
+  /** Kills and removes what startInNetwork started. */
+  readonly forget?: (names: readonly string[]) => Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -42,7 +46,7 @@ export async function prepare(command: string, args: readonly string[]): Promise
 export const firstLine = (command: string, ...args: string[]): string =>
   execFileSync(command, args, { encoding: 'utf8' }).split('\n')[0]?.trim() ?? '';
 
-/** Debian's docker.io, without rules or a bridge. */
+/** Debian's docker.io; its bridge and its rules are in the bench's own network namespace. */
 export async function startDocker(ground: Ground): Promise<Peer> {
   const host = ['--host', 'unix:///run/docker.sock'];
   const daemon = ground.daemon('dockerd', '/usr/sbin/dockerd', [
@@ -55,7 +59,7 @@ export async function startDocker(ground: Ground): Promise<Peer> {
       '--pidfile',
       '/run/docker.pid',
     ],
-    ...['--iptables=false', '--ip6tables=false', '--bridge=none', '--cgroup-parent', ground.cgroupParent],
+    ...['--ip6tables=false', '--bip', '10.99.0.1/16', '--cgroup-parent', ground.cgroupParent],
   ]);
   await daemon.ready('/usr/bin/docker', [...host, 'version']);
   await prepare('/usr/bin/docker', [...host, 'import', ground.tar, 'bench']);
@@ -70,6 +74,9 @@ export async function startDocker(ground: Ground): Promise<Peer> {
   return {
     name: 'docker',
     version: firstLine('/usr/bin/docker', '--version'),
+    startInNetwork: (name) =>
+      quiet('/usr/bin/docker', [...host, 'run', '--detach', '--name', name, 'bench', 'sleep', '100000']),
+    forget: (names) => quiet('/usr/bin/docker', [...host, 'rm', '--force', ...names]),
     runToEnd: (command) =>
       quiet('/usr/bin/docker', [...host, 'run', '--rm', '--network', 'none', 'bench', ...command]),
     loads: 'docker',
@@ -131,6 +138,12 @@ export async function startPodman(ground: Ground): Promise<Peer> {
   await prepare('/usr/bin/podman', [...args, 'import', ground.tar, 'bench']);
   return {
     name: 'podman',
+    startInNetwork: (name) =>
+      quiet('/usr/bin/podman', [
+        ...[...args, 'run', '--detach', '--name', name, '--cgroup-parent', ground.cgroupParent, 'bench'],
+        ...['sleep', '100000'],
+      ]),
+    forget: (names) => quiet('/usr/bin/podman', [...args, 'rm', '--force', '--time', '0', ...names]),
     version: firstLine('/usr/bin/podman', '--version'),
     runToEnd: (command) =>
       quiet('/usr/bin/podman', [
