@@ -229,8 +229,10 @@ export const DIRENT = { unknown: 0, directory: 4 } as const;
  */
 export function readDirFd(fd: number): DirEntry[] | undefined {
   const out = Buffer.alloc(32_768);
-  const size = check(Number(sysGetdents(fd, out, out.length)), 'getdents64');
-  if (size === 0) return undefined;
+  const size = Number(sysGetdents(fd, out, out.length));
+  // A directory that was removed while it was open has no entries.
+  if (size < 0 && lastErrno() === ENOENT) return undefined;
+  if (check(size, 'getdents64') === 0) return undefined;
   const entries: DirEntry[] = [];
   for (let at = 0; at < size; at += out.readUInt16LE(at + 16)) {
     const name = out.subarray(at + 19, out.indexOf(0, at + 19));
