@@ -10,6 +10,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { chmod, mkdir, readdir, rename, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Digest } from '../model/digest.ts';
 import type { Logger } from '../model/logger.ts';
 import type { LaunchWorker } from '../model/worker.ts';
 import { ARCHIVE_LIMITS, type ArchiveLimits } from './archive-limits.ts';
@@ -29,6 +30,8 @@ export interface UnpackOptions {
   readonly below: readonly bigint[];
   /** The caller compares the diff id: the archive may lack its end marker, see tar-reader.ts. Default false. */
   readonly mayLackEnd?: boolean;
+  /** Of the archive as it is, where it was taken from these very bytes. Absent: it is taken now. */
+  readonly digest?: Digest;
   /** Waits for the disk: this layer and all that was unpacked before it are durable then. Default true. */
   readonly sync?: boolean;
   /** Kills the worker; what was unpacked is removed by `discard`. */
@@ -104,9 +107,10 @@ export function createLayerStore(
       const directoryFd = openSync(path, 'r');
       try {
         const below = options.below.map(placeOf);
-        const { mayLackEnd = false, sync = true } = options;
+        const { mayLackEnd = false, sync = true, digest } = options;
         const within = await withinDisk(layers, limits);
-        const job = { verb: 'unpack', below, mayLackEnd, sync, limits: within } as const;
+        const known = digest === undefined ? {} : { digest };
+        const job = { verb: 'unpack', below, mayLackEnd, sync, ...known, limits: within } as const;
         return await runUnpack({ ...target, directoryFd }, job, archive);
       } finally {
         closeSync(directoryFd);

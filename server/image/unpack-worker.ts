@@ -36,11 +36,15 @@ const MAX_FAILED = 100;
 async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult> {
   const { limits, mayLackEnd } = job;
   const below = job.below.map((path) => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY));
-  const sent = createHash('sha256');
+  // Of a file that was hashed when it was spooled, by a worker like this one, only the content is hashed.
+  const sent = job.digest ?? createHash('sha256');
   // A file may have been read before: its position is not where the archive begins.
   const from = fstatSync(WORKER_FD.archive).isFile() ? { start: 0 } : {};
   const input = createReadStream('', { fd: WORKER_FD.archive, highWaterMark: READ_BYTES, ...from });
-  const archive = new ByteSource(input, { hash: sent, maxBytes: limits.unpackedBytes });
+  const archive = new ByteSource(input, {
+    ...(typeof sent === 'string' ? {} : { hash: sent }),
+    maxBytes: limits.unpackedBytes,
+  });
   const head = Buffer.from((await archive.read(HEAD_BYTES)) ?? '');
   const compression = detectCompression(head);
   // Without compression both digests are of the same bytes, and hashing is most of the work.
@@ -54,7 +58,7 @@ async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult
   const summary = writer.finish();
   // The one wait for the disk, for all files together; the server's rename comes after it.
   if (job.sync) syncFs(WORKER_FD.directory);
-  const archiveDigest = digest(sent);
+  const archiveDigest = typeof sent === 'string' ? sent : digest(sent);
   return {
     ...summary,
     compression,

@@ -31,6 +31,8 @@ export type WorkerJob =
       readonly mayLackEnd: boolean;
       /** Waits for the disk. */
       readonly sync: boolean;
+      /** Of the archive as it is, where the server knows it; else it is taken. */
+      readonly digest?: Digest;
       readonly limits: ArchiveLimits;
     }
   | { readonly verb: 'spool'; readonly limits: ArchiveLimits }

@@ -143,7 +143,7 @@ async function unpack(
   try {
     // A file without a name that is closed before the disk is waited for is never written to it.
     await release(file);
-    const options = { ...how, ...(signal === undefined ? {} : { signal }) };
+    const options = { ...how, digest: file.digest, ...(signal === undefined ? {} : { signal }) };
     const unpacked = await engine.layers.unpack(serial, { fd: blob.fd }, options);
     if (unpacked.diffId === diffId) return BigInt(unpacked.unpackedBytes);
     const why = `its content has the diff id ${unpacked.diffId}, the config says ${diffId}`;
