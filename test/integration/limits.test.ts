@@ -123,9 +123,11 @@ test('a container full of processes can be told so, and stopped', async () => {
   await host.ok(['exec', '-d', 'bomb', 'sh', '-c', 'while :; do sleep 1000 & done']);
   await until(
     () => cgroupFile('bomb', 'cgroup.procs', 'cgroup.procs'),
-    (pids) => pids.split('\n').length >= 29,
+    // A shell ends when it cannot fork, whoever else is there at that moment.
+    (pids) => pids.split('\n').length >= 26,
   );
-  await host.ok(['exec', '-d', 'bomb', 'sh', '-c', 'while :; do sleep 1000 & done']).catch(() => undefined);
+  for (let more = 0; more < 2; more += 1)
+    await host.cli(['exec', '-d', 'bomb', 'sh', '-c', 'while :; do sleep 1000 & done']);
   await refused(host, ['exec', 'bomb', 'true'], /cannot execute in container bomb: [\s\S]*EAGAIN/);
   await host.ok(['stop', '-t', '0', 'bomb'], { timeoutMs: 15_000 });
   await host.ok(['rm', 'bomb']);
