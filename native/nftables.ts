@@ -89,6 +89,8 @@ function runProgram(script: string): string {
   const { status, stdout, stderr, error } = spawnSync('nft', ['--stateless', '-f', '-'], {
     input: script,
     encoding: 'utf8',
+    // A service's own PATH may lack it.
+    env: { PATH: '/usr/sbin:/sbin:/usr/bin:/bin' },
   });
   if (error !== undefined)
     throw new NftError(`neither libnftables.so.1 nor nft can be used: ${error.message}`);

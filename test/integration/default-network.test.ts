@@ -280,7 +280,8 @@ test('explain tells what is sent to the kernel, and keeps no address', async () 
 test('a second server on the same host has a network of its own', async () => {
   await host.ok(['run', '-d', '--name', 'first', 'busybox', ...serve('first')]);
   const address = await addressOf('first');
-  const second = new Host({});
+  // And without the library it uses the program.
+  const second = new Host({ serverEnv: { MYDOCKER_NFT: 'program' } });
   try {
     await second.start();
     await second.importFixture('busybox');

@@ -219,6 +219,19 @@ test('the shim patches no descriptor behind the end of a message', () => {
     assert.equal(typeof read[index] === 'object', ok, `offset ${x}`);
 });
 
+test('the shim patches no index behind the end of a message, and names no interface without an end', () => {
+  const s1 = new Uint8Array(32);
+  const op = (y: bigint): Op => ({ name: 'netlink', s1, s2: 'eth0', x: 99, y, about: '' });
+  const cases = [0n, 28n, 29n, 2n ** 32n, 2n ** 64n - 1n];
+  const read = readPlans(cases.map((y) => encodePlan(withChild(op(y)))));
+  assert.deepEqual(
+    read.map((plan) => typeof plan === 'object'),
+    [true, true, false, false, false],
+  );
+  const plan = withChild(op(0n));
+  assert.deepEqual(readPlans([patched(plan, opAt(plan, 'netlink') + 20, 4)]), [EINVAL]);
+});
+
 test('the shim refuses filters that the kernel would not read', () => {
   const filter = (bytes: number): Buffer =>
     encodePlan(withChild({ name: 'seccomp', s1: new Uint8Array(bytes), about: '' }));
