@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { PROJECT, run as runProgram } from '../harness/cli.ts';
+import { PROJECT, run as runProgram, SLOWNESS } from '../harness/cli.ts';
 import { Host, type Host as HostType, startHost } from '../harness/host.ts';
 import {
   api,
@@ -158,7 +158,7 @@ test('a real reboot leaves an empty state folder and no process', async () => {
 test('damaged files of a run: the container is told as lost, the server starts', async () => {
   for (const file of ['exit', 'state']) {
     for (const damage of ['', 'version 1\ncontainer ', 'version 99\n', '\xff\0\n']) {
-      const id = await run(host, file === 'exit' ? 'sleep 0.1; exit 7' : FOREVER);
+      const id = await run(host, file === 'exit' ? `sleep ${0.2 * SLOWNESS}; exit 7` : FOREVER);
       const { runId = '', pid = 0 } = (await look(host, id))?.run ?? {};
       await host.kill9();
       if (file === 'exit') await untilGone([pid]);
