@@ -13,6 +13,8 @@ const USUAL = ['ID', 'Repository', 'Tag', 'Containers', 'CreatedAt', 'Size'];
 const WITH_DIGESTS = ['ID', 'Repository', 'Tag', 'Digest', 'Containers', 'CreatedAt', 'Size'];
 const FILTERS = ['reference', 'dangling', 'label', 'label!', 'before', 'since', 'until'] as const;
 const NONE = '<none>';
+/** Age of an image that does not say when it was built. */
+const UNKNOWN = 'N/A';
 
 /** A line of the list. */
 interface Row {
@@ -55,8 +57,8 @@ function rowsOf(image: ImageSummary): Row[] {
 const labelOf = ({ image }: Row, key: string): string =>
   Object.hasOwn(image.labels, key) ? (image.labels[key] ?? '') : '';
 
-/** The time is when it came here, as this is what people look for; `inspect` has both. */
-const timeOf = ({ image }: Row): ImageSummary['addedAt'] => image.addedAt ?? image.createdAt;
+/** When it was built, as with Docker; `inspect` has the time when it came here beside it. */
+const timeOf = ({ image }: Row): ImageSummary['createdAt'] => image.createdAt;
 
 function columns(whole: boolean): readonly Column<Row>[] {
   return [
@@ -65,8 +67,8 @@ function columns(whole: boolean): readonly Column<Row>[] {
     { name: 'Tag', heading: 'TAG', of: ({ tag }) => tag },
     { name: 'Digest', heading: 'DIGEST', of: ({ image }) => image.target?.digest ?? NONE },
     { name: 'Containers', heading: 'COUNTS', of: ({ image }) => String(image.containerCount) },
-    { name: 'CreatedAt', heading: 'CREATED', of: (row) => showTime(timeOf(row)) },
-    { name: 'CreatedSince', heading: 'CREATED', of: (row) => showAgo(timeOf(row)) },
+    { name: 'CreatedAt', heading: 'CREATED', of: (row) => showTime(timeOf(row)) || UNKNOWN },
+    { name: 'CreatedSince', heading: 'CREATED', of: (row) => showAgo(timeOf(row)) || UNKNOWN },
     { name: 'Size', heading: 'SIZE', of: ({ image }) => showSize(image.sizeBytes) },
     { name: 'UniqueSize', heading: 'UNIQUE SIZE', of: ({ image }) => showSize(image.uniqueSizeBytes) },
     {

@@ -8,19 +8,19 @@ import {
 } from '../../proto/gen/mydocker/v1/images.ts';
 import type { Platform } from '../../proto/gen/mydocker/v1/types.ts';
 import type { ImageConfig, ImageRecord } from '../model/image.ts';
+import type { InspectedImage } from '../ops/inspect-image.ts';
 import type { ImageView } from '../ops/list-images.ts';
 import { decodePort, encodePort } from './ports.ts';
 import { toTimestamp, toTimestampOrNone } from './timestamp.ts';
 
-const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
-
-export function encodeImage({ record, uniqueSizeBytes, layerSizes, containerCount }: ImageView): Image {
+export function encodeImage({ view, layerBlobs }: InspectedImage): Image {
+  const { record, uniqueSizeBytes, layerSizes, containerCount } = view;
   return {
     id: record.id,
     rev: record.rev,
     references: [...record.references].sort(),
     repoDigests: [],
-    target: encodeTarget(record),
+    target: encodeDescriptor(view.manifest),
     platform: encodePlatform(record),
     createdAt: toTimestampOrNone(record.builtAt),
     addedAt: toTimestamp(record.createdAt),
@@ -29,7 +29,7 @@ export function encodeImage({ record, uniqueSizeBytes, layerSizes, containerCoun
     layers: record.layers.map(({ diffId, chainId }, index) => ({
       diffId,
       chainId,
-      blob: undefined,
+      blob: encodeDescriptor(layerBlobs[index]),
       sizeBytes: layerSizes[index] ?? 0n,
     })),
     sizeBytes: record.sizeBytes,
@@ -38,7 +38,8 @@ export function encodeImage({ record, uniqueSizeBytes, layerSizes, containerCoun
   };
 }
 
-export function encodeImageSummary({ record, uniqueSizeBytes, containerCount }: ImageView): ImageSummary {
+export function encodeImageSummary(view: ImageView): ImageSummary {
+  const { record, uniqueSizeBytes, containerCount } = view;
   return {
     id: record.id,
     references: [...record.references].sort(),
@@ -51,13 +52,16 @@ export function encodeImageSummary({ record, uniqueSizeBytes, containerCount }: 
     platform: encodePlatform(record),
     labels: record.config.labels,
     rev: record.rev,
-    target: encodeTarget(record),
+    target: encodeDescriptor(view.manifest),
   };
 }
 
-function encodeTarget({ manifestDigest }: ImageRecord): Descriptor | undefined {
-  if (manifestDigest === undefined) return undefined;
-  return { mediaType: MANIFEST_TYPE, digest: manifestDigest, sizeBytes: 0n };
+type Content = Pick<Descriptor, 'mediaType' | 'digest'> & { readonly sizeBytes: number | bigint };
+
+function encodeDescriptor(content: Content | undefined): Descriptor | undefined {
+  if (content === undefined) return undefined;
+  const { mediaType, digest, sizeBytes } = content;
+  return { mediaType, digest, sizeBytes: BigInt(sizeBytes) };
 }
 
 /** Rough size of a summary in bytes. */

@@ -7,7 +7,7 @@ import {
 import { invalidArgument } from '../model/error.ts';
 import type { ImageEngine } from '../ops/image-engine.ts';
 import { type ImportResult, importImage } from '../ops/import-image.ts';
-import { inspectImage } from '../ops/inspect-image.ts';
+import { findImageView, inspectImage } from '../ops/inspect-image.ts';
 import { listImages } from '../ops/list-images.ts';
 import { pruneImages } from '../ops/prune-images.ts';
 import { removeImage } from '../ops/remove-image.ts';
@@ -44,7 +44,7 @@ export function imagesService(
       return { imageId: image.id, reference, sizeBytes: image.sizeBytes };
     },
     loadImages: (requests, { signal }) => serveLoad(engine, requestIds, requests, signal),
-    getImage: ({ image }) => ({ image: encodeImage(inspectImage(engine, image)) }),
+    getImage: async ({ image }) => ({ image: encodeImage(await inspectImage(engine, image)) }),
     *listImages({ references, danglingOnly, labels, beforeImage, sinceImage, createdBefore }) {
       const found = listImages(engine, {
         ...{ references, danglingOnly, before: beforeImage, since: sinceImage },
@@ -52,7 +52,7 @@ export function imagesService(
       });
       for (const images of pages(found.map(encodeImageSummary), imageSummarySize)) yield { images };
     },
-    getImageHistory: ({ image }) => ({ entries: encodeHistory(inspectImage(engine, image)) }),
+    getImageHistory: ({ image }) => ({ entries: encodeHistory(findImageView(engine, image)) }),
     tagImage: ({ image, reference }) => tagImage(engine, image, reference),
     removeImage: ({ image, force, expectedRev }) => removeImage(engine, { image, force, expectedRev }),
     pruneImages: ({ all, filter }) => pruneImages(engine, { all, ...decodePrune(filter) }),

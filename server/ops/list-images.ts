@@ -1,7 +1,7 @@
 /**
  * Which images a list shows, and what is counted about each. Reads memory alone and never waits.
  */
-import type { ImageRecord } from '../model/image.ts';
+import type { BlobRecord, ImageRecord } from '../model/image.ts';
 import { familiarReference, parseReference } from '../model/reference.ts';
 import { findImage, type ImageEngine } from './image-engine.ts';
 import { type LabelCondition, labelsMatch } from './list-containers.ts';
@@ -9,6 +9,8 @@ import { type LabelCondition, labelsMatch } from './list-containers.ts';
 /** An image and what follows from the other records. */
 export interface ImageView {
   readonly record: ImageRecord;
+  /** Its manifest; absent where it came without one. */
+  readonly manifest?: BlobRecord;
   /** Bytes of the layers that no other image has. */
   readonly uniqueSizeBytes: bigint;
   /** Bytes of each layer unpacked, base first. */
@@ -23,43 +25,53 @@ export interface ImageFilter {
   readonly references?: readonly string[];
   readonly danglingOnly?: boolean;
   readonly labels?: readonly LabelCondition[];
-  /** Came before this image: reference, id or unique prefix; `''`: any. */
+  /** Built before this image: reference, id or unique prefix; `''`: any. */
   readonly before?: string;
-  /** Came after this image; `''`: any. */
+  /** Built after this image; `''`: any. */
   readonly since?: string;
-  /** Came to this server before; ns since epoch. */
+  /** Built before; ns since epoch. */
   readonly createdBefore?: bigint;
 }
 
 type ReadEngine = Pick<ImageEngine, 'store'>;
 
 /**
- * Images, newest first.
+ * Images, built last first; those that do not say when come last.
  * @throws MydockerError `not-found` when `before` or `since` names none.
  */
 export function listImages(engine: ReadEngine, filter: ImageFilter = {}): ImageView[] {
   const { references = [], labels = [], before = '', since = '', createdBefore } = filter;
   const patterns = references.map(patternOf);
-  const beforeAt = before === '' ? undefined : findImage(engine, before).createdAt;
-  const sinceAt = since === '' ? undefined : findImage(engine, since).createdAt;
+  const beforeAt = before === '' ? undefined : findImage(engine, before).builtAt;
+  const sinceAt = since === '' ? undefined : findImage(engine, since).builtAt;
   const found = engine.store.images
     .list()
+    // Of one time the one that came last is the first: the sort keeps the order of equals.
     .reverse()
+    .sort((a, b) => (a.builtAt === b.builtAt ? 0 : a.builtAt < b.builtAt ? 1 : -1))
     .filter(
       (image) =>
         (patterns.length === 0 || image.references.some((reference) => matches(reference, patterns))) &&
         (filter.danglingOnly !== true || image.references.length === 0) &&
         labelsMatch(image.config.labels, labels) &&
-        (createdBefore === undefined || image.createdAt < createdBefore) &&
-        (beforeAt === undefined || image.createdAt < beforeAt) &&
-        (sinceAt === undefined || image.createdAt > sinceAt),
+        (createdBefore === undefined || isBuiltBefore(image, createdBefore)) &&
+        (beforeAt === undefined || isBuiltBefore(image, beforeAt)) &&
+        (sinceAt === undefined || image.builtAt > sinceAt),
     );
   return viewImages(engine, found);
 }
 
+/**
+ * Whether an image is older than that, by what it says itself, as with Docker. One that does not say is of no
+ * age: a removal by age leaves it.
+ */
+export function isBuiltBefore({ builtAt }: ImageRecord, time: bigint): boolean {
+  return builtAt !== 0n && builtAt < time;
+}
+
 /** Counts what images have to themselves and who uses them, once for all that are asked for. */
 export function viewImages(engine: ReadEngine, records: readonly ImageRecord[]): ImageView[] {
-  const { images, containers, layers } = engine.store;
+  const { images, containers, layers, blobs } = engine.store;
   const owners = new Map<string, number>();
   for (const image of images.list()) {
     for (const chainId of new Set(image.layers.map((layer) => layer.chainId))) {
@@ -74,8 +86,11 @@ export function viewImages(engine: ReadEngine, records: readonly ImageRecord[]):
   return records.map((record) => {
     const layerSizes = record.layers.map((layer) => layers.get(layer.chainId)?.sizeBytes ?? 0n);
     const unique = layerSizes.filter((_, i) => owners.get(record.layers[i]?.chainId ?? '') === 1);
+    const { manifestDigest } = record;
+    const manifest = manifestDigest === undefined ? undefined : blobs.get(manifestDigest);
     return {
       record,
+      ...(manifest === undefined ? {} : { manifest }),
       layerSizes,
       uniqueSizeBytes: unique.reduce((total, size) => total + size, 0n),
       containerCount: users.get(record.id) ?? 0,

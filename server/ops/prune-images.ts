@@ -3,13 +3,14 @@ import type { ImageRecord } from '../model/image.ts';
 import { usedSerials } from './garbage.ts';
 import { containersOf, type ImageEngine } from './image-engine.ts';
 import { type LabelCondition, labelsMatch } from './list-containers.ts';
+import { isBuiltBefore } from './list-images.ts';
 import { removeRecord } from './remove-image.ts';
 
 /** Which images to look at. */
 export interface PruneImagesRequest {
   /** Also images with references that no container uses; else dangling ones only. */
   readonly all: boolean;
-  /** Came to this server before; ns since epoch; absent: whenever. */
+  /** Built before, as the image says itself; ns since epoch; absent: whenever. */
   readonly createdBefore?: bigint;
   readonly labels: readonly LabelCondition[];
 }
@@ -64,7 +65,7 @@ function isPrunable(engine: ImageEngine, request: PruneImagesRequest, image: Ima
   const { all, createdBefore, labels } = request;
   return (
     (all || image.references.length === 0) &&
-    (createdBefore === undefined || image.createdAt < createdBefore) &&
+    (createdBefore === undefined || isBuiltBefore(image, createdBefore)) &&
     labelsMatch(image.config.labels, labels) &&
     containersOf(engine.store, image.id).length === 0
   );

@@ -16,7 +16,10 @@ import { containersOf, expectImageRev, findImage, type ImageEngine } from './ima
 export interface RemoveImageRequest {
   /** A reference: only it goes, and the image with its last one. An id: the image with all references. */
   readonly image: string;
-  /** Also where an id has several references, or stopped containers use the image; their files stay. */
+  /**
+   * Also where an id has several references, or stopped containers use the image; their files stay. While one
+   * runs a reference goes, also the last one, and the image stays.
+   */
   readonly force: boolean;
   /** Refused unless the image has this rev; 0n: whatever. */
   readonly expectedRev: bigint;
@@ -34,7 +37,7 @@ const SHOWN_CONTAINERS = 20;
 
 /**
  * Answers before the files are gone.
- * @throws MydockerError `not-found`; `failed-precondition` (IMAGE_IN_USE) while containers use it, also with
+ * @throws MydockerError `not-found`; `failed-precondition` (IMAGE_IN_USE) while containers use it, by id also with
  * force while one of them runs, or (IMAGE_HAS_REFERENCES) for an id with several references; `aborted`.
  */
 export async function removeImage(
@@ -54,7 +57,11 @@ export async function removeImage(
       return await untag(engine, record, reference);
     if (reference === undefined && record.references.length > 1 && !request.force)
       throw hasReferences(request.image, record);
-    checkUsers(request, containersOf(engine.store, id));
+    const users = containersOf(engine.store, id);
+    // As with Docker: the name is the user's to take, the image goes when its container is gone.
+    if (reference !== undefined && request.force && users.some(({ status }) => isAlive(status)))
+      return await untag(engine, record, reference);
+    checkUsers(request, users);
     return await removeRecord(engine, record);
   });
 }

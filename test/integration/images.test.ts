@@ -79,10 +79,23 @@ test('an image in use is not removed, and says by whom', async () => {
   await host.ok(['run', '-d', '--name', 'user2', 'used', 'sleep', '1000']);
   assert.deepEqual(await list('used'), ['used latest 2']);
   await refused(host, ['rmi', 'used'], /2 containers use it\nhint: .*mydocker rm/);
-  await refused(host, ['rmi', '-f', 'used'], /1 running container uses it/);
+  await refused(host, ['rmi', '-f', image], /1 running container uses it/);
   await host.ok(['rm', '-f', 'user1', 'user2']);
   assert.match(await host.ok(['rmi', 'used']), new RegExp(`untagged: .*used:latest\\ndeleted: ${image}`));
   await refused(host, ['run', 'used', 'true'], /no such image/);
+});
+
+test('by force a name goes though a container runs; the image stays as long as it does', async () => {
+  const image = await importEntries(host, 'used', [{ name: 'used', data: 'x' }]);
+  await host.ok(['run', '-d', '--name', 'user', 'used', 'sleep', '1000']);
+  assert.equal(await host.ok(['rmi', '-f', 'used']), 'untagged: docker.io/library/used:latest');
+  assert.deepEqual(await list('-f', 'dangling=true'), ['<none> <none> 1']);
+  await refused(host, ['rmi', '-f', image], /1 running container uses it/);
+  assert.equal(await host.ok(['exec', 'user', 'cat', '/used']), 'x');
+  await host.ok(['restart', '-t', '0', 'user']);
+  assert.doesNotMatch(await host.ok(['image', 'prune', '-f']), /deleted/);
+  await host.ok(['rm', '-f', 'user']);
+  assert.match(await host.ok(['image', 'prune', '-f']), new RegExp(`deleted: ${image}`));
 });
 
 test('removal frees layers and blobs that nothing else uses', async () => {

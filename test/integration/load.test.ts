@@ -10,6 +10,7 @@ import {
   named,
   ociArchive,
   ociEntries,
+  type PackedDescriptor,
   type PackedImage,
   packImage,
   sha256,
@@ -140,6 +141,36 @@ test('of several platforms the one of the host, or the one that is asked for', a
   const { code, stderr } = await host.cli(['load', '--platform', 'linux/s390x'], { stdin });
   assert.equal(code, 125);
   assert.match(stderr, /it has loaded:1 for linux\/arm64, linux\/amd64, none for linux\/s390x/);
+  await empty();
+});
+
+test('an image is as old as it says, and tells what its layers came as', async () => {
+  const days = ['2024-03-01', '2020-05-06', undefined, '2022-07-08'];
+  for (const [index, day] of days.entries()) {
+    const created = day === undefined ? '0001-01-01T00:00:00Z' : `${day}T12:00:00Z`;
+    const packed = packImage({ layers: image.layers, config: { created }, compression: 'gzip' });
+    await host.ok(['load'], { stdin: ociArchive(packed, `docker.io/library/aged:${index}`) });
+    const [told] = JSON.parse(await host.ok(['image', 'inspect', `aged:${index}`]));
+    const { layers } = JSON.parse(packed.blobs.get(packed.manifest.digest)?.toString() ?? '');
+    assert.deepEqual(
+      told.layers.map(({ blob }: { blob: object }) => blob),
+      layers.map(({ size, ...blob }: PackedDescriptor) => ({ ...blob, sizeBytes: size })),
+    );
+    const { size, ...target } = packed.manifest;
+    assert.deepEqual(told.target, { ...target, sizeBytes: size });
+  }
+  const tags = async (...args: string[]): Promise<string> =>
+    (await host.ok(['images', '--format', '{{.Tag}} {{truncate .CreatedAt 10}}', ...args])).replaceAll(
+      '\n',
+      ', ',
+    );
+  assert.equal(await tags(), '0 2024-03-01, 3 2022-07-08, 1 2020-05-06, 2 N/A');
+  assert.equal(await tags('-f', 'until=2022-12-31'), '3 2022-07-08, 1 2020-05-06');
+  assert.equal(await tags('-f', 'before=aged:3'), '1 2020-05-06');
+  assert.equal(await tags('-f', 'since=aged:3'), '0 2024-03-01');
+  await host.ok(['image', 'prune', '-a', '-f', '--filter', 'until=24h']);
+  assert.equal(await tags(), '2 N/A');
+  await host.ok(['image', 'prune', '-a', '-f']);
   await empty();
 });
 

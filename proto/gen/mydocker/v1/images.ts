@@ -177,7 +177,7 @@ export interface ImageLayer {
   readonly diffId: string;
   /** Hash of it and everything below: `sha256:<64 hex>`. */
   readonly chainId: string;
-  /** The blob as fetched; absent where the layer was made here. */
+  /** The blob that it came as, by the image's manifest; absent where the image has none. It is not kept. */
   readonly blob:
     | Descriptor
     | undefined;
@@ -472,11 +472,11 @@ export interface ListImagesRequest {
   readonly danglingOnly: boolean;
   /** Conditions on labels. */
   readonly labels: readonly LabelFilter[];
-  /** Only images that came before this one; empty: any. */
+  /** Only images that were built before this one; empty: any. */
   readonly beforeImage: string;
-  /** Only images that came after this one; empty: any. */
+  /** Only images that were built after this one; empty: any. */
   readonly sinceImage: string;
-  /** Only images that came to this server before this time; not given: any age. */
+  /** Only images that were built before this time, as they say themselves; not given: any age. */
   readonly createdBefore: Timestamp | undefined;
 }
 
@@ -549,7 +549,10 @@ export interface RemoveImageRequest {
    * `force`.
    */
   readonly image: string;
-  /** Also where it has several references, or stopped containers use it (whose files stay). Default false. */
+  /**
+   * Also where it has several references, or stopped containers use it (whose files stay). While one runs a
+   * reference goes, also the last one, and the image stays without; an id is refused. Default false.
+   */
   readonly force: boolean;
   /** Refused unless the image has this rev; 0: whatever. */
   readonly expectedRev: bigint;
@@ -4378,7 +4381,7 @@ export const ImagesServiceDefinition = {
       responseStream: false,
       options: {},
     },
-    /** Images, newest first, in pages of at most 100. */
+    /** Images, built last first, in pages of at most 100. */
     listImages: {
       name: "ListImages",
       requestType: ListImagesRequest as typeof ListImagesRequest,
@@ -4407,7 +4410,7 @@ export const ImagesServiceDefinition = {
     },
     /**
      * Removes a reference, and the image with the last one. FAILED_PRECONDITION with reason IMAGE_IN_USE while
-     * a container uses it. Answers before the files are gone.
+     * a container uses it; `force` says what may go then. Answers before the files are gone.
      */
     removeImage: {
       name: "RemoveImage",

@@ -290,7 +290,7 @@ export interface LabelFilter {
 
 /** Which stored objects a prune looks at; all conditions must hold. */
 export interface PruneFilter {
-  /** Only objects created before this time; not given: any age. */
+  /** Only objects created before this time (images: built, as they say themselves); not given: any age. */
   readonly createdBefore:
     | Timestamp
     | undefined;
