@@ -1,10 +1,11 @@
 /** `mydocker load`: images out of an archive, a pipe or a folder. */
-import { createReadStream, existsSync, fstatSync, openSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isatty } from 'node:tty';
 import { LoadHeader, LoadImagesRequest } from '../../proto/gen/mydocker/v1/images.ts';
 import { loadImages } from '../api/images.ts';
 import { tarFolder } from '../archive/folder-tar.ts';
+import { inputChunks, openInput } from '../archive/open-input.ts';
 import type { Action } from '../grammar/command.ts';
 import type { LOAD_OPTIONS } from '../grammar/command-options.ts';
 import { print } from '../output.ts';
@@ -17,8 +18,6 @@ import { UsageError } from '../usage-error.ts';
 
 const STDIN = 0;
 const STDERR = 2;
-/** Larger messages cost less each, and the server holds several at a time; the contract allows up to 3 MiB. */
-const CHUNK_BYTES = 256 * 1024;
 
 /** What is read, and how much of it there is; 0n: not known. */
 interface Source {
@@ -69,20 +68,14 @@ async function sendAll(
   }
 }
 
-function openSource(input: string): Source {
-  const fd = input === '-' ? STDIN : openFile(input);
-  const stat = fstatSync(fd);
-  if (stat.isDirectory())
-    return { chunks: openFolder(input === '-' ? '/dev/stdin/' : input), totalBytes: 0n };
-  if (input === '-' && isatty(STDIN))
+function openSource(path: string): Source {
+  const input = openInput(path, 'give an archive of docker save, an OCI layout, or -');
+  if (input.isDirectory) return { chunks: openFolder(path === '-' ? '/dev/stdin/' : path), totalBytes: 0n };
+  if (path === '-' && isatty(STDIN))
     throw new UsageError('cannot load from a terminal', {
       hint: 'give -i FILE, or send the archive by a pipe',
     });
-  const chunks = createReadStream('', { fd, autoClose: false, highWaterMark: CHUNK_BYTES });
-  return {
-    chunks: chunks as AsyncIterable<Buffer>,
-    totalBytes: stat.isFile() ? BigInt(stat.size) : 0n,
-  };
+  return { chunks: inputChunks(input), totalBytes: input.totalBytes };
 }
 
 function openFolder(path: string): AsyncIterable<Buffer> {
@@ -90,15 +83,4 @@ function openFolder(path: string): AsyncIterable<Buffer> {
   throw new UsageError(`cannot load ${path}: there is no index.json in it`, {
     hint: 'a folder must hold an OCI layout',
   });
-}
-
-function openFile(path: string): number {
-  try {
-    return openSync(path, 'r');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new UsageError(`cannot open ${path}: ${code ?? error}`, {
-      hint: 'give an archive of docker save, an OCI layout, or -',
-    });
-  }
 }

@@ -5,6 +5,9 @@
 import type { Hash } from 'node:crypto';
 import { archiveError, archiveLimit } from './archive-error.ts';
 
+/** Asked for at a time where an archive is read. */
+export const ARCHIVE_READ_BYTES: number = 256 * 1024;
+
 /** Reads a stream in the sizes that the reader wants. */
 export class ByteSource {
   readonly #chunks: AsyncIterator<Buffer>;

@@ -6,6 +6,7 @@
 import {
   type BigIntStats,
   closeSync,
+  constants,
   fstatSync,
   ftruncateSync,
   lstatSync,
@@ -28,11 +29,8 @@ import {
   symlinkAt,
 } from '../../native/tree-write.ts';
 
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFLNK = 0o120000;
-const S_IFREG = 0o100000;
-const S_IFCHR = 0o020000;
+const { S_IFMT, S_IFDIR, S_IFLNK, S_IFREG, S_IFCHR } = constants;
+
 const PERMISSIONS = 0o7777;
 
 const WITHIN = RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagicLinks | RESOLVE.noMounts;

@@ -24,15 +24,13 @@ const UNSUPPORTED: readonly (readonly [name: string, magic: Buffer])[] = [
 /** Output chunk of a decoder: large, since each costs a trip through the event loop. */
 const CHUNK_BYTES = 256 * 1024;
 const READ_BYTES = 64 * 1024;
+/** Enough for every magic number that is looked for. */
+const HEAD_BYTES = 6;
 
 /** Largest window that a zstd frame may ask for, as a power of two: 128 MiB, what `zstd -d` allows too. */
 const MAX_WINDOW_LOG = 27;
 
-/**
- * @param head - the first bytes of the archive, at least six where there are as many.
- * @throws MydockerError `invalid-argument` (ARCHIVE_UNKNOWN_FORMAT) for a compression that is not supported.
- */
-export function detectCompression(head: Buffer): Compression {
+function detectCompression(head: Buffer): Compression {
   if (head.length === 0) throw archiveError(undefined, 'it is empty', { reason: 'ARCHIVE_TRUNCATED' });
   if (head[0] === 0x1f && head[1] === 0x8b) return 'gzip';
   const word = head.length >= 4 ? head.readUInt32LE(0) : 0;
@@ -48,26 +46,27 @@ export function detectCompression(head: Buffer): Compression {
 }
 
 /**
- * The uncompressed bytes of an archive.
- * @param source - positioned after `head`; read to its end, so that its hash covers all of it.
- * @param head - its first bytes, already read.
- * @throws MydockerError `invalid-argument` (ARCHIVE_TRUNCATED, ARCHIVE_INVALID) while it is read.
+ * How an archive is compressed, and its uncompressed bytes.
+ * @param source - positioned at its beginning; read to its end, so that its hash covers all of it.
+ * @throws MydockerError `invalid-argument`: ARCHIVE_UNKNOWN_FORMAT for a compression that is not supported;
+ * ARCHIVE_TRUNCATED, ARCHIVE_INVALID while the bytes are read.
  */
-export function decompress(
+export async function decompress(
   source: ByteSource,
-  head: Buffer,
-  compression: Compression,
-): AsyncGenerator<Buffer, void, undefined> {
-  if (compression === 'gzip') return decode(rest(source, head), createGunzip({ chunkSize: CHUNK_BYTES }));
-  if (compression === 'none') return rest(source, head);
+): Promise<{ compression: Compression; bytes: AsyncGenerator<Buffer, void, undefined> }> {
+  const head = (await source.read(HEAD_BYTES)) ?? Buffer.alloc(0);
+  const compression = detectCompression(head);
   source.unread(head);
-  return decodeFrames(source);
+  return { compression, bytes: DECODERS[compression](source) };
 }
 
-async function* rest(source: ByteSource, head: Buffer): AsyncGenerator<Buffer, void, undefined> {
-  yield head;
-  yield* source.remaining(READ_BYTES);
-}
+const DECODERS: Readonly<
+  Record<Compression, (source: ByteSource) => AsyncGenerator<Buffer, void, undefined>>
+> = {
+  none: (source) => source.remaining(READ_BYTES),
+  gzip: (source) => decode(source.remaining(READ_BYTES), createGunzip({ chunkSize: CHUNK_BYTES })),
+  zstd: decodeFrames,
+};
 
 async function* decodeFrames(source: ByteSource): AsyncGenerator<Buffer, void, undefined> {
   for await (const frame of zstdFrames(source)) {

@@ -2,13 +2,10 @@
  * How overlayfs marks what a layer hides: the two marks, told apart from real files, for everything here that
  * reads or writes a layer.
  */
+import { constants } from 'node:fs';
 import type { FileStatus } from '../../native/tree-read.ts';
 
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFLNK = 0o120000;
-const S_IFREG = 0o100000;
-const S_IFCHR = 0o020000;
+const { S_IFMT, S_IFDIR, S_IFLNK, S_IFREG, S_IFCHR } = constants;
 
 /** Hides the same directory of the layers below; see overlayfs.rst, "whiteouts and opaque directories". */
 export const OPAQUE_XATTR = 'trusted.overlay.opaque';

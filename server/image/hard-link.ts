@@ -3,7 +3,7 @@
  * copied into the new layer first, as overlayfs does when a container links it: an inode cannot be shared
  * between layers.
  */
-import { closeSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, readSync, writeSync } from 'node:fs';
 import { nextDataFd, readLinkAt, statAt } from '../../native/tree-read.ts';
 import {
   chmodAt,
@@ -22,7 +22,8 @@ import { type LowerFile, withLowerFile } from './lower-layers.ts';
 import { finishFile, openNewFile } from './new-file.ts';
 import type { TarEntry } from './tar-entry.ts';
 
-const S_IFMT = 0o170000;
+const { S_IFMT } = constants;
+
 const COPY_BYTES = 1 << 20;
 
 /**

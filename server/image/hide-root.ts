@@ -2,12 +2,13 @@
  * A layer whose root is opaque: overlayfs has no mark for that on a root, so that each name of the layers below
  * is hidden by itself.
  */
-import { closeSync } from 'node:fs';
+import { closeSync, constants } from 'node:fs';
 import { OPEN, openAt2, RESOLVE, readDirFd, statAt } from '../../native/tree-read.ts';
 import { makeNodeAt, setXattrFd } from '../../native/tree-write.ts';
 import { isDirectory, isWhiteout, OPAQUE_XATTR } from './file-kinds.ts';
 
-const S_IFCHR = 0o020000;
+const { S_IFCHR } = constants;
+
 const HOW_DIRECTORY = {
   flags: OPEN.readOnly | OPEN.directory | OPEN.noFollow,
   resolve: RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagicLinks,

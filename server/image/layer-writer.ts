@@ -2,7 +2,7 @@
  * Writes entries of an archive below a layer's root: one function for each kind of entry, all through fds.
  * Directories get owner, mode and time at the very end, see layer-tree.ts.
  */
-import { closeSync, ftruncateSync, writeSync } from 'node:fs';
+import { closeSync, constants, ftruncateSync, writeSync } from 'node:fs';
 import { SyscallError } from '../../native/errno.ts';
 import { statAt } from '../../native/tree-read.ts';
 import { chmodAt, chownAt, makeNodeAt, setTimesAt, symlinkAt } from '../../native/tree-write.ts';
@@ -19,9 +19,7 @@ import { finishFile, openNewFile } from './new-file.ts';
 import type { TarEntry } from './tar-entry.ts';
 import { keptXattrs } from './xattr-policy.ts';
 
-const S_IFCHR = 0o020000;
-const S_IFBLK = 0o060000;
-const S_IFIFO = 0o010000;
+const { S_IFCHR, S_IFBLK, S_IFIFO } = constants;
 
 /** What became of an archive. */
 export interface LayerSummary {

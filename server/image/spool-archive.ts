@@ -7,8 +7,8 @@ import { closeSync, createReadStream, openSync, writeFileSync, writeSync } from 
 import { digestHash } from '../model/digest.ts';
 import { archiveError, archiveLimit, printableName } from './archive-error.ts';
 import type { ArchiveLimits } from './archive-limits.ts';
-import { ByteSource } from './byte-source.ts';
-import { decompress, detectCompression } from './decompress.ts';
+import { ARCHIVE_READ_BYTES, ByteSource } from './byte-source.ts';
+import { decompress } from './decompress.ts';
 import {
   encodeEntry,
   MAX_SPOOLED_ENTRIES,
@@ -18,10 +18,6 @@ import {
 } from './spool-table.ts';
 import type { TarEntry } from './tar-entry.ts';
 import { readTar } from './tar-reader.ts';
-
-const READ_BYTES = 256 * 1024;
-/** Enough for every magic number that is looked for. */
-const HEAD_BYTES = 6;
 
 /** Answer to `spool`. */
 export interface SpoolResult {
@@ -43,11 +39,10 @@ export async function spoolArchive(
   limits: ArchiveLimits,
 ): Promise<SpoolResult> {
   const folder = `/proc/self/fd/${folderFd}`;
-  const input = createReadStream('', { fd: archiveFd, highWaterMark: READ_BYTES });
+  const input = createReadStream('', { fd: archiveFd, highWaterMark: ARCHIVE_READ_BYTES });
   const archive = new ByteSource(input, { maxBytes: limits.unpackedBytes });
-  const head = Buffer.from((await archive.read(HEAD_BYTES)) ?? '');
-  const plain = decompress(archive, head, detectCompression(head));
-  const tar = new ByteSource(plain, { maxBytes: limits.unpackedBytes });
+  const { bytes } = await decompress(archive);
+  const tar = new ByteSource(bytes, { maxBytes: limits.unpackedBytes });
   const lines: string[] = [];
   let tableBytes = 0;
   for await (const entry of readTar(tar, { ...limits, entries: MAX_SPOOLED_ENTRIES })) {

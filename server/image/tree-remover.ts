@@ -2,16 +2,15 @@
  * Removes a tree that a container or an archive has shaped: by fds alone, no symlink followed, no mount
  * entered, and with a bounded number of fds however deep it is.
  */
-import { closeSync } from 'node:fs';
+import { closeSync, constants } from 'node:fs';
 import { SyscallError } from '../../native/errno.ts';
 import { DIRENT, OPEN, openAt2, RESOLVE, readDirFd, statAt } from '../../native/tree-read.ts';
 import { renameAt, unlinkAt } from '../../native/tree-write.ts';
 
+const { S_IFMT, S_IFDIR } = constants;
+
 /** Directories deeper than this are first moved up to the top, so that depth costs neither fds nor stack. */
 const MAX_DEPTH = 64;
-
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
 
 /** How a directory of an untrusted tree is opened to be read: itself, or not at all. */
 const HOW_DIRECTORY = {

@@ -3,9 +3,11 @@
  * may be a container's that runs: it is read by descriptors, no symlink is followed, no mount entered, and what
  * is moved or removed meanwhile is left out.
  */
-import { closeSync } from 'node:fs';
+import { closeSync, constants } from 'node:fs';
 import { SyscallError } from '../../native/errno.ts';
 import { DIRENT, OPEN, openAt2, RESOLVE, readDirFd, statAt } from '../../native/tree-read.ts';
+
+const { S_IFMT, S_IFDIR } = constants;
 
 /** What a tree takes. */
 export interface TreeSize {
@@ -18,8 +20,6 @@ export interface TreeSize {
 const MAX_OPEN = 64;
 
 const BLOCK_BYTES = 512n;
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
 
 const HOW_DIRECTORY = {
   flags: OPEN.readOnly | OPEN.directory | OPEN.noFollow,

@@ -9,10 +9,10 @@ import { exitNow } from '../../native/process.ts';
 import { syncFs } from '../../native/tree-write.ts';
 import { type Digest, parseDigest } from '../model/digest.ts';
 import { archiveError } from './archive-error.ts';
-import { ByteSource } from './byte-source.ts';
+import { ARCHIVE_READ_BYTES, ByteSource } from './byte-source.ts';
 import { copyInto } from './copy-job.ts';
 import type { CopySummary } from './copy-tree.ts';
-import { decompress, detectCompression } from './decompress.ts';
+import { decompress } from './decompress.ts';
 import { createLayerWriter } from './layer-writer.ts';
 import { type SpoolResult, spoolArchive } from './spool-archive.ts';
 import { readTar } from './tar-reader.ts';
@@ -26,10 +26,6 @@ import {
   type WorkerJob,
 } from './worker-protocol.ts';
 
-const READ_BYTES = 256 * 1024;
-/** Enough for every magic number that is looked for. */
-const HEAD_BYTES = 6;
-
 /** Names that stay which fit into an answer. */
 const MAX_FAILED = 100;
 
@@ -40,16 +36,15 @@ async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult
   const sent = job.digest ?? createHash('sha256');
   // A file may have been read before: its position is not where the archive begins.
   const from = fstatSync(WORKER_FD.archive).isFile() ? { start: 0 } : {};
-  const input = createReadStream('', { fd: WORKER_FD.archive, highWaterMark: READ_BYTES, ...from });
+  const input = createReadStream('', { fd: WORKER_FD.archive, highWaterMark: ARCHIVE_READ_BYTES, ...from });
   const archive = new ByteSource(input, {
     ...(typeof sent === 'string' ? {} : { hash: sent }),
     maxBytes: limits.unpackedBytes,
   });
-  const head = Buffer.from((await archive.read(HEAD_BYTES)) ?? '');
-  const compression = detectCompression(head);
+  const { compression, bytes } = await decompress(archive);
   // Without compression both digests are of the same bytes, and hashing is most of the work.
   const plain = compression === 'none' ? undefined : createHash('sha256');
-  const tar = new ByteSource(decompress(archive, head, compression), {
+  const tar = new ByteSource(bytes, {
     ...(plain === undefined ? {} : { hash: plain }),
     maxBytes: limits.unpackedBytes,
   });

@@ -4,14 +4,11 @@ import { MydockerError } from '../model/error.ts';
 import { isAlive } from '../model/task-state.ts';
 import { containerBytes } from './disk-usage.ts';
 import type { Engine } from './engine.ts';
-import { type LabelCondition, labelsMatch } from './list-containers.ts';
+import { isMeant, type PruneFilter } from './prune-filter.ts';
 import { removeContainer } from './remove-container.ts';
 
 /** Which containers to look at. */
-export interface PruneContainersRequest {
-  /** ns since epoch; absent: whenever. */
-  readonly createdBefore?: bigint;
-  readonly labels: readonly LabelCondition[];
+export interface PruneContainersRequest extends PruneFilter {
   /** Ends the measurement; what has begun to go goes. */
   readonly abort?: AbortSignal;
 }
@@ -29,15 +26,13 @@ const AT_ONCE = 64;
 /** Answers before the files are gone. */
 export async function pruneContainers(
   engine: Engine,
-  { createdBefore, labels, abort }: PruneContainersRequest,
+  { abort, ...filter }: PruneContainersRequest,
 ): Promise<PruneContainersResult> {
   const containers = engine.store.containers
     .list()
     .filter(
       ({ status, createdAt, config }) =>
-        !isAlive(status) &&
-        (createdBefore === undefined || createdAt < createdBefore) &&
-        labelsMatch(config.labels, labels),
+        !isAlive(status) && isMeant(filter, { createdAt, labels: config.labels }),
     );
   const ids = containers.map(({ id }: ContainerRecord) => id);
   const sizes = await containerBytes(engine, containers, abort);

@@ -2,17 +2,15 @@
 import type { ImageRecord } from '../model/image.ts';
 import { usedSerials } from './garbage.ts';
 import { containersOf, type ImageEngine } from './image-engine.ts';
-import { type LabelCondition, labelsMatch } from './list-containers.ts';
+import { labelsMatch } from './list-containers.ts';
 import { isBuiltBefore } from './list-images.ts';
+import type { PruneFilter } from './prune-filter.ts';
 import { removeRecord } from './remove-image.ts';
 
-/** Which images to look at. */
-export interface PruneImagesRequest {
+/** Which images to look at; the moment is that of the build, as the image says itself. */
+export interface PruneImagesRequest extends PruneFilter {
   /** Also images with references that no container uses; else dangling ones only. */
   readonly all: boolean;
-  /** Built before, as the image says itself; ns since epoch; absent: whenever. */
-  readonly createdBefore?: bigint;
-  readonly labels: readonly LabelCondition[];
 }
 
 export interface PruneImagesResult {

@@ -2,13 +2,10 @@
 import { measureTrees } from '../image/measure-trees.ts';
 import { discardVolumes, forgetVolumes, usedVolumes, volumeFolder } from './container-volumes.ts';
 import type { Engine } from './engine.ts';
-import { type LabelCondition, labelsMatch } from './list-containers.ts';
+import { isMeant, type PruneFilter } from './prune-filter.ts';
 
 /** Which volumes to look at. */
-export interface PruneVolumesRequest {
-  /** ns since epoch; absent: whenever. */
-  readonly createdBefore?: bigint;
-  readonly labels: readonly LabelCondition[];
+export interface PruneVolumesRequest extends PruneFilter {
   /** Ends the measurement. */
   readonly abort?: AbortSignal;
 }
@@ -23,19 +20,13 @@ export interface PruneVolumesResult {
 /** Answers before the files are gone. */
 export async function pruneVolumes(
   engine: Engine,
-  { createdBefore, labels, abort }: PruneVolumesRequest,
+  { abort, ...filter }: PruneVolumesRequest,
 ): Promise<PruneVolumesResult> {
   const unused = (): string[] => {
     const used = usedVolumes(engine.store);
     return engine.store.volumes
       .list()
-      .filter(
-        (volume) =>
-          volume.anonymous &&
-          !used.has(volume.name) &&
-          (createdBefore === undefined || volume.createdAt < createdBefore) &&
-          labelsMatch(volume.labels, labels),
-      )
+      .filter((volume) => volume.anonymous && !used.has(volume.name) && isMeant(filter, volume))
       .map(({ name }) => name);
   };
   const measured = unused();

@@ -3,9 +3,11 @@
  * itself: an overlay shows the init layer's again at each start, a plain directory shows what the container
  * made of them, which may be a symlink where /proc was.
  */
-import { closeSync } from 'node:fs';
+import { closeSync, constants } from 'node:fs';
 import { OPEN, openAt2, RESOLVE, statAt } from '../../native/tree-read.ts';
 import { chmodAt, makeDirAt, unlinkAt } from '../../native/tree-write.ts';
+
+const { S_IFMT, S_IFDIR, S_IFREG } = constants;
 
 export const INIT_DIRECTORIES: readonly string[] = ['dev', 'dev/pts', 'dev/shm', 'etc', 'proc', 'sys'];
 export const INIT_FILES: readonly string[] = ['dev/console', 'etc/hostname', 'etc/hosts', 'etc/resolv.conf'];
@@ -13,9 +15,6 @@ export const INIT_SYMLINKS: readonly (readonly [path: string, target: string])[]
   ['etc/mtab', '/proc/mounts'],
 ];
 
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFREG = 0o100000;
 const HOW_DIRECTORY = {
   flags: OPEN.path | OPEN.directory | OPEN.noFollow,
   resolve: RESOLVE.beneath | RESOLVE.noSymlinks | RESOLVE.noMagicLinks,

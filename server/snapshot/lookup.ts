@@ -3,7 +3,7 @@
  * (before Linux 6.5 fsconfig takes 256 bytes of lowerdir), some microseconds for each directory on the way.
  * Valid for layers that were mounted with redirect_dir=off and metacopy=off, as all of ours are.
  */
-import { closeSync, fstatSync, openSync, readlinkSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { listXattrs } from '../../native/tree-copy.ts';
 import {
   type FileStatus,
@@ -17,11 +17,7 @@ import {
 } from '../../native/tree-read.ts';
 import { invalidArgument, quoteId } from '../model/error.ts';
 
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFLNK = 0o120000;
-const S_IFCHR = 0o020000;
-const S_IFREG = 0o100000;
+const { S_IFMT, S_IFDIR, S_IFLNK, S_IFCHR, S_IFREG } = constants;
 
 /** As many symlinks as the kernel follows in one path. */
 const MAX_SYMLINKS = 40;

@@ -2,14 +2,14 @@
  * What the file system below the root folder can carry, found out by doing it at each start: the same files
  * may be served by another kernel, or lie on another disk, tomorrow.
  */
-import { closeSync, mkdirSync, openSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
 import { SyscallError } from '../../native/errno.ts';
 import { mountOverlay, renameWithWhiteout } from '../../native/overlay-mount.ts';
 import { DIRENT, getXattrFd, readDirFd, statAt } from '../../native/tree-read.ts';
 import { setXattrFd } from '../../native/tree-write.ts';
 
-const S_IFMT = 0o170000;
-const S_IFCHR = 0o020000;
+const { S_IFMT, S_IFCHR } = constants;
+
 const XATTR = 'trusted.overlay.opaque';
 
 /** What a backing file system offers to overlayfs. */

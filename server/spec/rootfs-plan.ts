@@ -3,6 +3,7 @@
  * namespace: when the process is gone, the mounts are. Every target below the root is opened inside the root
  * and used by descriptor.
  */
+import { constants } from 'node:fs';
 import type { OciMount, OciSpec } from '../model/oci-spec.ts';
 import type { Op, Slot, SlotAllocator } from '../model/plan.ts';
 import { slotPath } from '../model/plan.ts';
@@ -22,6 +23,8 @@ import {
   touch,
   writeSlot,
 } from './ops.ts';
+
+const { S_IFCHR } = constants;
 
 /** Where the root filesystem comes from. */
 export type Rootfs =
@@ -55,7 +58,6 @@ export interface RootfsParts {
   readonly cgroupMounts: readonly CgroupMount[];
 }
 
-const S_IFCHR = 0o020000;
 const MAX_LAYERS_HINT = 'too many layers';
 
 /** Device number as makedev(3) makes it, for the small numbers used here. */

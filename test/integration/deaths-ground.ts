@@ -7,6 +7,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Container } from '../../proto/gen/mydocker/v1/containers.ts';
 import { type Exit, ExitReason, TaskStatus } from '../../proto/gen/mydocker/v1/types.ts';
+import { FAILPOINTS } from '../../server/failpoint.ts';
 import { type Api, openApi } from '../harness/api.ts';
 import { SLOWNESS } from '../harness/cli.ts';
 import type { Host } from '../harness/host.ts';
@@ -160,6 +161,10 @@ export async function checkClean(host: Host): Promise<void> {
 function ignoreGone(error: unknown): void {
   if (codeOf(error) !== 'NOT_FOUND') throw error;
 }
+
+/** Points of an operation, in the order in which it passes them. */
+export const pointsOf = (operation: string): string[] =>
+  FAILPOINTS.filter((name) => name.startsWith(`${operation}.`));
 
 /** Starts the server with failpoints. */
 export async function startWith(host: Host, failpoints: string): Promise<void> {

@@ -5,7 +5,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { FAILPOINTS } from '../../server/failpoint.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import {
   api,
@@ -17,6 +16,7 @@ import {
   FOREVER,
   kill,
   look,
+  pointsOf,
   remove,
   restartWith,
   run,
@@ -37,9 +37,6 @@ before(async () => {
 });
 afterEach(() => checkClean(host));
 after(() => dispose(host));
-
-const pointsOf = (operation: string): string[] =>
-  FAILPOINTS.filter((name) => name.startsWith(`${operation}.`));
 
 /** Every point is slow once; `skip` passages of each are not. */
 const slow = (points: readonly string[], skip = 0): string =>

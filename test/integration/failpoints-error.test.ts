@@ -5,7 +5,6 @@
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { FAILPOINTS } from '../../server/failpoint.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { checkContent } from './content-rules.ts';
 import {
@@ -19,6 +18,7 @@ import {
   kill,
   list,
   look,
+  pointsOf,
   remove,
   removeAll,
   restartWith,
@@ -36,10 +36,6 @@ before(async () => {
 });
 afterEach(() => checkClean(host));
 after(() => dispose(host));
-
-/** Points of an operation, in the order in which it passes them. */
-const pointsOf = (operation: string): string[] =>
-  FAILPOINTS.filter((name) => name.startsWith(`${operation}.`));
 
 /** Every point fails once. */
 const armed = (points: readonly string[]): string =>

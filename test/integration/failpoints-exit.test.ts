@@ -6,7 +6,6 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
-import { FAILPOINTS } from '../../server/failpoint.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { checkContent } from './content-rules.ts';
 import {
@@ -19,6 +18,7 @@ import {
   isAlive,
   kill,
   look,
+  pointsOf,
   remove,
   removeAll,
   run,
@@ -37,9 +37,6 @@ before(async () => {
 });
 afterEach(() => checkClean(host));
 after(() => dispose(host));
-
-const pointsOf = (operation: string): string[] =>
-  FAILPOINTS.filter((name) => name.startsWith(`${operation}.`));
 
 /** The server dies at a point while something is asked of it, and another one takes its place. */
 async function dieAt(

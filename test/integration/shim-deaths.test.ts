@@ -9,7 +9,7 @@ import { readExitFile } from '../../server/task/run-files.ts';
 import { connectInFolder, ShimConnection, ShimGone } from '../../server/task/shim-connection.ts';
 import { REQUEST } from '../../server/task/shim-protocol.ts';
 import { listProcesses } from '../harness/leaks.ts';
-import { collect, type Launched, type RunChoice, ShimGround, USER, until } from './shim-ground.ts';
+import { collect, end, type Launched, ShimGround, SLEEP, USER, until } from './shim-ground.ts';
 
 const SIGKILL = 9;
 
@@ -23,7 +23,6 @@ afterEach(async () => {
 });
 after(() => ground.dispose());
 
-const SLEEP: RunChoice = { config: { args: ['sleep', '1000'] } };
 const isAlive = (pid: number): boolean => {
   try {
     // A zombie is as dead.
@@ -32,12 +31,6 @@ const isAlive = (pid: number): boolean => {
     return false;
   }
 };
-
-async function end({ connection }: Pick<Launched, 'connection'>): Promise<void> {
-  await connection.request(REQUEST.signal, SIGKILL);
-  await connection.exited;
-  connection.close();
-}
 
 for (const [who, choice] of [
   ['root', SLEEP],

@@ -7,6 +7,7 @@ import '../harness/enter.ts';
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { closeSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { constants } from 'node:os';
 import { basename, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pidfdOpen } from '../../native/pidfd.ts';
@@ -30,6 +31,7 @@ import { AttachConnection, type AttachOptions } from '../../server/task/attach-c
 import type { RawChunk } from '../../server/task/log-record.ts';
 import { formatRunHead } from '../../server/task/run-files.ts';
 import { connectInFolder, type ShimConnection, socketOf } from '../../server/task/shim-connection.ts';
+import { REQUEST } from '../../server/task/shim-protocol.ts';
 import { Zygote } from '../../server/task/zygote.ts';
 import { fixtureTar } from '../fixtures/images.ts';
 import { endEverything, removeCgroups } from '../harness/clean.ts';
@@ -431,6 +433,16 @@ export class ShimGround {
       descriptors: descriptorsOf('self'),
     };
   }
+}
+
+/** A container that does nothing until it is ended. */
+export const SLEEP: RunChoice = { config: { args: ['sleep', '1000'] } };
+
+/** Kills what runs, and waits for the end. */
+export async function end({ connection }: Pick<Launched, 'connection'>): Promise<void> {
+  await connection.request(REQUEST.signal, constants.signals.SIGKILL);
+  await connection.exited;
+  connection.close();
 }
 
 /** A plan with one operation of a section changed. */

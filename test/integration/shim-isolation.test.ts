@@ -15,10 +15,8 @@ import {
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { OVERLAY_OPTIONS } from '../../server/snapshot/overlay.ts';
-import { REQUEST } from '../../server/task/shim-protocol.ts';
-import { IS_SANITIZED, type Launched, type RunChoice, ShimGround, USER } from './shim-ground.ts';
+import { end, IS_SANITIZED, type Launched, type RunChoice, ShimGround, SLEEP, USER } from './shim-ground.ts';
 
-const SIGKILL = 9;
 /** SPECIFICATION.md: what an idle container may cost beside its own process. */
 const PSS_MAX_KB = 200;
 
@@ -32,19 +30,11 @@ afterEach(async () => {
 });
 after(() => ground.dispose());
 
-const SLEEP: RunChoice = { config: { args: ['sleep', '1000'] } };
-
 async function running(choice: RunChoice = SLEEP): Promise<Launched & { pid: number; shimPid: number }> {
   const launched = ground.start(choice);
   const { pid, shimPid } = await launched.connection.created;
   await launched.connection.started;
   return { ...launched, pid, shimPid };
-}
-
-async function end({ connection }: Pick<Launched, 'connection'>): Promise<void> {
-  await connection.request(REQUEST.signal, SIGKILL);
-  await connection.exited;
-  connection.close();
 }
 
 const proc = (pid: number, name: string): string => readFileSync(`/proc/${pid}/${name}`, 'utf8');

@@ -1,0 +1,44 @@
+/** The archive that a command was given: a file, or standard input. */
+import { createReadStream, fstatSync, openSync } from 'node:fs';
+import { UsageError } from '../usage-error.ts';
+
+const STDIN = 0;
+/** Larger messages cost less each, and the server holds several at a time; the contract allows up to 3 MiB. */
+const CHUNK_BYTES = 256 * 1024;
+
+/** What is read. */
+export interface Input {
+  readonly fd: number;
+  readonly isDirectory: boolean;
+  /** Of a regular file; 0n where it is not known. */
+  readonly totalBytes: bigint;
+}
+
+/**
+ * @param path - `-` is standard input.
+ * @param hint - what would be right, should it not open.
+ * @throws UsageError naming the file.
+ */
+export function openInput(path: string, hint: string): Input {
+  const fd = path === '-' ? STDIN : openFile(path, hint);
+  const stat = fstatSync(fd);
+  return {
+    fd,
+    isDirectory: stat.isDirectory(),
+    totalBytes: stat.isFile() ? BigInt(stat.size) : 0n,
+  };
+}
+
+/** Chunks as they are sent. */
+export function inputChunks({ fd }: Input): AsyncIterable<Buffer> {
+  return createReadStream('', { fd, autoClose: false, highWaterMark: CHUNK_BYTES }) as AsyncIterable<Buffer>;
+}
+
+function openFile(path: string, hint: string): number {
+  try {
+    return openSync(path, 'r');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new UsageError(`cannot open ${path}: ${code ?? error}`, { hint });
+  }
+}
