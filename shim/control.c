@@ -15,6 +15,12 @@ void say(const struct holder *self, const struct message *message) {
       (void)send_message(self->controls[i].fd, message);
 }
 
+void say_failure(const struct holder *self) {
+  for (int i = 0; i < CONTROLS_MAX; i++)
+    if (self->controls[i].fd >= 0)
+      (void)report_failure(self->controls[i].fd, &self->failure);
+}
+
 struct message created_message(const struct holder *self) {
   return (struct message){.type = MSG_CREATED,
                           .version = WIRE_VERSION,

@@ -192,14 +192,11 @@ static void finish(void) {
   } else {
     after_exit(self.run, NULL, NULL);
   }
-  if (self.failure.error != 0)
-    message = (struct message){.type = MSG_FAILED,
-                               .version = WIRE_VERSION,
-                               .a = self.failure.section,
-                               .b = (int)self.failure.index,
-                               .x = (uint64_t)self.failure.error};
   remove_names(); /* whoever is told may remove the folder */
-  say(&self, &message);
+  if (self.failure.error == 0)
+    say(&self, &message);
+  else
+    say_failure(&self);
   if (hold && (self.run->plan.header->flags & PLAN_BACKPRESSURE))
     drain();
   attach_end();

@@ -24,6 +24,7 @@ struct holder {
 };
 
 void say(const struct holder *self, const struct message *message);
+void say_failure(const struct holder *self);
 struct message created_message(const struct holder *self);
 void open_gate(const struct holder *self);
 void read_control(struct holder *self, int i);

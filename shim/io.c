@@ -135,9 +135,10 @@ int recv_note(int sync, struct note *note, int *fd) {
     struct cmsghdr header;
     char space[CMSG_SPACE(sizeof(int))];
   } control;
-  struct iovec part = {.iov_base = note, .iov_len = sizeof *note};
+  struct iovec parts[] = {{.iov_base = note, .iov_len = sizeof *note},
+                          {.iov_base = &found, .iov_len = sizeof found}};
   struct msghdr message = {
-      .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
+      .msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof control.space};
   ssize_t got;
   do
     got = recvmsg(sync, &message, MSG_CMSG_CLOEXEC);
@@ -150,5 +151,5 @@ int recv_note(int sync, struct note *note, int *fd) {
   const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
   if (header != NULL && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
     memcpy(fd, CMSG_DATA(header), sizeof *fd);
-  return got == (ssize_t)sizeof *note ? 1 : -EPROTO;
+  return got == (ssize_t)sizeof *note || got == (ssize_t)(sizeof *note + found_size()) ? 1 : -EPROTO;
 }

@@ -171,7 +171,7 @@ static _Noreturn void run_child(struct run *run, int sync) {
   if (failure.error == 0)
     _exit(0); /* a plan without a program: what it does is done */
   struct note note = {.kind = NOTE_FAIL, .index = failure.index, .value = failure.error};
-  (void)send_note(run->sync, note, -1);
+  (void)send_failure(run->sync, note);
   _exit(127);
 }
 

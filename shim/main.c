@@ -30,9 +30,8 @@ static char *title_at;
 static size_t title_size;
 
 static int refuse(int launch, int error, int index) {
-  struct message message = {
-      .type = MSG_FAILED, .version = WIRE_VERSION, .a = FAILED_LAUNCH, .b = index, .x = (uint64_t)error};
-  return send_message(launch, &message);
+  struct failure failure = {.section = FAILED_LAUNCH, .index = (uint32_t)index, .error = error};
+  return report_failure(launch, &failure);
 }
 
 static void set_title(const struct plan *plan) {
@@ -74,12 +73,7 @@ static int shim_main(const int *descriptors, int count) {
   if (failure.error == 0)
     return hold(&run);
   after_exit(&run, NULL, NULL);
-  struct message message = {.type = MSG_FAILED,
-                            .version = WIRE_VERSION,
-                            .a = failure.section,
-                            .b = (int)failure.index,
-                            .x = (uint64_t)failure.error};
-  return send_message(run.launch, &message);
+  return report_failure(run.launch, &failure);
 }
 
 /* @returns how many descriptors came with a launch request; 0 when the server

@@ -42,6 +42,13 @@ int send_message(int fd, const struct message *message);
 int send_note(int sync, struct note note, int fd);
 int recv_note(int sync, struct note *note, int *fd);
 
+/* found.c */
+extern struct found found; /* what this process saw, or was told of by its child */
+size_t found_size(void);
+void look_for_program(char **paths);
+int send_failure(int sync, struct note note);
+int report_failure(int fd, const struct failure *failure);
+
 /* steps.c, steps-mount.c, steps-process.c */
 int step(struct run *run, const struct op *op);
 int step_mount(const struct plan *plan, const struct op *op);

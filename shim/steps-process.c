@@ -139,16 +139,17 @@ static int respawn(struct run *run) {
 
 static int execute(const struct run *run) {
   int result = -ENOENT;
+  bool goes_on = true;
   if (syscall(SYS_close_range, (unsigned)run->private_fds, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
     return -errno;
-  for (char **path = run->paths; *path != NULL; path++) {
+  for (char **path = run->paths; *path != NULL && goes_on; path++) {
     (void)execve(*path, run->argv, run->envp);
     /* As execvp(3): go on along PATH, but remember that something was there. */
-    if (errno == EACCES)
-      result = -EACCES;
-    else if (errno != ENOENT && errno != ENOTDIR)
-      return -errno;
+    goes_on = errno == EACCES || errno == ENOENT || errno == ENOTDIR;
+    if (errno == EACCES || !goes_on)
+      result = -errno;
   }
+  look_for_program(run->paths);
   return result;
 }
 

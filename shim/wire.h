@@ -37,7 +37,7 @@ enum message_type {
                      a, y = of b */
   MSG_STARTED,    /* the process runs the user's program */
   MSG_FAILED,     /* a = section, b = index of the op in it, x = errno; nothing is
-                     left */
+                     left. y = bytes that follow: the used part of a struct found */
   MSG_ASK,        /* a = number of the question */
   MSG_EXITED,     /* a = exit code, b = signal, x = time in ns since epoch, y =
                      flags EXIT_* */
@@ -79,10 +79,31 @@ struct frame {
 };
 _Static_assert(sizeof(struct frame) == 32, "wire format");
 
+/* bits of found.flags */
+enum {
+  FOUND_LOOKED = 1,      /* the rest of the struct has a meaning */
+  FOUND_MAY_EXECUTE = 2, /* mode and mount let the process's user execute it */
+  FOUND_NOEXEC = 4,      /* the mount that it is on lets nobody */
+  FOUND_READ = 8,        /* head is what the file begins with, or the link's target */
+};
+enum { FOUND_HEAD_MAX = 4096 };
+
+/*
+ * What the process saw at the path of a program that could not be executed, as
+ * its own user and below its own root. Of a file the first bytes, of a symbolic
+ * link that leads nowhere its target; none where it may not be read.
+ */
+struct found {
+  int32_t path; /* index among the paths of OP_EXEC; -1: there is nothing at any */
+  uint32_t mode, uid, gid, flags, length;
+  char head[FOUND_HEAD_MAX];
+};
+_Static_assert(sizeof(struct found) == 24 + FOUND_HEAD_MAX, "wire format");
+
 enum note_kind { NOTE_GO = 1, NOTE_BARRIER, NOTE_ASK, NOTE_SLOT, NOTE_READY, NOTE_RESPAWN, NOTE_FAIL };
 
-/* NOTE_FAIL: index of the op in its section and errno. NOTE_RESPAWN: value is
- * the new pid. */
+/* NOTE_FAIL: index of the op in its section and errno; of a failed OP_EXEC a
+ * struct found comes in the same packet. NOTE_RESPAWN: value is the new pid. */
 struct note {
   uint32_t kind, index;
   int32_t value;

@@ -18,6 +18,10 @@ const MAX_PATH_BYTES = 4095;
 const MAX_STRING_BYTES = 131_071;
 /** Linux gives arguments and environment a quarter of the stack's 8 MiB. */
 const MAX_STRINGS_BYTES = 2 << 20;
+/** Linux counts the pointer to each string too. */
+const POINTER_BYTES = 8;
+/** HOSTNAME, HOME, TERM, the program's path, and what the kernel adds. */
+const RESERVED_STRINGS_BYTES = 16 << 10;
 const MAX_MOUNTS = 512;
 /** MAXNS of resolv.h. */
 const MAX_DNS_SERVERS = 3;
@@ -107,13 +111,13 @@ function checkStrings({ args, env }: ContainerConfig): void {
         text,
         `it is longer than ${MAX_STRING_BYTES} bytes, the most that Linux passes on`,
       );
-    total += bytes + 1;
+    total += bytes + 1 + POINTER_BYTES;
   }
-  if (total > MAX_STRINGS_BYTES)
+  if (total > MAX_STRINGS_BYTES - RESERVED_STRINGS_BYTES)
     throw invalidArgument(
       'cannot create container: arguments and environment are larger than 2 MiB together',
       {
-        reason: 'CONFIG_INVALID',
+        reason: 'ARGUMENTS_TOO_LONG',
         hint: 'hand large data over in a file',
       },
     );

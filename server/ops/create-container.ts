@@ -22,6 +22,7 @@ import { recordVolumes } from './container-volumes.ts';
 import { findNetwork } from './default-network.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { findImage } from './image-engine.ts';
+import { lookUpUser } from './look-up-user.ts';
 
 export interface CreateRequest {
   /** `''`: one is made up. */
@@ -120,7 +121,10 @@ export async function planContainer(engine: Engine, options: ContainerOptions): 
   checkConfig(merged.config, hostCpus());
   checkStorageDriver(engine, merged.config);
   if (rootfs.kind === 'directory') checkRootfsDirectory(rootfs.path);
-  return { ...merged, id, layers: image === undefined ? [] : image.layers.map((l) => l.serial).reverse() };
+  const layers = image === undefined ? [] : image.layers.map((l) => l.serial).reverse();
+  // Who is not in the image is not in it at the start either; the answer is kept for that.
+  lookUpUser(engine, { id, config: merged.config, layers }, merged.config.user);
+  return { ...merged, id, layers };
 }
 
 function checkStorageDriver({ storage, paths }: Engine, { storageDriver }: ContainerConfig): void {

@@ -6,6 +6,7 @@ import { cannot, type ErrorDetails, type MydockerError, toMydockerError } from '
 import { type Op, opAt, type Plan } from '../model/plan.ts';
 import { LaunchFailure, ShimGone } from '../task/shim-connection.ts';
 import { FAILED_LAUNCH, LAUNCH_STEPS } from '../task/shim-protocol.ts';
+import { execFailure } from './exec-error.ts';
 
 /** What the commonest errnos mean, in words; others show their name. */
 const WORDS: Readonly<Record<string, string>> = {
@@ -22,6 +23,7 @@ const WORDS: Readonly<Record<string, string>> = {
   EINVAL: 'invalid argument',
   EROFS: 'read-only file system',
   E2BIG: 'argument list too long',
+  ETXTBSY: 'it is open for writing',
   EBUSY: 'busy',
 };
 
@@ -52,35 +54,6 @@ const ADVICE: readonly Advice[] = [
   { op: 'rlimit', errno: 'EPERM', hint: 'raising a hard limit takes CAP_SYS_RESOURCE' },
 ];
 
-function execDetails(op: Op, errno: string): { text: string; details: ErrorDetails } {
-  const command = Array.isArray(op.s2) ? String(op.s2[0]) : '';
-  const shown = JSON.stringify(command);
-  if (errno === 'ENOENT' || errno === 'ENOTDIR')
-    return {
-      text: command.includes('/')
-        ? `execute ${shown}: ${why('ENOENT')}`
-        : `execute ${shown}: ENOENT (not found in PATH of the container)`,
-      details: {
-        reason: 'COMMAND_NOT_FOUND',
-        metadata: { step: op.name, errno },
-        exitStatus: 127,
-        hint: 'check the command and the image; a script needs its interpreter, a program its loader',
-      },
-    };
-  return {
-    text: `execute ${shown}: ${why(errno)}`,
-    details: {
-      reason: 'COMMAND_NOT_EXECUTABLE',
-      metadata: { step: op.name, errno },
-      exitStatus: 126,
-      hint:
-        errno === 'ENOEXEC'
-          ? 'the file is for another architecture, or a script without #!'
-          : 'check that the file is executable by the user it runs as',
-    },
-  };
-}
-
 function inPlan(plan: Plan | undefined, failure: LaunchFailure): { text: string; details: ErrorDetails } {
   if (failure.section === FAILED_LAUNCH) {
     const step = LAUNCH_STEPS[failure.index] ?? 'launch';
@@ -90,7 +63,7 @@ function inPlan(plan: Plan | undefined, failure: LaunchFailure): { text: string;
   const op = plan === undefined ? undefined : opAt(plan, failure.section, failure.index);
   if (op === undefined)
     return { text: failure.message, details: { reason: 'LAUNCH_FAILED', exitStatus: 125 } };
-  if (op.name === 'exec') return execDetails(op, failure.errno);
+  if (op.name === 'exec') return execFailure(op, failure.errno, why, failure.found);
   const hint = ADVICE.find((a) => a.op === op.name && a.errno === failure.errno)?.hint;
   return {
     text: `${op.about}: ${why(failure.errno)}`,

@@ -124,7 +124,8 @@ export function planWorkingDirectory(
 ): { ops: Op[]; slot: Slot } {
   const slot = slots.take();
   const path = cwd.replace(/^\/+/, '');
-  return { slot, ops: [...mkdirs(root, path), openInRoot(slot, root, path, O.path | O.directory)] };
+  const opened = openInRoot(slot, root, path, O.path | O.directory);
+  return { slot, ops: [...mkdirs(root, path), { ...opened, about: `open the working directory ${cwd}` }] };
 }
 
 /**

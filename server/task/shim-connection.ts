@@ -8,8 +8,11 @@ import { getSystemErrorName } from 'node:util';
 import { SOCKET_TYPE, socketPair } from '../../native/socket.ts';
 import { deadlineExceeded, unavailable } from '../model/error.ts';
 import {
+  decodeFound,
   decodeMessage,
   encodeMessage,
+  type Found,
+  followingBytes,
   MESSAGE_BYTES,
   type Message,
   NOTICE,
@@ -45,12 +48,16 @@ export class LaunchFailure extends Error {
   /** Symbolic: `ENOENT`. */
   readonly errno: string;
 
-  constructor(section: number, index: number, errno: number) {
+  /** Of a program that could not be executed. */
+  readonly found: Found | undefined;
+
+  constructor(section: number, index: number, errno: number, found?: Found) {
     const name = errno === 0 ? 'OK' : getSystemErrorName(-errno);
     super(`launch failed in section ${section}, step ${index}: ${name}`);
     this.section = section;
     this.index = index;
     this.errno = name;
+    this.found = found;
   }
 }
 
@@ -179,13 +186,16 @@ export class ShimConnection {
   #take(chunk: Buffer): void {
     let bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
     while (bytes.length >= MESSAGE_BYTES) {
-      this.#handle(decodeMessage(bytes.subarray(0, MESSAGE_BYTES)));
-      bytes = bytes.subarray(MESSAGE_BYTES);
+      const message = decodeMessage(bytes.subarray(0, MESSAGE_BYTES));
+      const end = MESSAGE_BYTES + followingBytes(message);
+      if (bytes.length < end) break;
+      this.#handle(message, bytes.subarray(MESSAGE_BYTES, end));
+      bytes = bytes.subarray(end);
     }
     this.#pending = Buffer.from(bytes);
   }
 
-  #handle(message: Message): void {
+  #handle(message: Message, rest: Buffer): void {
     switch (message.type) {
       case NOTICE.created:
         this.#created.resolve({
@@ -199,7 +209,14 @@ export class ShimConnection {
         this.#started.resolve();
         break;
       case NOTICE.failed:
-        this.#fail(new LaunchFailure(message.a, message.b, Number(message.x)));
+        this.#fail(
+          new LaunchFailure(
+            message.a,
+            message.b,
+            Number(message.x),
+            rest.length === 0 ? undefined : decodeFound(rest),
+          ),
+        );
         break;
       case NOTICE.exited:
         this.#started.resolve();

@@ -64,6 +64,49 @@ export function decodeMessage(bytes: Buffer): Message {
   };
 }
 
+export const FOUND_FLAG = { looked: 1, mayExecute: 2, noexec: 4, read: 8 } as const;
+/** Bytes of a found record before its head, and most bytes of the head. */
+export const FOUND_BYTES = 24;
+export const FOUND_HEAD_MAX = 4096;
+
+/** What stands at the path of a program that could not be executed, as its own user saw it. */
+export interface Found {
+  /** Index among the paths that were tried; absent: there is nothing at any of them. */
+  readonly path?: number;
+  /** File type and permission bits, as stat(2) has them. */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Mode and mount let the user execute it. */
+  readonly mayExecute: boolean;
+  /** The mount lets nobody execute anything. */
+  readonly noexec: boolean;
+  /** First bytes of a file, target of a symbolic link that leads nowhere; absent where it may not be read. */
+  readonly head?: Buffer;
+}
+
+/** @param bytes - what follows a `failed` record, whole; the head is copied. */
+export function decodeFound(bytes: Buffer): Found {
+  const path = bytes.readInt32LE(0);
+  const flags = bytes.readUInt32LE(16);
+  return {
+    ...(path < 0 ? {} : { path }),
+    mode: bytes.readUInt32LE(4),
+    uid: bytes.readUInt32LE(8),
+    gid: bytes.readUInt32LE(12),
+    mayExecute: (flags & FOUND_FLAG.mayExecute) !== 0,
+    noexec: (flags & FOUND_FLAG.noexec) !== 0,
+    ...((flags & FOUND_FLAG.read) === 0 ? {} : { head: Buffer.from(bytes.subarray(FOUND_BYTES)) }),
+  };
+}
+
+/** Bytes that follow a record: those of a found one, or none. */
+export function followingBytes({ type, y }: Message): number {
+  const length = Number(y);
+  const isFound = length >= FOUND_BYTES && length <= FOUND_BYTES + FOUND_HEAD_MAX;
+  return type === NOTICE.failed && isFound ? length : 0;
+}
+
 /** What goes to the zygote beside the descriptors. */
 export function encodeLaunchRequest(descriptors: number): Buffer {
   const bytes = Buffer.alloc(8);

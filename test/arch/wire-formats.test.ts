@@ -9,12 +9,16 @@ import { INHERIT_MAX, OP_NAMES, SECTIONS, SLOT_BASE, SLOT_COUNT } from '../../se
 import { encodePlan, PLAN_MAGIC, PLAN_MAX_BYTES, PLAN_VERSION } from '../../server/spec/plan-codec.ts';
 import {
   ATTACH_FLAG,
+  decodeFound,
   decodeFrame,
   decodeMessage,
   encodeFrame,
   encodeLaunchRequest,
   encodeMessage,
   FAILED_LAUNCH,
+  FOUND_BYTES,
+  FOUND_FLAG,
+  FOUND_HEAD_MAX,
   FRAME_BYTES,
   LAUNCH_STEPS,
   MESSAGE_BYTES,
@@ -31,6 +35,7 @@ const OPS = OP_NAMES.map((name) => `OP_${cName(name)}`);
 const MESSAGES = [...Object.keys(REQUEST), ...Object.keys(NOTICE)].map((name) => `MSG_${cName(name)}`);
 const STREAMS = Object.keys(STREAM).map((name) => `STREAM_${cName(name)}`);
 const ATTACH = Object.keys(ATTACH_FLAG).map((name) => `ATTACH_${cName(name)}`);
+const FOUND = Object.keys(FOUND_FLAG).map((name) => `FOUND_${cName(name)}`);
 const SECTION_NAMES = SECTIONS.map(cName);
 const LAUNCHES = ['LAUNCH_FORK', 'LAUNCH_PLAN', 'LAUNCH_CLONE', 'LAUNCH_HOLD', 'LAUNCH_CHILD_GONE'];
 const CONSTANTS = [
@@ -43,6 +48,8 @@ const CONSTANTS = [
   ...ATTACH,
   ...SECTION_NAMES,
   ...LAUNCHES,
+  ...FOUND,
+  'FOUND_HEAD_MAX',
 ];
 const STRUCTS: Readonly<Record<string, readonly string[]>> = {
   op: ['code', 'flags', 'a', 'b', 's1', 's1_len', 's2', 's2_len', 's3', 's3_len', 'x', 'y', 'z'],
@@ -62,6 +69,7 @@ const STRUCTS: Readonly<Record<string, readonly string[]>> = {
   ],
   launch_request: ['magic', 'version', 'descriptors'],
   message: ['type', 'version', 'seq', 'a', 'b', 'x', 'y'],
+  found: ['path', 'mode', 'uid', 'gid', 'flags', 'length', 'head'],
   frame: ['stream', 'flags', 'length', 'serial0', 'serial1', 'offset0', 'offset1'],
 };
 
@@ -217,6 +225,21 @@ test('messages have their fields where C has them', () => {
   bytes.writeBigUInt64LE(5n, inC('message.y'));
   const { type, seq, a, b, x, y } = decodeMessage(bytes);
   assert.deepEqual([type, seq, a, b, x, y], [REQUEST.resize, 0xfffffffe, -1, 7, 2n ** 64n - 1n, 5n]);
+});
+
+test('what was found has its fields where C has them', () => {
+  for (const [name, bit] of Object.entries(FOUND_FLAG)) assert.equal(inC(`FOUND_${cName(name)}`), bit, name);
+  assert.deepEqual([inC('found.head'), inC('FOUND_HEAD_MAX')], [FOUND_BYTES, FOUND_HEAD_MAX]);
+  const bytes = Buffer.alloc(FOUND_BYTES + 2, 'hi');
+  for (const [index, field] of ['path', 'mode', 'uid', 'gid', 'flags'].entries())
+    bytes.writeUInt32LE(index + 1, inC(`found.${field}`));
+  bytes.writeUInt32LE(FOUND_FLAG.looked | FOUND_FLAG.noexec | FOUND_FLAG.read, inC('found.flags'));
+  const facts = { path: 1, mode: 2, uid: 3, gid: 4, mayExecute: false, noexec: true };
+  assert.deepEqual(decodeFound(bytes), { ...facts, head: Buffer.from('hi') });
+  bytes.writeInt32LE(-1, inC('found.path'));
+  bytes.writeUInt32LE(FOUND_FLAG.mayExecute, inC('found.flags'));
+  const { path: _, ...others } = facts;
+  assert.deepEqual(decodeFound(bytes), { ...others, mayExecute: true, noexec: false });
 });
 
 test('frames have their fields where C has them', () => {

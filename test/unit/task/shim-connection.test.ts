@@ -5,7 +5,14 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SOCKET_TYPE, socketPair } from '../../../native/socket.ts';
 import { LaunchFailure, ShimConnection, ShimGone, socketOf } from '../../../server/task/shim-connection.ts';
-import { encodeMessage, MESSAGE_BYTES, NOTICE, REQUEST } from '../../../server/task/shim-protocol.ts';
+import {
+  encodeMessage,
+  FOUND_BYTES,
+  FOUND_FLAG,
+  MESSAGE_BYTES,
+  NOTICE,
+  REQUEST,
+} from '../../../server/task/shim-protocol.ts';
 
 let connection: ShimConnection;
 let shim: Socket;
@@ -79,6 +86,21 @@ test('a failure is everything that will come', async () => {
       assert.deepEqual([error.section, error.index, error.errno], [2, 17, 'EACCES']);
       return true;
     });
+});
+
+test('what follows a failure is read with it, however it is cut', async () => {
+  const found = Buffer.concat([Buffer.alloc(FOUND_BYTES), Buffer.from('#!/x')]);
+  found.writeUInt32LE(FOUND_FLAG.looked | FOUND_FLAG.read, 16);
+  const whole = Buffer.concat([notice(NOTICE.failed, { a: 2, b: 1, x: 2n, y: BigInt(found.length) }), found]);
+  for (const byte of whole) {
+    shim.write(Buffer.from([byte]));
+    await sleep(0);
+  }
+  await assert.rejects(connection.started, (error: LaunchFailure) => {
+    assert.equal(error.found?.head?.toString(), '#!/x');
+    assert.equal(error.found?.path, 0);
+    return true;
+  });
 });
 
 test('the end of a connection without a word is told as such', async () => {
