@@ -1,17 +1,31 @@
-/** `mydocker inspect`: everything about containers, networks and images, as a JSON array. */
+/** `mydocker inspect`: everything about containers, networks and images, as a JSON array in Docker's form. */
+import type { Container } from '../../proto/gen/mydocker/v1/containers.ts';
+import type { Image } from '../../proto/gen/mydocker/v1/images.ts';
+import type { Network } from '../../proto/gen/mydocker/v1/networks.ts';
 import { getContainer } from '../api/containers.ts';
 import { getImage } from '../api/images.ts';
 import { getNetwork } from '../api/networks.ts';
 import type { Context } from '../context.ts';
 import type { Action } from '../grammar/command.ts';
-import type { IMAGE_INSPECT_OPTIONS, INSPECT_OPTIONS } from '../grammar/command-options.ts';
+import type {
+  CONTAINER_INSPECT_OPTIONS,
+  IMAGE_INSPECT_OPTIONS,
+  INSPECT_OPTIONS,
+} from '../grammar/command-options.ts';
 import { print, printError } from '../output.ts';
 import { oneOf } from '../parse/parse-filters.ts';
 import { exitStatusOf, renderError } from '../render/error.ts';
-import { plainValue, renderJson, renderJsonLine } from '../render/json.ts';
+import { renderJson } from '../render/json.ts';
 import { Code, RpcError } from '../transport/rpc-error.ts';
+import { UsageError } from '../usage-error.ts';
 
-type Kind = 'container' | 'network' | 'image';
+/** What was found, as the contract has it. */
+type Found =
+  | { readonly kind: 'container'; readonly value: Container | undefined }
+  | { readonly kind: 'network'; readonly value: Network | undefined }
+  | { readonly kind: 'image'; readonly value: Image | undefined };
+
+type Kind = Found['kind'];
 const KINDS: Readonly<Record<Kind, Kind>> = { container: 'container', network: 'network', image: 'image' };
 
 export const inspect: Action<typeof INSPECT_OPTIONS> = async ({ options, positionals }, context) => {
@@ -23,13 +37,25 @@ export const inspect: Action<typeof INSPECT_OPTIONS> = async ({ options, positio
   });
 };
 
+/** `container inspect`, which looks for nothing else. */
+export const inspectContainer: Action<typeof CONTAINER_INSPECT_OPTIONS> = async (
+  { options, positionals },
+  context,
+) =>
+  await inspectAll(context, positionals, ['container'], {
+    size: options.size ?? false,
+    format: options.format,
+  });
+
 /** `image inspect`, which looks for nothing else. */
 export const inspectImage: Action<typeof IMAGE_INSPECT_OPTIONS> = async ({ options, positionals }, context) =>
   await inspectAll(context, positionals, ['image'], { size: false, format: options.format });
 
 /** `network inspect`, which looks for nothing else. */
-export const inspectNetwork: Action<Record<never, never>> = async ({ positionals }, context) =>
-  await inspectAll(context, positionals, ['network'], { size: false, format: undefined });
+export const inspectNetwork: Action<typeof IMAGE_INSPECT_OPTIONS> = async (
+  { options, positionals },
+  context,
+) => await inspectAll(context, positionals, ['network'], { size: false, format: options.format });
 
 async function inspectAll(
   context: Context,
@@ -38,7 +64,7 @@ async function inspectAll(
   { size, format }: { readonly size: boolean; readonly format: string | undefined },
 ): Promise<number> {
   const render = await renderer(format);
-  const found: unknown[] = [];
+  const found: Found[] = [];
   let status = 0;
   for (const name of names) {
     try {
@@ -48,31 +74,62 @@ async function inspectAll(
       status = exitStatusOf(error);
     }
   }
-  print(render(found));
+  print(await render(found));
   return status;
 }
 
+type Render = (found: readonly Found[]) => string | Promise<string>;
+
 /** @throws UsageError for a template that cannot be read, before the server is asked. */
-async function renderer(format: string | undefined): Promise<(found: readonly unknown[]) => string> {
-  if (format === undefined) return renderJson;
-  if (format === 'json') return (found) => found.map(renderJsonLine).join('');
+async function renderer(format: string | undefined): Promise<Render> {
+  if (format === 'api') return (found) => renderJson(found.map(({ value }) => value));
+  if (format === 'ancestors') return async (found) => renderArray(await Promise.all(found.map(ancestor)));
+  if (format === undefined) return async (found) => renderArray(await Promise.all(found.map(docker)));
   const { compileTemplate } = await import('../render/template.ts');
-  const fill = compileTemplate(format);
-  return (found) => found.map((value) => `${fill(plainValue(value))}\n`).join('');
+  if (format !== 'json' && /^\w+$/.test(format))
+    throw new UsageError(`unknown format ${JSON.stringify(format)}`, {
+      hint: "json, api, ancestors or a template such as '{{.State.Status}}'",
+    });
+  const fill = compileTemplate(format === 'json' ? '{{json .}}' : format, { strict: true });
+  return async (found) => (await Promise.all(found.map(docker))).map((value) => `${fill(value)}\n`).join('');
+}
+
+/** With an indent of 4, as Docker prints it. */
+function renderArray(values: readonly unknown[]): string {
+  return `${JSON.stringify(values, undefined, 4)}\n`;
+}
+
+async function docker(found: Found): Promise<unknown> {
+  if (found.value === undefined) return {};
+  switch (found.kind) {
+    case 'container':
+      return (await import('../inspect/docker-container.ts')).dockerContainer(found.value);
+    case 'network':
+      return (await import('../inspect/docker-network.ts')).dockerNetwork(found.value);
+    case 'image':
+      return (await import('../inspect/docker-image.ts')).dockerImage(found.value);
+  }
+}
+
+async function ancestor(found: Found): Promise<unknown> {
+  if (found.value === undefined) return {};
+  const { ancestorContainer, ancestorImage, ancestorNetwork } = await import('../inspect/ancestors.ts');
+  switch (found.kind) {
+    case 'container':
+      return ancestorContainer(found.value);
+    case 'network':
+      return ancestorNetwork(found.value);
+    case 'image':
+      return ancestorImage(found.value);
+  }
 }
 
 /** The first kind that has one of this name. @throws RpcError as the first kind gives it. */
-async function find(context: Context, name: string, kinds: readonly Kind[], size: boolean): Promise<unknown> {
-  const connection = context.connect();
-  const look: Readonly<Record<Kind, () => Promise<unknown>>> = {
-    container: async () => (await connection.unary(getContainer, { container: name, size })).container,
-    network: async () => (await connection.unary(getNetwork, { network: name })).network,
-    image: async () => (await connection.unary(getImage, { image: name })).image,
-  };
+async function find(context: Context, name: string, kinds: readonly Kind[], size: boolean): Promise<Found> {
   let missing: RpcError | undefined;
   for (const kind of kinds) {
     try {
-      return await look[kind]();
+      return await look(context, kind, name, size);
     } catch (error) {
       if (!(error instanceof RpcError) || !isMissing(error, kinds)) throw error;
       missing ??= error;
@@ -84,6 +141,18 @@ async function find(context: Context, name: string, kinds: readonly Kind[], size
     Code.NOT_FOUND,
     `cannot find ${name}: no such ${kinds.slice(0, -1).join(', ')} or ${kinds.at(-1)}`,
   );
+}
+
+async function look(context: Context, kind: Kind, name: string, size: boolean): Promise<Found> {
+  const connection = context.connect();
+  switch (kind) {
+    case 'container':
+      return { kind, value: (await connection.unary(getContainer, { container: name, size })).container };
+    case 'network':
+      return { kind, value: (await connection.unary(getNetwork, { network: name })).network };
+    case 'image':
+      return { kind, value: (await connection.unary(getImage, { image: name })).image };
+  }
 }
 
 /** Another kind may have it; a server without networks has none of this name, nor has one with stricter grammar. */

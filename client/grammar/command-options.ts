@@ -83,13 +83,13 @@ export const DF_OPTIONS = {
   format: FORMAT as typeof FORMAT,
 } as const;
 
-/** Options of `image inspect`. */
+/** Options of `image inspect` and `network inspect`. */
 export const IMAGE_INSPECT_OPTIONS = {
   format: {
     names: ['-f', '--format'],
     type: 'text',
     value: 'FORMAT',
-    about: "a template ('{{.config.user}}'), or json for one line each",
+    about: "a template ('{{.Config.User}}'), json: a line each, api: as the contract has it, or ancestors",
   },
 } as const;
 
@@ -219,11 +219,17 @@ export const RMI_OPTIONS = {
   },
 } as const;
 
+/** Options of `container inspect`. */
+export const CONTAINER_INSPECT_OPTIONS = {
+  format: IMAGE_INSPECT_OPTIONS.format as typeof IMAGE_INSPECT_OPTIONS.format,
+  size: { names: ['-s', '--size'], type: 'flag', about: 'measure a container’s files' },
+} as const;
+
 /** Options of `inspect`. */
 export const INSPECT_OPTIONS = {
   type: { names: ['--type'], type: 'text', value: 'TYPE', about: 'container, network or image' },
   format: IMAGE_INSPECT_OPTIONS.format as typeof IMAGE_INSPECT_OPTIONS.format,
-  size: { names: ['-s', '--size'], type: 'flag', about: 'measure a container’s files' },
+  size: CONTAINER_INSPECT_OPTIONS.size as typeof CONTAINER_INSPECT_OPTIONS.size,
 } as const;
 
 /** Options of `explain`. */

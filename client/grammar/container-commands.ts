@@ -2,6 +2,7 @@
 import { type AnyCommand, command } from './command.ts';
 import {
   ATTACH_OPTIONS,
+  CONTAINER_INSPECT_OPTIONS,
   CONTAINER_PRUNE_OPTIONS,
   EXEC_OPTIONS,
   EXPLAIN_OPTIONS,
@@ -168,11 +169,19 @@ export const CONTAINER_COMMANDS: readonly AnyCommand[] = [
     load: async () => (await import('../commands/explain.ts')).explain,
   }),
   command({
-    names: ['inspect', 'container inspect'],
+    names: ['inspect'],
     about: 'print everything about containers, networks or images as JSON',
     usage: '[OPTIONS] NAME…',
     count: [1, MANY],
     options: INSPECT_OPTIONS,
     load: async () => (await import('../commands/inspect.ts')).inspect,
+  }),
+  command({
+    names: ['container inspect'],
+    about: 'print everything about containers as JSON',
+    usage: '[OPTIONS] CONTAINER…',
+    count: [1, MANY],
+    options: CONTAINER_INSPECT_OPTIONS,
+    load: async () => (await import('../commands/inspect.ts')).inspectContainer,
   }),
 ];

@@ -130,9 +130,9 @@ export const NETWORK_COMMANDS: readonly AnyCommand[] = [
   command({
     names: ['network inspect'],
     about: 'print everything about networks as JSON',
-    usage: 'NETWORK…',
+    usage: '[OPTIONS] NETWORK…',
     count: [1, MANY],
-    options: NO_OPTIONS,
+    options: IMAGE_INSPECT_OPTIONS,
     load: async () => (await import('../commands/inspect.ts')).inspectNetwork,
   }),
   command({

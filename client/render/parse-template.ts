@@ -1,13 +1,15 @@
 /**
- * Templates of `--format`, the part of Go's language that people use with container tools: fields, pipelines,
- * functions, if, range and with. Own code: there is no such library for JavaScript that is kept.
+ * Templates of `--format`, the part of Go's language that people use with container tools: fields, variables,
+ * pipelines, functions, if, range and with. Own code: there is no such library for JavaScript that is kept.
  */
 import { UsageError } from '../usage-error.ts';
+import { type Pipe, parsePipe } from './parse-pipe.ts';
 
 /** A part of a template. */
 export type TemplateNode =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'print'; readonly pipe: Pipe }
+  | { readonly kind: 'break' | 'continue' }
   | {
       readonly kind: 'if' | 'range' | 'with';
       readonly pipe: Pipe;
@@ -15,24 +17,10 @@ export type TemplateNode =
       readonly otherwise: readonly TemplateNode[];
     };
 
-/** Commands of which each gets the result of the one before it as its last argument. */
-export type Pipe = readonly Command[];
-
-/** A function or a field, and its arguments; a lone value is a command too. */
-export type Command = readonly [Operand, ...Operand[]];
-
-export type Operand =
-  | { readonly kind: 'field'; readonly path: readonly string[]; readonly root: boolean }
-  | { readonly kind: 'literal'; readonly value: string | number | boolean }
-  | { readonly kind: 'function'; readonly name: string }
-  | { readonly kind: 'pipe'; readonly pipe: Pipe; readonly path: readonly string[] };
-
 /** Deepest nesting; nobody writes more by hand. */
 const MAX_DEPTH = 32;
 
 const TAG = /\{\{(-\s)?((?:"(?:[^"\\]|\\.)*"|`[^`]*`|(?!\}\})[^"`])*?)(\s-)?\}\}/gs;
-const TOKEN =
-  /\s+|"(?:[^"\\]|\\.)*"|`[^`]*`|\$?(?:\.[\p{L}_][\p{L}\p{N}_]*)+|\$|\.|-?\d+(?:\.\d+)?|[\p{L}_][\p{L}\p{N}_]*|[|()]|./gsu;
 
 interface Frame {
   readonly kind: 'if' | 'range' | 'with';
@@ -77,12 +65,13 @@ function pushText(into: TemplateNode[], raw: string, trimStart: boolean, trimEnd
 function takeTag(tag: string, open: Frame[], into: () => TemplateNode[]): void {
   const words = tag.trim();
   if (words.startsWith('/*')) return;
-  const [, keyword = '', rest = ''] = /^(if|range|with|else|end)\b\s*(.*)$/s.exec(words) ?? [];
+  const [, keyword = '', rest = ''] =
+    /^(if|range|with|else|end|break|continue|define|template|block)\b\s*(.*)$/s.exec(words) ?? [];
   switch (keyword) {
     case 'if':
     case 'range':
     case 'with':
-      open.push({ kind: keyword, pipe: parsePipe(rest), body: [], otherwise: undefined, chained: false });
+      open.push(frame(keyword, rest, false));
       break;
     case 'else':
       takeElse(rest, open);
@@ -90,78 +79,47 @@ function takeTag(tag: string, open: Frame[], into: () => TemplateNode[]): void {
     case 'end':
       close(open, into);
       break;
+    case 'break':
+    case 'continue':
+      if (!open.some(({ kind }) => kind === 'range')) throw unreadable(`a ${keyword} is in no range`);
+      into().push({ kind: keyword });
+      break;
+    case 'define':
+    case 'template':
+    case 'block':
+      throw unreadable(`there is no ${keyword} here: write the template out`);
     default:
-      into().push({ kind: 'print', pipe: parsePipe(words) });
+      into().push({ kind: 'print', pipe: parse(words) });
   }
 }
 
+function frame(kind: Frame['kind'], pipe: string, chained: boolean): Frame {
+  return { kind, pipe: parse(pipe, kind === 'range'), body: [], otherwise: undefined, chained };
+}
+
 function takeElse(rest: string, open: Frame[]): void {
-  const frame = open.at(-1);
-  if (frame === undefined || frame.otherwise !== undefined) throw unreadable('an else has no if');
-  frame.otherwise = [];
-  const [, condition] = /^if\s+(.*)$/s.exec(rest) ?? [];
-  if (condition !== undefined)
-    open.push({ kind: 'if', pipe: parsePipe(condition), body: [], otherwise: undefined, chained: true });
+  const last = open.at(-1);
+  if (last === undefined || last.otherwise !== undefined) throw unreadable('an else has no if');
+  last.otherwise = [];
+  const [, kind, condition = ''] = /^(if|with)\s+(.*)$/s.exec(rest) ?? [];
+  if (kind === 'if' || kind === 'with') open.push(frame(kind, condition, true));
   else if (rest !== '') throw unreadable(`else ${rest}`);
 }
 
 function close(open: Frame[], into: () => TemplateNode[]): void {
   for (;;) {
-    const frame = open.pop();
-    if (frame === undefined) throw unreadable('an end has no beginning');
-    const { kind, pipe, body, otherwise = [] } = frame;
+    const last = open.pop();
+    if (last === undefined) throw unreadable('an end has no beginning');
+    const { kind, pipe, body, otherwise = [] } = last;
     into().push({ kind, pipe, body, otherwise });
-    if (!frame.chained) return;
+    if (!last.chained) return;
   }
 }
 
-function parsePipe(text: string): Pipe {
-  const tokens = [...text.matchAll(TOKEN)].map(([token]) => token).filter((token) => token.trim() !== '');
-  const pipe = readPipe(tokens, 0);
-  if (tokens.length > 0) throw unreadable(`unexpected ${tokens[0]}`);
+function parse(text: string, isRange = false): Pipe {
+  const pipe = parsePipe(text, unreadable);
+  if (pipe.variables.length > (isRange ? 2 : 1)) throw unreadable(`too many variables in ${text}`);
   return pipe;
-}
-
-/** Takes what it reads from the tokens. */
-function readPipe(tokens: string[], depth: number): Pipe {
-  if (depth > MAX_DEPTH) throw unreadable('it is nested too deeply');
-  const commands: Command[] = [];
-  do {
-    const operands: Operand[] = [];
-    while (tokens.length > 0 && tokens[0] !== '|' && tokens[0] !== ')')
-      operands.push(readOperand(tokens, depth));
-    const [first, ...more] = operands;
-    if (first === undefined) throw unreadable('a {{ }} says nothing');
-    commands.push([first, ...more]);
-  } while (tokens[0] === '|' && tokens.shift() !== undefined);
-  return commands;
-}
-
-function readOperand(tokens: string[], depth: number): Operand {
-  const token = tokens.shift() ?? '';
-  if (token === '(') {
-    const pipe = readPipe(tokens, depth + 1);
-    if (tokens.shift() !== ')') throw unreadable('a ( has no )');
-    const path = /^\.[\p{L}_]/u.test(tokens[0] ?? '') ? (tokens.shift() ?? '').slice(1).split('.') : [];
-    return { kind: 'pipe', pipe, path };
-  }
-  if (token === '.' || token === '$') return { kind: 'field', path: [], root: token === '$' };
-  if (/^\$?\../.test(token))
-    return { kind: 'field', path: token.replace(/^\$?\./, '').split('.'), root: token.startsWith('$') };
-  if (token.startsWith('`')) return { kind: 'literal', value: token.slice(1, -1) };
-  if (token.startsWith('"')) return { kind: 'literal', value: quoted(token) };
-  if (/^-?\d/.test(token)) return { kind: 'literal', value: Number(token) };
-  if (token === 'true' || token === 'false') return { kind: 'literal', value: token === 'true' };
-  if (/^[\p{L}_]/u.test(token)) return { kind: 'function', name: token };
-  throw unreadable(`unexpected ${token}`);
-}
-
-function quoted(token: string): string {
-  try {
-    return JSON.parse(token) as string;
-  } catch {
-    throw unreadable(`${token} is no text`);
-  }
 }
 
 function unreadable(why: string): UsageError {

@@ -1,54 +1,34 @@
-/** Fills templates of `--format` in; what the functions do is what Docker's do. */
-import { UsageError } from '../usage-error.ts';
-import { type Command, type Operand, type Pipe, parseTemplate, type TemplateNode } from './parse-template.ts';
+/** Fills templates of `--format` in, as Go does it. */
+import type { Command, Operand, Pipe } from './parse-pipe.ts';
+import { parseTemplate, type TemplateNode } from './parse-template.ts';
 import { printable } from './printable.ts';
+import {
+  entriesOf,
+  FUNCTIONS,
+  failed,
+  IN_HEADINGS,
+  isTrue,
+  show,
+  type TemplateFunction,
+} from './template-functions.ts';
 
 /** Fills one value in. */
 export type Template = (value: unknown) => string;
 
-/** What a missing field of data reads as, as in Go. */
-const NO_VALUE = '<no value>';
-
-type Function = (...values: unknown[]) => unknown;
-
-/** By the name that templates use. */
-const FUNCTIONS: Readonly<Record<string, Function>> = {
-  json: (value) => JSON.stringify(value) ?? 'null',
-  join: (list, separator) =>
-    Array.isArray(list) ? list.map(show).join(String(separator ?? '')) : show(list),
-  split: (value, separator) => show(value).split(String(separator ?? '')),
-  upper: (value) => show(value).toUpperCase(),
-  lower: (value) => show(value).toLowerCase(),
-  title: (value) => show(value).replace(/^\p{L}/u, (letter) => letter.toUpperCase()),
-  truncate: (value, length) => [...show(value)].slice(0, Number(length)).join(''),
-  len: (value) => sizeOf(value),
-  index: (value, ...keys) => keys.reduce((found: unknown, key) => at(found, key), value),
-  print: (...values) => values.map(show).join(''),
-  println: (...values) => `${values.map(show).join(' ')}\n`,
-  eq: (value, ...others) => others.some((other) => same(value, other)),
-  ne: (value, other) => !same(value, other),
-  not: (value) => !isTrue(value),
-  and: (...values) => values.find((value) => !isTrue(value)) ?? values.at(-1),
-  or: (...values) => values.find(isTrue) ?? values.at(-1),
-};
-
-/** Functions that leave a column's heading as it is. */
-const IN_HEADINGS: Readonly<Record<string, Function>> = Object.fromEntries(
-  ['json', 'upper', 'lower', 'title', 'truncate', 'split', 'join'].map((name) => [
-    name,
-    (value: unknown) => value,
-  ]),
-);
-
 interface Scope {
-  readonly root: unknown;
-  readonly functions: Readonly<Record<string, Function>>;
-  /** A field of the root that is not there is an error: all that there are is known. */
+  readonly functions: Readonly<Record<string, TemplateFunction>>;
+  /** A field that an object does not have is an error: all that there are is known. */
   readonly strict: boolean;
+  /** By name with `$`; `$` alone is the value itself. Those of an inner block hide those around it. */
+  readonly variables: Map<string, { value: unknown }>;
 }
 
+/** How a block ended early. */
+type Left = 'break' | 'continue' | undefined;
+
 /**
- * @param options - `strict`: fields of the value itself must be there; `heading`: the values are headings.
+ * @param options - `strict`: a field that is not there is an error, but in objects without a prototype, whose
+ * keys are somebody's data; `heading`: the values are headings.
  * @throws UsageError, here for a template that cannot be read, later for a field or function that is not there.
  */
 export function compileTemplate(
@@ -57,29 +37,80 @@ export function compileTemplate(
 ): Template {
   const nodes = parseTemplate(text);
   const functions = options.heading === true ? { ...FUNCTIONS, ...IN_HEADINGS } : FUNCTIONS;
-  return (root) => fill(nodes, root, { root, functions, strict: options.strict ?? false });
+  return (root) => {
+    const out: string[] = [];
+    const variables = new Map([['$', { value: root }]]);
+    fill(nodes, root, { functions, strict: options.strict ?? false, variables }, out);
+    return out.join('');
+  };
 }
 
-function fill(nodes: readonly TemplateNode[], dot: unknown, scope: Scope): string {
-  return nodes.map((node) => fillOne(node, dot, scope)).join('');
-}
-
-function fillOne(node: TemplateNode, dot: unknown, scope: Scope): string {
-  if (node.kind === 'text') return node.text;
-  const value = evaluate(node.pipe, dot, scope);
-  switch (node.kind) {
-    case 'print':
-      return visible(show(value));
-    case 'if':
-      return fill(isTrue(value) ? node.body : node.otherwise, dot, scope);
-    case 'with':
-      return isTrue(value) ? fill(node.body, value, scope) : fill(node.otherwise, dot, scope);
-    case 'range': {
-      const items = itemsOf(value);
-      if (items.length === 0) return fill(node.otherwise, dot, scope);
-      return items.map((item) => fill(node.body, item, scope)).join('');
-    }
+function fill(nodes: readonly TemplateNode[], dot: unknown, scope: Scope, out: string[]): Left {
+  for (const node of nodes) {
+    const left = fillOne(node, dot, scope, out);
+    if (left !== undefined) return left;
   }
+  return undefined;
+}
+
+function fillOne(node: TemplateNode, dot: unknown, scope: Scope, out: string[]): Left {
+  switch (node.kind) {
+    case 'text':
+      out.push(node.text);
+      return undefined;
+    case 'print': {
+      const value = evaluate(node.pipe, dot, scope);
+      // What goes into a variable is not printed.
+      if (node.pipe.variables.length === 0) out.push(visible(show(value)));
+      return undefined;
+    }
+    case 'break':
+    case 'continue':
+      return node.kind;
+    case 'if':
+    case 'with': {
+      const inner = within(scope);
+      const value = evaluate(node.pipe, dot, inner);
+      if (!isTrue(value)) return fill(node.otherwise, dot, inner, out);
+      return fill(node.body, node.kind === 'with' ? value : dot, inner, out);
+    }
+    case 'range':
+      return fillRange(node, dot, scope, out);
+  }
+}
+
+function fillRange(
+  node: Extract<TemplateNode, { kind: 'if' | 'range' | 'with' }>,
+  dot: unknown,
+  scope: Scope,
+  out: string[],
+): Left {
+  const { variables, commands } = node.pipe;
+  const items = entriesOf(evaluate({ variables: [], assigns: false, commands }, dot, scope));
+  if (items.length === 0) return fill(node.otherwise, dot, scope, out);
+  for (const [key, value] of items) {
+    const inner = within(scope);
+    const values = variables.length === 2 ? [key, value] : [value];
+    variables.forEach((name, index) => {
+      setVariable(inner, name, values[index], node.pipe.assigns);
+    });
+    if (fill(node.body, value, inner, out) === 'break') break;
+  }
+  return undefined;
+}
+
+function within(scope: Scope): Scope {
+  return { ...scope, variables: new Map(scope.variables) };
+}
+
+function setVariable(scope: Scope, name: string, value: unknown, assigns: boolean): void {
+  if (!assigns) {
+    scope.variables.set(name, { value });
+    return;
+  }
+  const known = scope.variables.get(name);
+  if (known === undefined) throw failed(`no variable ${name}`);
+  known.value = value;
 }
 
 /** Newlines of println and of JSON stay; what others wrote cannot repaint the terminal. */
@@ -89,23 +120,44 @@ function visible(text: string): string {
 
 function evaluate(pipe: Pipe, dot: unknown, scope: Scope): unknown {
   let carried: readonly unknown[] = [];
-  for (const command of pipe) carried = [call(command, dot, scope, carried)];
-  return carried[0];
+  for (const command of pipe.commands) carried = [call(command, dot, scope, carried)];
+  const [value] = carried;
+  for (const name of pipe.variables) setVariable(scope, name, value, pipe.assigns);
+  return value;
 }
 
 function call([first, ...rest]: Command, dot: unknown, scope: Scope, carried: readonly unknown[]): unknown {
+  if (first.kind === 'function' && (first.name === 'and' || first.name === 'or'))
+    return decide(first.name, rest, dot, scope, carried);
   const values = [...rest.map((operand) => resolve(operand, dot, scope)), ...carried];
   if (first.kind === 'function') {
-    const known = scope.functions[first.name];
+    const known = Object.hasOwn(scope.functions, first.name) ? scope.functions[first.name] : undefined;
     if (known !== undefined) return known(...values);
-    throw new UsageError(`invalid template for --format: no function ${first.name}`, {
-      hint: `known: ${Object.keys(scope.functions).join(', ')}`,
-    });
+    throw failed(
+      `no function ${first.name}`,
+      `known: ${[...Object.keys(scope.functions), 'and', 'or'].join(', ')}`,
+    );
   }
   const value = resolve(first, dot, scope);
-  if (typeof value === 'function') return (value as Function)(...values);
-  if (values.length > 0) throw new UsageError('invalid template for --format: a value takes no arguments');
+  if (typeof value === 'function') return (value as TemplateFunction)(...values);
+  if (values.length > 0) throw failed('a value takes no arguments');
   return value;
+}
+
+/** The first value that decides, or the last one; those behind it are not looked at. */
+function decide(
+  name: 'and' | 'or',
+  operands: readonly Operand[],
+  dot: unknown,
+  scope: Scope,
+  carried: readonly unknown[],
+): unknown {
+  let value: unknown;
+  for (const operand of operands) {
+    value = resolve(operand, dot, scope);
+    if (isTrue(value) === (name === 'or')) return value;
+  }
+  return carried.length > 0 ? carried[0] : value;
 }
 
 function resolve(operand: Operand, dot: unknown, scope: Scope): unknown {
@@ -115,62 +167,47 @@ function resolve(operand: Operand, dot: unknown, scope: Scope): unknown {
     case 'function':
       return call([operand], dot, scope, []);
     case 'pipe':
-      return operand.path.reduce(fieldOf, evaluate(operand.pipe, dot, scope));
-    case 'field': {
-      const from = operand.root ? scope.root : dot;
-      const [name] = operand.path;
-      if (scope.strict && from === scope.root && name !== undefined && fieldOf(from, name) === undefined)
-        throw new UsageError(`invalid template for --format: no field .${name}`, {
-          hint: `known: ${Object.keys(from as object)
-            .map((key) => `.${key}`)
-            .join(', ')}`,
-        });
-      return operand.path.reduce(fieldOf, from);
+      return follow(evaluate(operand.pipe, dot, scope), operand.path, scope);
+    case 'field':
+      return follow(dot, operand.path, scope);
+    case 'variable': {
+      const variable = scope.variables.get(operand.name);
+      if (variable === undefined) throw failed(`no variable ${operand.name}`);
+      return follow(variable.value, operand.path, scope);
     }
   }
 }
 
+function follow(from: unknown, path: readonly string[], { strict }: Scope): unknown {
+  let value = from;
+  for (const [index, name] of path.entries()) {
+    const key = keyOf(value, name);
+    if (key === undefined && strict) mustHave(value, path, index);
+    value = key === undefined ? undefined : (value as Record<string, unknown>)[key];
+    // Known, and left out because it says nothing; that is no reason to print `<no value>`.
+    if (value === undefined && key !== undefined && index === path.length - 1) return '';
+  }
+  return value;
+}
+
 /** Docker's templates begin fields with capitals, the contract's JSON does not: both are found. */
-function fieldOf(value: unknown, name: string): unknown {
+function keyOf(value: unknown, name: string): string | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  if (Object.hasOwn(value, name)) return (value as Record<string, unknown>)[name];
+  if (Object.hasOwn(value, name)) return name;
+  if (Object.getPrototypeOf(value) === null) return undefined;
   const lower = name.toLowerCase();
-  const key = Object.keys(value).find((candidate) => candidate.toLowerCase() === lower);
-  return key === undefined ? undefined : (value as Record<string, unknown>)[key];
+  return Object.keys(value).find((candidate) => candidate.toLowerCase() === lower);
 }
 
-function at(value: unknown, key: unknown): unknown {
-  if (Array.isArray(value)) return value.at(Number(key));
-  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, String(key))) return '';
-  return (value as Record<string, unknown>)[String(key)];
-}
-
-function itemsOf(value: unknown): readonly unknown[] {
-  if (Array.isArray(value)) return value;
-  return typeof value === 'object' && value !== null ? Object.values(value) : [];
-}
-
-function sizeOf(value: unknown): number {
-  if (typeof value === 'string') return [...value].length;
-  return itemsOf(value).length;
-}
-
-function isTrue(value: unknown): boolean {
-  if (typeof value === 'object' && value !== null) return itemsOf(value).length > 0;
-  return Boolean(value);
-}
-
-function same(a: unknown, b: unknown): boolean {
-  return a === b || (a !== undefined && b !== undefined && show(a) === show(b));
-}
-
-/** As Go prints it: lists in brackets, maps as `map[k:v]`. */
-function show(value: unknown): string {
-  if (value === undefined || value === null) return NO_VALUE;
-  if (Array.isArray(value)) return `[${value.map(show).join(' ')}]`;
-  if (typeof value === 'object')
-    return `map[${Object.entries(value)
-      .map(([key, item]) => `${key}:${show(item)}`)
-      .join(' ')}]`;
-  return String(value);
+/** @throws UsageError unless any key may be asked for. */
+function mustHave(value: unknown, path: readonly string[], index: number): void {
+  const name = path[index] ?? '';
+  const before = path.slice(0, index).map((part) => `.${part}`);
+  if (typeof value !== 'object' || value === null)
+    throw failed(`no field .${name}: ${before.join('') || 'the value'} has no fields`);
+  if (Array.isArray(value))
+    throw failed(`no field .${name}: ${before.join('') || 'the value'} is a list`, 'use range or index');
+  if (Object.getPrototypeOf(value) === null) return;
+  const known = Object.keys(value).map((key) => `.${key}`);
+  throw failed(`no field ${before.join('')}.${name}`, `known: ${known.join(', ')}`);
 }

@@ -29,7 +29,7 @@ test('create prints the id and runs nothing', async () => {
 
 test('a made-up name is a word pair', async () => {
   const id = await host.ok(['create', 'busybox', 'true']);
-  const [{ name }] = JSON.parse(await host.ok(['inspect', id]));
+  const [{ name }] = JSON.parse(await host.ok(['inspect', '--format', 'api', id]));
   assert.match(name, /^[a-z]+_[a-z]+\d*$/);
   await host.ok(['rm', name]);
 });
@@ -49,7 +49,8 @@ test('names, ids and unique prefixes address a container; what is ambiguous is r
   const [first, second] = pair;
   let same = 1;
   while (first.slice(0, same) === second.slice(0, same)) same += 1;
-  const idOf = async (text: string): Promise<string> => JSON.parse(await host.ok(['inspect', text]))[0].id;
+  const idOf = async (text: string): Promise<string> =>
+    JSON.parse(await host.ok(['inspect', '--format', 'api', text]))[0].id;
   assert.equal(await idOf(first), first);
   assert.equal(await idOf(first.slice(0, 12)), first);
   assert.equal(await idOf(second.slice(0, same)), second);
@@ -98,7 +99,7 @@ test('rename changes the name and frees the old one', async () => {
   const id = await host.ok(['create', '--name', 'before', 'busybox', 'true']);
   const other = await host.ok(['create', '--name', 'other', 'busybox', 'true']);
   await host.ok(['rename', 'before', 'behind']);
-  assert.equal(JSON.parse(await host.ok(['inspect', id]))[0].name, 'behind');
+  assert.equal(JSON.parse(await host.ok(['inspect', '--format', 'api', id]))[0].name, 'behind');
   await refused(host, ['rename', 'behind', 'other'], /other[\s\S]*(exists|in use)/);
   await refused(host, ['rename', 'behind', 'a/b'], /invalid container name/);
   await refused(host, ['rename', 'before', 'x1'], /no such container/);

@@ -53,7 +53,9 @@ interface NetworkView {
 }
 
 async function network(): Promise<NetworkView> {
-  const [found] = JSON.parse(await host.ok(['network', 'inspect', 'default'])) as NetworkView[];
+  const [found] = JSON.parse(
+    await host.ok(['network', 'inspect', '--format', 'api', 'default']),
+  ) as NetworkView[];
   assert.ok(found !== undefined);
   return found;
 }
@@ -229,7 +231,7 @@ test('networks are listed and shown with who stands in them', async () => {
     '1',
     'bridge',
   ]);
-  const [container] = JSON.parse(await host.ok(['inspect', 'web']));
+  const [container] = JSON.parse(await host.ok(['inspect', '--format', 'api', 'web']));
   assert.equal(container.config.network.mode, 'networks');
   assert.deepEqual(
     container.config.network.attachments.map((a: { network: string }) => a.network),
@@ -241,7 +243,7 @@ test('networks are listed and shown with who stands in them', async () => {
   assert.equal(await host.ok(['ps', '-q', '-f', 'network=bridge']), container.id.slice(0, 12));
   assert.equal(await host.ok(['ps', '--format', '{{.Networks}}']), name);
   assert.match(
-    (await host.cli(['network', 'inspect', 'nosuch'])).stderr,
+    (await host.cli(['network', 'inspect', '--format', 'api', 'nosuch'])).stderr,
     /cannot find network nosuch: no such network/,
   );
   await host.ok(['rm', '-f', 'web']);

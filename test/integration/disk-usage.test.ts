@@ -277,8 +277,8 @@ test('images and ps take formats, digests and conditions', async () => {
   assert.equal(await host.ok(['images', '-q', '-f', 'label=a=c']), '');
   await host.ok(['create', '--name', 'web', '-l', 'x=y', 'f:1', 'true']);
   assert.equal(await host.ok(['ps', '--format', '{{.Name}} {{.State}} {{.Label "x"}}']), 'web created y');
-  assert.equal(await host.ok(['inspect', '-f', '{{.name}} {{.Status}}', 'web']), 'web created');
-  assert.equal(await host.ok(['image', 'inspect', '--format', '{{index .config.labels "a"}}', 'f:1']), 'b');
+  assert.equal(await host.ok(['inspect', '-f', '{{.Name}} {{.State.Status}}', 'web']), '/web created');
+  assert.equal(await host.ok(['image', 'inspect', '--format', '{{index .Config.Labels "a"}}', 'f:1']), 'b');
   await refused(host, ['images', '--format', '{{.Nosuch}}'], /no field \.Nosuch\nhint: known: \.ID/);
   await host.ok(['rm', 'web']);
   await host.ok(['rmi', 'f:1']);

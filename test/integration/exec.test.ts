@@ -62,7 +62,7 @@ test('exec has the container’s user, folder and environment, and its own on to
 test('exec stands where the container stands', async () => {
   const kinds = ['mnt', 'pid', 'net', 'ipc', 'uts', 'cgroup'];
   const script = kinds.map((kind) => `readlink /proc/self/ns/${kind}`).join(';');
-  const [{ run }] = JSON.parse(await host.ok(['inspect', 'box']));
+  const [{ run }] = JSON.parse(await host.ok(['inspect', '--format', 'api', 'box']));
   const first = kinds.map((kind) => readlinkSync(`/proc/${run.pid}/ns/${kind}`));
   assert.deepEqual((await host.ok(['exec', 'box', 'sh', '-c', script])).split('\n'), first);
   assert.equal(

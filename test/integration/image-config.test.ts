@@ -170,7 +170,7 @@ interface Shown {
 }
 
 const inspected = async (name: string): Promise<Shown> =>
-  (JSON.parse(await host.ok(['inspect', name])) as [Shown])[0];
+  (JSON.parse(await host.ok(['inspect', '--format', 'api', name])) as [Shown])[0];
 
 test('labels and ports are told', async () => {
   await withImage(['LABEL a=image b=image', 'EXPOSE 80 53/udp'], async () => {

@@ -23,7 +23,7 @@ interface Inspected {
 
 /** Volume at a destination of a container. */
 async function volumeAt(container: string, destination: string): Promise<string> {
-  const [found] = JSON.parse(await host.ok(['inspect', container])) as [Inspected];
+  const [found] = JSON.parse(await host.ok(['inspect', '--format', 'api', container])) as [Inspected];
   return found.config.mounts.find((mount) => mount.destination === destination)?.volume?.name ?? '';
 }
 

@@ -10,7 +10,7 @@ let host: Host;
 let id = '';
 before(async () => {
   host = await startHost({ images: ['busybox'] });
-  id = JSON.parse(await host.ok(['image', 'inspect', 'busybox']))[0].id;
+  id = JSON.parse(await host.ok(['image', 'inspect', '--format', 'api', 'busybox']))[0].id;
 });
 afterEach(() => assertClean(host));
 after(() => host.dispose());
@@ -131,7 +131,7 @@ test('image inspect shows what an image says about its containers', async () => 
       'STOPSIGNAL SIGQUIT',
     ],
   );
-  const [image] = JSON.parse(await host.ok(['image', 'inspect', 'told']));
+  const [image] = JSON.parse(await host.ok(['image', 'inspect', '--format', 'api', 'told']));
   assert.match(image.id, /^sha256:[0-9a-f]{64}$/);
   assert.deepEqual(image.references, ['docker.io/library/told:latest']);
   const { config } = image;
@@ -140,7 +140,7 @@ test('image inspect shows what an image says about its containers', async () => 
   assert.deepEqual([config.user, config.workingDir, config.stopSignal], ['1000', '/w', 'SIGQUIT']);
   assert.deepEqual(config.labels, { l: '1' });
   assert.equal(image.layers.length, 1);
-  const missing = await host.cli(['image', 'inspect', 'nosuch']);
+  const missing = await host.cli(['image', 'inspect', '--format', 'api', 'nosuch']);
   assert.deepEqual([missing.code, missing.stdout], [125, '[]\n']);
   assert.match(missing.stderr, /no such image/);
   await host.ok(['rmi', 'told']);

@@ -37,13 +37,13 @@ test('plain, gzip and zstd, from a file and from standard input', async () => {
 test('the same files are the same image, whatever the compression', async () => {
   const options = ['import', '-', 'same'];
   const layerOf = async (): Promise<string> =>
-    JSON.parse(await host.ok(['image', 'inspect', 'same']))[0].layers[0].diffId;
+    JSON.parse(await host.ok(['image', 'inspect', '--format', 'api', 'same']))[0].layers[0].diffId;
   await host.ok(options, { stdin: plain });
   const first = await layerOf();
   await host.ok(options, { stdin: gzipSync(plain) });
   assert.equal(await layerOf(), first);
   for (const id of new Set((await host.ok(['images', '-q'])).split('\n'))) {
-    if (!(await host.ok(['image', 'inspect', id])).includes('library/busybox'))
+    if (!(await host.ok(['image', 'inspect', '--format', 'api', id])).includes('library/busybox'))
       await host.ok(['rmi', '-f', id]);
   }
 });

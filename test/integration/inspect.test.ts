@@ -63,7 +63,7 @@ test('inspect of a container shows what it was made with', async () => {
     'sleep',
     '1000',
   ]);
-  const [container] = JSON.parse(await host.ok(['inspect', 'full']));
+  const [container] = JSON.parse(await host.ok(['inspect', '--format', 'api', 'full']));
   assert.equal(container.id, id);
   assert.equal(container.name, 'full');
   assert.equal(container.status, 'created');
@@ -92,7 +92,7 @@ test('inspect of a container shows what it was made with', async () => {
 
 test('inspect follows a container through its life', async () => {
   await host.ok(['run', '-d', '--name', 'life', 'busybox', 'sleep', '1000']);
-  const look = async () => JSON.parse(await host.ok(['inspect', 'life']))[0];
+  const look = async () => JSON.parse(await host.ok(['inspect', '--format', 'api', 'life']))[0];
   const running = await look();
   assert.equal(running.status, 'running');
   assert.match(running.run.runId, /^[0-9a-f]{16}$/);
@@ -111,9 +111,38 @@ test('inspect follows a container through its life', async () => {
   await host.ok(['rm', 'life']);
 });
 
+test('inspect in Docker’s form, by template and with the ancestors’ fields', async () => {
+  await host.ok([
+    ...['run', '-d', '--name', 'form', '-l', 'x=y', '-e', 'A=1', '-v', '/data', '-v', '/tmp:/host:ro'],
+    ...['busybox', 'sleep', '1000'],
+  ]);
+  const ask = (format: string, name = 'form'): Promise<string> => host.ok(['inspect', '-f', format, name]);
+  assert.equal(await ask('{{.State.Running}} {{.Name}} {{index .Config.Labels "x"}}'), 'true /form y');
+  const pid = Number(await ask('{{.State.Pid}}'));
+  assert.ok(process.kill(pid, 0));
+  assert.match(await ask('{{.NetworkSettings.IPAddress}}'), /^10\.20\.\d+\.2$/);
+  const mounts = (await ask('{{range .Mounts}}{{println .Type .Source .Destination .RW}}{{end}}')).split(
+    '\n',
+  );
+  assert.match(mounts[0] ?? '', /^volume .*\/volumes\/[0-9a-f]{64}\/data \/data true$/);
+  assert.equal(mounts[1], 'bind /tmp /host false');
+  assert.ok(existsSync((mounts[0] ?? '').split(' ')[1] ?? ''));
+  assert.match(await ask('{{json .Config.Env}}'), /"A=1"/);
+  const [found] = JSON.parse(await host.ok(['inspect', 'form']));
+  assert.deepEqual([found.State.Status, found.Path, found.Args], ['running', 'sleep', ['1000']]);
+  const [old] = JSON.parse(await host.ok(['inspect', '--format', 'ancestors', 'form']));
+  assert.deepEqual([old.Uuid, old.Status, old.Commands], [found.Id, 'running', ['sleep', '1000']]);
+  assert.equal(await ask('{{index .RepoTags 0}} {{.Os}}', 'busybox'), 'busybox:latest linux');
+  assert.match(await ask('{{range .Containers}}{{.Name}}{{end}}', 'default'), /^form$/);
+  await refused(host, ['inspect', '-f', '{{.Nosuch}}', 'form'], /no field \.Nosuch\nhint: known: \.Id, /);
+  await refused(host, ['inspect', '-f', 'wide', 'form'], /unknown format "wide"/);
+  await refused(host, ['container', 'inspect', '-f', '{{.Id}}', 'busybox'], /no such container/);
+  await host.ok(['rm', '-f', '-v', 'form']);
+});
+
 test('inspect of several prints what there is and tells what there is not', async () => {
   await host.ok(['create', '--name', 'i1', 'busybox', 'true']);
-  const { code, stdout, stderr } = await host.cli(['inspect', 'i1', 'nosuch', 'busybox']);
+  const { code, stdout, stderr } = await host.cli(['inspect', '--format', 'api', 'i1', 'nosuch', 'busybox']);
   assert.equal(code, 125);
   assert.deepEqual(JSON.parse(stdout).length, 2);
   assert.match(stderr, /cannot find nosuch: no such container, network or image/);

@@ -18,7 +18,7 @@ after(() => host.dispose());
 
 /** A file of a container's control group, under its name on v1 or on v2. */
 async function cgroupFile(container: string, v1: string, v2: string): Promise<string> {
-  const [{ run }] = JSON.parse(await host.ok(['inspect', container]));
+  const [{ run }] = JSON.parse(await host.ok(['inspect', '--format', 'api', container]));
   for (const mount of cgroupMounts()) {
     for (const name of [v1, v2]) {
       const path = join(mount, run.cgroupPath, name);
@@ -70,7 +70,7 @@ test('each container has a group of its own, and an exec is in it', async () => 
   );
   assert.equal((await cgroupFile('g2', 'cgroup.procs', 'cgroup.procs')).split('\n').length, 1);
   // In every hierarchy, not only in the first.
-  const [{ run }] = JSON.parse(await host.ok(['inspect', 'g1']));
+  const [{ run }] = JSON.parse(await host.ok(['inspect', '--format', 'api', 'g1']));
   for (const mount of cgroupMounts()) {
     const procs = readFileSync(join(mount, run.cgroupPath, 'cgroup.procs'), 'utf8')
       .trim()
@@ -95,7 +95,7 @@ test('a process that takes more memory than it may is killed, and the container 
   ]);
   assert.equal(result.code, 137);
   assert.match(result.stderr, /memory limit/);
-  const [{ exit }] = JSON.parse(await host.ok(['inspect', 'hungry']));
+  const [{ exit }] = JSON.parse(await host.ok(['inspect', '--format', 'api', 'hungry']));
   assert.deepEqual([exit.exitStatus, exit.signal, exit.oomKilled], [137, 9, true]);
   assert.match(await host.ok(['ps']), /stopped \(137, out of memory\)/);
   await host.ok(['rm', 'hungry']);
@@ -176,14 +176,14 @@ test('memory sizes in every unit', async () => {
   ] as const) {
     const id = await host.ok(['create', '-m', text, 'busybox', 'true']);
     assert.equal(
-      JSON.parse(await host.ok(['inspect', id]))[0].config.resources.memoryLimitBytes,
+      JSON.parse(await host.ok(['inspect', '--format', 'api', id]))[0].config.resources.memoryLimitBytes,
       bytes,
       text,
     );
     await host.ok(['rm', id]);
   }
   const id = await host.ok(['create', '-m', '-1', '--pids-limit', '-1', 'busybox', 'true']);
-  const { resources } = JSON.parse(await host.ok(['inspect', id]))[0].config;
+  const { resources } = JSON.parse(await host.ok(['inspect', '--format', 'api', id]))[0].config;
   assert.ok(!('memoryLimitBytes' in resources) && !('pidsMax' in resources));
   await host.ok(['rm', id]);
 });

@@ -54,7 +54,7 @@ for (const [file, references] of CASES) {
     const expected = references.map((reference) => `Loaded image: ${reference}`);
     assert.deepEqual(lines, references.length === 0 ? [`Loaded image ID: ${id}`] : expected);
     const [image = id] = references;
-    const [{ config }] = JSON.parse(await host.ok(['image', 'inspect', image])) as [
+    const [{ config }] = JSON.parse(await host.ok(['image', 'inspect', '--format', 'api', image])) as [
       { config: Record<string, unknown> },
     ];
     for (const [key, value] of Object.entries(CONFIG)) assert.deepEqual(config[key], value, key);

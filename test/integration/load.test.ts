@@ -136,7 +136,7 @@ test('of several platforms the one of the host, or the one that is asked for', a
   const stdin = rawTar(ociEntries([entry], blobs));
   await works(stdin);
   assert.equal(await host.ok(['load', '--platform', 'linux/arm64/v8'], { stdin }), 'Loaded image: loaded:1');
-  assert.match(await host.ok(['image', 'inspect', 'loaded:1']), /arm64/);
+  assert.match(await host.ok(['image', 'inspect', '--format', 'api', 'loaded:1']), /arm64/);
   await host.ok(['rmi', 'loaded:1']);
   const { code, stderr } = await host.cli(['load', '--platform', 'linux/s390x'], { stdin });
   assert.equal(code, 125);

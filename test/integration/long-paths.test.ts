@@ -76,7 +76,7 @@ test('a terminal', async () => {
 
 test('each shim says in ps which run it holds', async () => {
   await host.ok(['run', '-d', '--name', 'titled', 'busybox', 'sleep', '1000']);
-  const [{ run }] = JSON.parse(await host.ok(['inspect', 'titled']));
+  const [{ run }] = JSON.parse(await host.ok(['inspect', '--format', 'api', 'titled']));
   assert.ok(readlinkSync(`/proc/${run.shimPid}/exe`).includes('mydocker-shim'));
   await host.ok(['rm', '-f', 'titled']);
 });

@@ -99,7 +99,7 @@ test('127 layers: writes, removals and renames last over stop and start', async 
     (text) => text === '126\n126\nmine\n124',
   );
   assert.equal(await host.ok(['exec', 'deep', 'sh', '-c', 'ls /each | grep -c -e moved -e layer-50']), '1');
-  const [{ paths }] = JSON.parse(await host.ok(['inspect', 'deep']));
+  const [{ paths }] = JSON.parse(await host.ok(['inspect', '--format', 'api', 'deep']));
   assert.ok(paths.lowerDirs.length >= 127, String(paths.lowerDirs.length));
   await host.ok(['rm', '-f', 'deep']);
 });

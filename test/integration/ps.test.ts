@@ -114,7 +114,7 @@ describe('with some', () => {
   });
 
   test('the pid is that of the process on the host', async () => {
-    const [{ run }] = JSON.parse(await host.ok(['inspect', 'two']));
+    const [{ run }] = JSON.parse(await host.ok(['inspect', '--format', 'api', 'two']));
     assert.match(await host.ok(['ps', '-f', 'name=two']), new RegExp(` ${run.pid} `));
     assert.ok(process.kill(run.pid, 0));
   });

@@ -46,7 +46,7 @@ test('a service: set, get, persistence over stop and start, a clean end', async 
   const begin = Date.now();
   await host.ok(['stop', 'redis']);
   assert.ok(Date.now() - begin < 8_000);
-  assert.equal(JSON.parse(await host.ok(['inspect', 'redis']))[0].exit.exitStatus, 0);
+  assert.equal(JSON.parse(await host.ok(['inspect', '--format', 'api', 'redis']))[0].exit.exitStatus, 0);
   assert.match(await host.ok(['logs', 'redis']), /Received SIGTERM[\s\S]*bye bye/);
   await host.ok(['start', 'redis']);
   await answers();

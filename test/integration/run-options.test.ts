@@ -121,7 +121,7 @@ test('--entrypoint replaces the image’s and its command', async () => {
 
 test('labels of an image are the container’s, but for those that are the server’s', async () => {
   const id = await host.ok(['create', '--label', 'size=large', 'entry']);
-  const [{ config }] = JSON.parse(await host.ok(['inspect', id]));
+  const [{ config }] = JSON.parse(await host.ok(['inspect', '--format', 'api', id]));
   assert.deepEqual(config.labels, { colour: 'blue', size: 'large' });
   await host.ok(['rm', id]);
 });

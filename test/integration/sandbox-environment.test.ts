@@ -255,7 +255,7 @@ test('no descriptor comes along', async () => {
   // Its own, of the folder that it lists.
   assert.match(links[3] ?? '', /^(\/proc\/1\/fd)?$/);
   await host.ok(['run', '-d', '--name', 'fds', 'busybox', 'sleep', '1000']);
-  const [{ run }] = JSON.parse(await host.ok(['inspect', 'fds']));
+  const [{ run }] = JSON.parse(await host.ok(['inspect', '--format', 'api', 'fds']));
   const fds = readdirSync(`/proc/${run.pid}/fd`).map((fd) => readlinkSync(`/proc/${run.pid}/fd/${fd}`));
   assert.deepEqual(
     fds.map((link) => link.replace(/\d+/, '')),

@@ -23,7 +23,7 @@ interface Inspected {
 }
 
 const inspected = async (name: string): Promise<Inspected> =>
-  (JSON.parse(await host.ok(['inspect', name])) as [Inspected])[0];
+  (JSON.parse(await host.ok(['inspect', '--format', 'api', name])) as [Inspected])[0];
 
 /** A request over the container's own loopback, or the socket that the service listens on. */
 const GET = `exec 3<>/dev/tcp/127.0.0.1/8080; printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3`;

@@ -14,7 +14,7 @@ after(() => host.dispose());
 const inspect = async (
   name: string,
 ): Promise<{ id: string; run: { runId: string }; exit: { exitStatus: number } }> =>
-  JSON.parse(await host.ok(['inspect', name]))[0];
+  JSON.parse(await host.ok(['inspect', '--format', 'api', name]))[0];
 
 test('what a container wrote is there after stop and start, and after a new server', async () => {
   const script =

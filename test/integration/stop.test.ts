@@ -22,7 +22,7 @@ async function run(name: string, script: string, options: readonly string[] = []
 }
 
 const exitOf = async (name: string): Promise<{ exitStatus: number; signal: number; reason: string }> =>
-  JSON.parse(await host.ok(['inspect', name]))[0].exit;
+  JSON.parse(await host.ok(['inspect', '--format', 'api', name]))[0].exit;
 
 test('stop sends SIGTERM and waits for the end', async () => {
   await run('polite', listening('TERM INT', 'sleep 0.3; exit 9'));

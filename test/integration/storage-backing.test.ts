@@ -110,7 +110,9 @@ test('a copy that its client gives up, or that is killed, leaves nothing, and th
   await host.start({ args: ['-s', 'vfs'] });
   await host.importFixture('debian-redis');
   await host.ok(['create', '--name', 'large', 'debian-redis', 'cat', '/etc/debian_version']);
-  const [{ paths }] = JSON.parse(await host.ok(['inspect', 'large'])) as [{ paths: { folder: string } }];
+  const [{ paths }] = JSON.parse(await host.ok(['inspect', '--format', 'api', 'large'])) as [
+    { paths: { folder: string } },
+  ];
   const copying = (): Promise<unknown> =>
     until(
       () => existsSync(join(paths.folder, 'copy/tree/usr')),

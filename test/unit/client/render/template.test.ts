@@ -57,6 +57,58 @@ test('if, else if, range and with', () => {
     assert.equal(fill(template), expected, template);
 });
 
+test('variables, comparisons, printf and the rest of what Docker users write', () => {
+  for (const [template, expected] of [
+    ['{{range $i, $e := .references}}{{if $i}}, {{end}}{{$i}}={{$e}}{{end}}', '0=a:1, 1=b:2'],
+    ['{{range $k, $v := .config.labels}}{{$k}}={{$v}};{{end}}', 'empty=;org.example/x=y;'],
+    ['{{range $e := .references}}{{$e}}{{$.sizeBytes}}{{end}}', 'a:15b:25'],
+    ['{{$x := .id}}{{$y := len .references}}{{$x}}{{$y}}', 'sha256:12'],
+    ['{{$x := 1}}{{range .references}}{{$x = .}}{{end}}{{$x}}', 'b:2'],
+    ['{{$x := 1}}{{if true}}{{$x := 2}}{{$x}}{{end}}{{$x}}', '21'],
+    ['{{with $x := .config}}{{$x.volumes}}{{.volumes}}{{end}}', '[/data][/data]'],
+    ['{{with .config.user}}{{.}}{{else with .id}}{{.}}{{end}}', 'sha256:1'],
+    ['{{range .references}}{{if eq . "b:2"}}{{break}}{{end}}{{.}}{{end}}', 'a:1'],
+    ['{{range .references}}{{if eq . "a:1"}}{{continue}}{{end}}{{.}}{{end}}', 'b:2'],
+    ['{{if gt .sizeBytes 4}}large{{end}}{{if le .sizeBytes 4}}small{{end}}', 'large'],
+    ['{{if and (lt 1 2) (ge "b" "a")}}yes{{end}}', 'yes'],
+    ['{{if and .config.user .config.user.no.such}}x{{else}}y{{end}}', 'y'],
+    [
+      '{{printf "%s|%-6s|%6s|%q|%d|%03d|%.2f|%v|%%" .id "ab" "cd" "e" 5 7 1.5 .references}}',
+      'sha256:1|ab    |    cd|"e"|5|007|1.50|[a:1 b:2]|%',
+    ],
+    ['{{.id | printf "%.3s"}}', 'sha'],
+    ['{{printf "%d" "x"}}{{printf "%s"}}', '%!d(x)%!s(MISSING)'],
+    ['{{slice .id 0 3}}{{pad "x" 1 2}}|{{title "some words"}}', 'sha x  |Some Words'],
+    ['{{index .config.labels "org.example/x" | upper}}', 'Y'],
+    ['{{eq .sizeBytes 4 5}} {{ne "a" "b"}} {{not .config.user}}', 'true true true'],
+    ['{{range .nothing}}x{{else}}none{{end}}', 'none'],
+  ] as const)
+    assert.equal(fill(template), expected, template);
+  for (const [template, message] of [
+    ['{{index .references 2}}', /index out of range: 2 of 2/],
+    ['{{index .references "a"}}', /cannot index a list with "a"/],
+    ['{{index .nothing "a"}}', /index of nothing/],
+    ['{{range .id}}{{end}}', /cannot range over "sha256:1"/],
+    ['{{lt 1 "a"}}', /cannot compare 1 with "a"/],
+    ['{{printf "%w" 1}}', /printf has no %w/],
+    ['{{$x}}', /no variable \$x/],
+    ['{{toString .id}}', /no function toString/],
+    ['{{slice .id 5 99}}', /slice out of range/],
+  ] as const)
+    assert.throws(
+      () => fill(template),
+      (error) => error instanceof UsageError && message.test(error.message),
+      template,
+    );
+  for (const template of [
+    '{{define "x"}}{{end}}',
+    '{{template "x"}}',
+    '{{break}}',
+    '{{if $a, $b := .x}}{{end}}',
+  ])
+    assert.throws(() => compileTemplate(template), UsageError, template);
+});
+
 test('what cannot be read is told before anything is asked', () => {
   for (const template of [
     '{{.id',
