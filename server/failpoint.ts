@@ -9,9 +9,11 @@
  *   error(text)  throws a MydockerError, code internal, reason FAILPOINT
  *   panic(text)  throws a plain Error, as a bug of ours would
  *   delay(ms)    waits, at most 10 minutes
+ *   print        tells standard error when it was passed: `failpoint NAME at MICROSECONDS`, monotonic time
  *   exit         SIGKILL to this process, on the spot
  * The idea is FreeBSD's fail(9).
  */
+import { writeSync } from 'node:fs';
 import { internal, invalidArgument, quoteId } from './model/error.ts';
 
 /** Every point there is. A name that is not here does not compile and is refused in a configuration. */
@@ -81,14 +83,15 @@ export const FAILPOINTS = [
 export type FailpointName = (typeof FAILPOINTS)[number];
 
 interface Term {
-  readonly action: 'off' | 'error' | 'panic' | 'delay' | 'exit';
+  readonly action: 'off' | 'error' | 'panic' | 'delay' | 'print' | 'exit';
   readonly text: string;
   /** How often it still acts; Infinity without a count. */
   left: number;
 }
 
+const STDERR = 2;
 const MAX_DELAY_MS = 600_000;
-const TERM = /^(?:([1-9]\d{0,8})\*)?(off|error|panic|delay|exit)(?:\(([^()]*)\))?/;
+const TERM = /^(?:([1-9]\d{0,8})\*)?(off|error|panic|delay|print|exit)(?:\(([^()]*)\))?/;
 
 let active: Map<FailpointName, Term[]> | null = null;
 let listener: ((name: FailpointName, action: string) => void) | undefined;
@@ -161,7 +164,7 @@ function makeTerm(name: string, match: RegExpExecArray): Term {
   if (action === 'delay' && !(text !== undefined && /^\d{1,6}$/.test(text) && Number(text) <= MAX_DELAY_MS)) {
     throw malformed(`failpoint ${name}: delay takes milliseconds, at most ${MAX_DELAY_MS}`);
   }
-  if ((action === 'off' || action === 'exit') && text !== undefined) {
+  if (['off', 'print', 'exit'].includes(action) && text !== undefined) {
     throw malformed(`failpoint ${name}: ${action} takes no argument`);
   }
   return {
@@ -186,6 +189,9 @@ function act(name: FailpointName): number {
       throw new Error(term.text);
     case 'delay':
       return Number(term.text);
+    case 'print':
+      writeSync(STDERR, `failpoint ${name} at ${process.hrtime.bigint() / 1000n}\n`);
+      return 0;
     case 'exit':
       process.kill(process.pid, 'SIGKILL');
       // The signal is delivered to some thread "soon"; nothing after this point may still happen.
@@ -205,6 +211,6 @@ function isFailpoint(name: string): name is FailpointName {
 function malformed(message: string): Error {
   return invalidArgument(message, {
     reason: 'FAILPOINT_INVALID',
-    hint: 'the form is NAME=[N*]TERM[->…][;…], TERM one of off, error(text), panic(text), delay(ms), exit',
+    hint: 'the form is NAME=[N*]TERM[->…][;…], TERM one of off, error(text), panic(text), delay(ms), print, exit',
   });
 }

@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { PROJECT } from '../harness/cli.ts';
 import { isKept, type Line, type Report, renderDocument, renderPicture, short } from './document.ts';
 import { type Ground, prepareGround } from './ground.ts';
+import { watchLeftovers } from './leftovers.ts';
 import { type Field, measureExec, measureLog, measureRun, measureStart, measureThroughput } from './lines.ts';
 import { measureLoad } from './load.ts';
 import { measureNetworkBandwidth, measureNetworkCost, measureNetworkThroughput } from './network.ts';
@@ -80,7 +81,7 @@ async function assemble(ground: Ground, { without, scale, lines }: Wanted): Prom
     .filter(takesPart)
     .map((name) => prepareRuntime(ground, name));
   const own: Own | undefined = takesPart('mydocker') ? await startOwn(ground) : undefined;
-  return { ground, own, peers, runtimes, scale };
+  return { ground, own, peers, runtimes, scale, watch: watchLeftovers(ground, own?.daemon.pid) };
 }
 
 function print(line: Line): void {

@@ -17,6 +17,8 @@ export interface Line {
   readonly results: readonly Result[];
   /** Where ours goes to, in the same unit: what to look at where a promise is not kept. */
   readonly parts?: readonly Result[];
+  /** What dominates, and what was tried: said where a promise is not kept. */
+  readonly why?: string;
   /** What is promised, and whether this run kept it. */
   readonly promises: readonly Promised[];
 }
@@ -59,14 +61,17 @@ const table = (head: readonly string[], rows: readonly (readonly string[])[]): s
   ].join('\n');
 
 function figures(what: string, unit: string, results: readonly Result[]): string {
-  const rows = results.map(({ name, median, p90, mad, count }) => [
+  const counted = results.some(({ leftBehind }) => leftBehind !== undefined);
+  const rows = results.map(({ name, median, p90, mad, count, leftBehind }) => [
     name,
     short(median),
     short(p90),
     short(mad),
     String(count),
+    ...(counted ? [String(leftBehind ?? '')] : []),
   ]);
-  return table([what, `median (${unit})`, 'p90', 'MAD', 'samples'], rows);
+  const head = [what, `median (${unit})`, 'p90', 'MAD', 'samples'];
+  return table(counted ? [...head, 'left behind'] : head, rows);
 }
 
 function renderLine(line: Line): string {
@@ -81,6 +86,7 @@ function renderLine(line: Line): string {
     figures('', line.unit, line.results),
     ...(line.parts === undefined ? [] : [figures('where it goes', line.unit, line.parts)]),
     ...(promises.length === 0 ? [] : [promises.join('\n')]),
+    ...(line.promises.every(isKept) || line.why === undefined ? [] : [line.why]),
   ].join('\n\n');
 }
 
@@ -92,7 +98,8 @@ export function renderDocument(report: Report): string {
   return `${[
     '# Benchmarks',
     'Written by `npm run bench`; do not edit. Each figure stands beside its floor or its peers, measured in the same ' +
-      'run on the same machine, in turns. The ratios mean more than the figures.',
+      'run on the same machine, in turns. The ratios mean more than the figures. `left behind` counts the mounts, links, rules, control groups and ' +
+      'processes that a contender had not taken away three seconds after its samples.',
     '![medians of each line](benchmarks.svg)',
     `Measured ${report.measuredAt} on:`,
     facts.map((fact) => `- ${fact}`).join('\n'),

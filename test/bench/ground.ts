@@ -26,7 +26,7 @@ import { listMounts } from '../harness/leaks.ts';
 export interface Ground {
   /** Folder on the disk, for roots and images. */
   readonly folder: string;
-  /** Parent of the peers' control groups, such as `/mydocker-bench-ab12`; mydocker's is the same with `-own`. */
+  /** Parent of the peers' control groups, such as `/mydocker-bench-ab12`; mydocker's are the same with `-own`, `-traced`. */
   readonly cgroupParent: string;
   /** The image of all contenders: busybox and the writer of log lines, as a rootfs tar. */
   readonly tar: string;
@@ -34,8 +34,13 @@ export interface Ground {
   readonly rootfs: string;
   /** `v1` or `v2`. */
   readonly cgroups: 'v1' | 'v2';
-  /** Starts a daemon; its output goes to a file in the folder. */
-  daemon(name: string, command: string, args: readonly string[]): Daemon;
+  /** Starts a daemon; its output goes to a file in the folder. @param env - added to this process's. */
+  daemon(
+    name: string,
+    command: string,
+    args: readonly string[],
+    env?: Readonly<Record<string, string>>,
+  ): Daemon;
   /** Ends what is left and removes everything. */
   clear(): Promise<void>;
 }
@@ -43,6 +48,8 @@ export interface Ground {
 /** A running daemon. */
 export interface Daemon {
   readonly pid: number;
+  /** Where its output goes. */
+  readonly log: string;
   /** Waits until a command succeeds. @throws Error with the daemon's output after 20 s. */
   ready(command: string, args: readonly string[]): Promise<void>;
   /** Asks it to end and waits. */
@@ -79,15 +86,25 @@ async function benchImage(folder: string): Promise<{ tar: string; rootfs: string
   return { tar, rootfs };
 }
 
-function startDaemon(folder: string, name: string, command: string, args: readonly string[]): Daemon {
+function startDaemon(
+  folder: string,
+  name: string,
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Daemon {
   const path = join(folder, `${name}.log`);
   const log = openSync(path, 'a');
-  const child: ChildProcess = spawn(command, args, { stdio: ['ignore', log, log] });
+  const child: ChildProcess = spawn(command, args, {
+    stdio: ['ignore', log, log],
+    env: { ...process.env, ...env },
+  });
   closeSync(log);
   const { pid } = child;
   if (pid === undefined) throw new Error(`cannot start ${command}`);
   return {
     pid,
+    log: path,
     ready: async (command, args) => {
       for (const until = Date.now() + 20_000; ; await sleep(50)) {
         if ((await run(command, args)).code === 0) return;
@@ -124,9 +141,9 @@ export async function prepareGround(): Promise<Ground> {
     cgroupParent,
     cgroups,
     ...(await benchImage(folder)),
-    daemon: (name, command, args) => startDaemon(folder, name, command, args),
+    daemon: (name, command, args, env) => startDaemon(folder, name, command, args, env),
     clear: async () => {
-      for (const parent of [cgroupParent, `${cgroupParent}-own`]) {
+      for (const parent of ['', '-own', '-traced'].map((end) => `${cgroupParent}${end}`)) {
         await endEverything(parent, folder);
         removeCgroups(parent);
       }

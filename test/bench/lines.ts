@@ -5,12 +5,14 @@ import { join } from 'node:path';
 import { PROJECT } from '../harness/cli.ts';
 import type { Line } from './document.ts';
 import type { Ground } from './ground.ts';
+import type { Watch } from './leftovers.ts';
 import { type Contender, type Effort, inFlight, measure, type Result, timeEach } from './measure.ts';
 import type { Own } from './own.ts';
 import { ownLog } from './own-log.ts';
 import { type Peer, podmanForget, podmanLog, quiet } from './peers.ts';
 import type { Runtime } from './runtimes.ts';
 import { summarize } from './stats.ts';
+import { traceSteps } from './trace.ts';
 
 /** Everybody who takes part. A peer that is not there is left out of its lines. */
 export interface Field {
@@ -18,6 +20,8 @@ export interface Field {
   readonly own: Own | undefined;
   readonly peers: readonly Peer[];
   readonly runtimes: readonly Runtime[];
+  /** Counts what is left behind. */
+  readonly watch: Watch;
   /** 1 for a whole run; less for a try. */
   readonly scale: number;
 }
@@ -49,6 +53,7 @@ export const effort = (field: Field, turns: number, perTurn: number, warmUp: num
   turns: Math.max(1, Math.round(turns * field.scale)),
   perTurn,
   warmUp,
+  watch: field.watch,
 });
 
 function floor(ground: Ground): Contender {
@@ -86,7 +91,7 @@ async function startParts(field: Field, own: Own): Promise<Result[]> {
   for (let number = 0; number < 200 * field.scale; number += 1) calls.push(await own.runToEnd(['true']));
   const parts = names.map((name, index) => ({ name, ...summarize(calls.map((call) => call[index] ?? 0)) }));
   const least = [each('an empty call', () => own.api.system.ping({})), durableWrite(field.ground)];
-  return [...parts, ...(await measure(least, effort(field, 10, 20, 5)))];
+  return [...parts, ...(await measure(least, effort(field, 10, 20, 5))), ...(await traceSteps(field))];
 }
 
 /** A start, from the first call to the last trace of it removed. */
@@ -113,6 +118,14 @@ export async function measureStart(field: Field): Promise<Line> {
     moreIsBetter: false,
     results,
     ...parts,
+    why:
+      'What dominates: the kernel, from clone3 to exec and again until everything is reaped, then the durable writes ' +
+      'that answers wait for, then four round trips with the JavaScript between them. The floor has the first part ' +
+      'only. What was tried, and stayed: groups are made and joined while the child mounts, and the lock of a join, ' +
+      'whose first taker waits for an RCU grace period, is taken ahead from the create on; the intent is written ' +
+      'while the shim works; `running` is not waited for, and no folder is synced; plans are encoded without copies; ' +
+      'the loopback comes up last, since all network namespaces share one lock; files go behind the answer. What is ' +
+      'left to try: launchers that are started ahead.',
     promises: ratio(results, ['mydocker API', 'floor'], 'mydocker API ÷ floor', 1.5),
   };
 }

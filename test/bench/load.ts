@@ -7,7 +7,7 @@ import { gzipSync } from 'node:zlib';
 import { type DebianForm, debianArchive, debianLayers } from '../fixtures/debian-image.ts';
 import type { Line, Promised } from './document.ts';
 import type { Ground } from './ground.ts';
-import type { Field } from './lines.ts';
+import { effort, type Field } from './lines.ts';
 import { type Contender, measure, type Result, timeEach } from './measure.ts';
 import type { Own } from './own.ts';
 
@@ -25,7 +25,7 @@ interface Burden {
 
 /** Loads 300 MB, with everybody's memory of it removed in between. */
 export async function measureLoad(field: Field): Promise<Line> {
-  const { ground, own, peers, scale } = field;
+  const { ground, own, peers } = field;
   const burden: Burden = { growthMb: 0, waits: [] };
   const contenders: Contender[] = [floor(ground)];
   if (own !== undefined) {
@@ -45,8 +45,7 @@ export async function measureLoad(field: Field): Promise<Line> {
       },
     });
   }
-  const turns = Math.max(1, Math.round(5 * scale));
-  const results = await measure(contenders, { turns, perTurn: 1, warmUp: 1 });
+  const results = await measure(contenders, effort(field, 5, 1, 1));
   return {
     id: 'load',
     title: 'Load of an image of 292 MB, 11,900 files and 3 layers',

@@ -35,16 +35,32 @@ export interface Own {
   stop(): Promise<void>;
 }
 
-/** Starts the server and imports the image. */
-export async function startOwn(ground: Ground): Promise<Own> {
-  const state = '/run/mydocker-own';
+/**
+ * Starts a server and imports the image.
+ * @param name - `own`, or of another one beside it.
+ */
+export async function startOwn(
+  ground: Ground,
+  name = 'own',
+  env: Readonly<Record<string, string>> = {},
+): Promise<Own> {
+  const state = `/run/mydocker-${name}`;
   mkdirSync(state);
   const address = `unix://${state}/mydocker.sock`;
-  const root = ['--root', join(ground.folder, 'mydocker'), '--state', state, '--listen', address];
-  const daemon = ground.daemon('mydockerd', join(PROJECT, 'bin/mydockerd'), [
-    ...root,
-    ...['--cgroup-parent', `${ground.cgroupParent}-own`],
-  ]);
+  const root = [
+    '--root',
+    join(ground.folder, name === 'own' ? 'mydocker' : name),
+    '--state',
+    state,
+    '--listen',
+    address,
+  ];
+  const daemon = ground.daemon(
+    `mydockerd-${name}`,
+    join(PROJECT, 'bin/mydockerd'),
+    [...root, ...['--cgroup-parent', `${ground.cgroupParent}-${name}`]],
+    env,
+  );
   await daemon.ready(CLIENT, ['--host', address, 'version']);
   await prepare(CLIENT, ['--host', address, 'import', ground.tar, 'bench']);
   const api = openApi(address);

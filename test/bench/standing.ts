@@ -1,7 +1,7 @@
 /** Lines about what stands still: memory of idle containers, lists, the command line's own start. */
 import { execFileSync } from 'node:child_process';
 import type { Line } from './document.ts';
-import type { Field } from './lines.ts';
+import { effort as effortOf, type Field } from './lines.ts';
 import { inFlight, measure, type Result, timeEach } from './measure.ts';
 import { pssBytes, pssOfAll } from './memory.ts';
 import { quiet } from './peers.ts';
@@ -104,7 +104,7 @@ export async function measurePs(field: Field): Promise<Line> {
   if (own !== undefined) {
     contenders.push({ name: 'mydocker ps', sample: (times) => timeEach(times, () => own.cli(['ps'])) });
   }
-  const results = await measure(contenders, { turns: 6, perTurn: 5, warmUp: 3 });
+  const results = await measure(contenders, effortOf(field, 6, 5, 3));
   const [bare, ps] = results;
   return {
     id: 'ps',

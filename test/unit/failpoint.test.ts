@@ -4,6 +4,8 @@ import { spawnSync } from 'node:child_process';
 import { afterEach, test } from 'node:test';
 import { configureFailpoints, failpoint, failpointSync, onFailpoint } from '../../server/failpoint.ts';
 
+const MODULE = new URL('../../server/failpoint.ts', import.meta.url).href;
+
 afterEach(() => {
   configureFailpoints(undefined);
   onFailpoint(undefined);
@@ -42,6 +44,21 @@ test('delay waits, in the blocking form too', async () => {
   assert.ok(performance.now() - started >= 33);
 });
 
+test('print tells standard error when a point was passed', () => {
+  const script = `const { configureFailpoints, failpointSync } = await import(${JSON.stringify(MODULE)});
+    configureFailpoints('create.put=print');
+    failpointSync('create.put');
+    failpointSync('create.done');
+    failpointSync('create.put');`;
+  const { stderr, status } = spawnSync(process.execPath, ['--input-type=module', '--eval', script], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stderr);
+  const times = [...stderr.matchAll(/^failpoint create\.put at (\d+)$/gm)].map(([, at]) => Number(at));
+  assert.equal(times.length, 2, stderr);
+  assert.ok((times[0] ?? 0) > 0 && (times[1] ?? 0) >= (times[0] ?? 0));
+});
+
 test('a listener sees what acts', () => {
   const seen: string[] = [];
   onFailpoint((name, action) => seen.push(`${name} ${action}`));
@@ -58,6 +75,7 @@ test('a typo is an error and changes nothing', () => {
     'create.put',
     'create.put=',
     'create.put=eror',
+    'create.put=print(x)',
     'create.put=delay',
     'create.put=delay(x)',
     'create.put=delay(9999999)',
@@ -78,7 +96,7 @@ test('a typo is an error and changes nothing', () => {
 
 test('exit is a kill on the spot', () => {
   const script = `
-    const { configureFailpoints, failpoint } = await import(${JSON.stringify(new URL('../../server/failpoint.ts', import.meta.url).href)});
+    const { configureFailpoints, failpoint } = await import(${JSON.stringify(MODULE)});
     configureFailpoints('create.put=1*off->exit');
     failpoint('create.put');
     process.stdout.write('before');

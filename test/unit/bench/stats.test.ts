@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import { isKept, renderDocument, renderPicture, short } from '../../bench/document.ts';
 import { inFlight, measure } from '../../bench/measure.ts';
 import { quantile, summarize } from '../../bench/stats.ts';
+import { parseTrace } from '../../bench/trace.ts';
 
 test('a summary has the nearest ranks and the median distance', () => {
   assert.deepEqual(summarize([5, 1, 4, 2, 3, 10, 9, 8, 7, 6]), {
@@ -42,6 +43,47 @@ test('contenders take turns, and each begins one of them', async () => {
 test('a contender that fails is named', async () => {
   const broken = { name: 'broken', sample: () => Promise.reject(new Error('no socket')) };
   await assert.rejects(measure([broken], { turns: 1, perTurn: 1, warmUp: 0 }), /broken: no socket/);
+});
+
+test('what a turn leaves behind is counted for its contender, warming up left out', async () => {
+  let left = 0;
+  const contender = (name: string, leaves: number) => ({
+    name,
+    sample: (count: number) => {
+      left += leaves * count;
+      return Promise.resolve([1]);
+    },
+  });
+  const watch = () => {
+    const before = left;
+    return () => Promise.resolve(left - before);
+  };
+  const effort = { turns: 2, perTurn: 3, warmUp: 5, watch };
+  const results = await measure([contender('clean', 0), contender('dirty', 1)], effort);
+  assert.deepEqual(
+    results.map(({ name, leftBehind }) => [name, leftBehind]),
+    [
+      ['clean', 0],
+      ['dirty', 6],
+    ],
+  );
+});
+
+test('a trace has the points of each container', () => {
+  const log = [
+    'failpoint start.begin at 1',
+    'failpoint create.begin at 10',
+    '{"msg":"failpoint create.done at 11"}',
+    'failpoint create.done at 12',
+    'failpoint create.begin at 20',
+  ].join('\n');
+  assert.deepEqual(parseTrace(log), [
+    new Map([
+      ['create.begin', 10],
+      ['create.done', 12],
+    ]),
+    new Map([['create.begin', 20]]),
+  ]);
 });
 
 test('never more than asked for are in flight, and each runs once', async () => {
@@ -88,16 +130,22 @@ test('the document and the picture say what was measured', () => {
         unit: 'ms',
         moreIsBetter: false,
         results: [
-          { name: 'mydocker', ...summarize([1, 2, 3]) },
-          { name: 'crun', ...summarize([4, 5, 6]) },
+          { name: 'mydocker', ...summarize([1, 2, 3]), leftBehind: 0 },
+          { name: 'crun', ...summarize([4, 5, 6]), leftBehind: 2 },
         ],
+        why: 'A turtle is slow.',
         promises: [promised],
       },
     ],
   };
   const text = renderDocument(report);
-  assert.match(text, /\| mydocker \| 2\.00 \| 3\.00 \| 1\.00 \| 3 \|/);
+  assert.match(text, /\| mydocker \| 2\.00 \| 3\.00 \| 1\.00 \| 3 \| 0 \|/);
   assert.match(text, /a ÷ b: at most 1\.50, measured 1\.60 — \*\*not kept\*\*/);
+  assert.match(text, /left behind/);
+  assert.match(text, /\| crun .*\| 2 \|/);
+  assert.match(text, /A turtle is slow\./);
+  const kept = report.lines.map((line) => ({ ...line, promises: [{ ...promised, measured: 1 }] }));
+  assert.doesNotMatch(renderDocument({ ...report, lines: kept }), /turtle/);
   assert.match(text, /- kernel: 6\.1\n- crun: crun version 1\.8/);
   const picture = renderPicture(report);
   assert.match(picture, /Start &lt;here>/);

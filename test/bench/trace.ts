@@ -1,0 +1,52 @@
+/**
+ * Where a start spends its time, step by step: a server of its own that prints when it passes each of its named
+ * points (server/failpoint.ts), so that no clock is read in the servers that are measured.
+ */
+import { readFileSync } from 'node:fs';
+import { FAILPOINTS, type FailpointName } from '../../server/failpoint.ts';
+import type { Field } from './lines.ts';
+import type { Result } from './measure.ts';
+import { startOwn } from './own.ts';
+import { summarize } from './stats.ts';
+
+/** In the order in which they are passed; some overlap, as they do in the server. */
+const STEPS: readonly (readonly [from: FailpointName, to: FailpointName, what: string])[] = [
+  ['create.begin', 'create.done', 'create: decide, make the folder, record'],
+  ['start.begin', 'start.launch', 'start: decide everything, make the plan'],
+  ['start.launch', 'start.put-starting', 'start: the intent on the disk, the shim works meanwhile'],
+  ['start.put-starting', 'start.created', 'start: the rest of clone3, groups, mounts, pivot_root'],
+  ['start.created', 'start.started', 'start: the gate, exec'],
+  ['start.started', 'exit.seen', 'run: the process runs, ends and is reaped; its groups go'],
+  ['exit.seen', 'exit.put', 'end: the exit on the disk'],
+  ['exit.put', 'exit.cleanup', 'end: the folder of the run goes'],
+  ['delete.begin', 'delete.done', 'remove: the record goes, on the disk'],
+];
+
+const POINTS = FAILPOINTS.filter((name) => /^(?:create|start|exit|delete)\./.test(name));
+
+/** Runs containers to their end and gives the time of each step, in ms. */
+export async function traceSteps({ ground, scale }: Field): Promise<Result[]> {
+  const failpoints = POINTS.map((name) => `${name}=print`).join(';');
+  const own = await startOwn(ground, 'traced', { MYDOCKER_FAILPOINTS: failpoints });
+  const warmUp = 10;
+  for (let number = 0; number < 200 * scale + warmUp; number += 1) await own.runToEnd(['true']);
+  await own.stop();
+  const cycles = parseTrace(readFileSync(own.daemon.log, 'utf8')).slice(warmUp);
+  return STEPS.map(([from, to, what]) => {
+    const times = cycles.flatMap((cycle) => {
+      const [begin, end] = [cycle.get(from), cycle.get(to)];
+      return begin === undefined || end === undefined ? [] : [Math.max(0, end - begin) / 1000];
+    });
+    return { name: what, ...summarize(times) };
+  });
+}
+
+/** @returns for each container the points that it passed, in microseconds. */
+export function parseTrace(log: string): Map<string, number>[] {
+  const cycles: Map<string, number>[] = [];
+  for (const [, name = '', at = ''] of log.matchAll(/^failpoint (\S+) at (\d+)$/gm)) {
+    if (name === 'create.begin') cycles.push(new Map());
+    cycles.at(-1)?.set(name, Number(at));
+  }
+  return cycles;
+}
