@@ -5,7 +5,7 @@
  */
 import { invalidArgument, quoteId } from '../model/error.ts';
 import { parseReference } from '../model/reference.ts';
-import type { ArchiveFiles } from './archive-files.ts';
+import type { ArchiveFile, ArchiveFiles } from './archive-files.ts';
 import {
   type ArchiveImage,
   type ArchiveWish,
@@ -16,7 +16,14 @@ import {
   readConfig,
 } from './archive-image.ts';
 import { type Platform, platformRank, platformText } from './choose-platform.ts';
-import { type IndexEntry, MAX_MANIFEST_BYTES, mediaKind, parseIndex, parseManifest } from './oci-manifest.ts';
+import {
+  type Descriptor,
+  type IndexEntry,
+  MAX_MANIFEST_BYTES,
+  mediaKind,
+  parseIndex,
+  parseManifest,
+} from './oci-manifest.ts';
 
 /** Its name in the archive. */
 export const OCI_INDEX = 'index.json';
@@ -121,7 +128,7 @@ async function readCandidate(
       description,
       config: { digest: configFile.digest, mediaType: manifest.config.mediaType, bytes: configBytes },
       manifest: { digest: entry.digest, mediaType: entry.mediaType, bytes },
-      layers: await inFile(name, () => manifest.layers.map((layer) => files.blob(layer, 'layer'))),
+      layers: await inFile(name, () => manifest.layers.map((layer) => layerFile(files, layer))),
       references: [],
     };
   };
@@ -129,6 +136,13 @@ async function readCandidate(
   // Who reads it for its platform need not read it again.
   const image = await load();
   return { platform: image.description, load: async () => image };
+}
+
+/** A layer of another type, encrypted or the memory of a stopped process, is no folder of files. */
+function layerFile(files: ArchiveFiles, layer: Descriptor): ArchiveFile {
+  if (mediaKind(layer.mediaType) === 'layer') return files.blob(layer, 'layer');
+  const why = `layer ${layer.digest} is of the type ${quoteId(layer.mediaType)}, which no layer here has`;
+  throw unfit(why, 'LAYER_TYPE_UNKNOWN');
 }
 
 /** Docker keeps what is said about an image beside it, as if it were one. */

@@ -5,7 +5,7 @@
 
 const ID = /^[0-9a-f]{64}$/;
 const RUN_ID = /^[0-9a-f]{16}$/;
-const SHORT_ID_CHARS = 12;
+export const SHORT_ID_CHARS = 12;
 
 /** A new container id: 64 hex digits. Its short form is never a plain number, for it is also the hostname. */
 export function newId(): string {

@@ -96,6 +96,8 @@ function parseNamePart(text: string, name: string): [domain: string, path: strin
   }
   if (domain === DEFAULT_DOMAIN && path === 'library/scratch')
     throw invalid(text, 'scratch is a reserved name');
+  // `sha256:…` is an id, as with Docker.
+  if (domain === DEFAULT_DOMAIN && path === 'library/sha256') throw invalid(text, 'sha256 begins ids');
   return [domain, path];
 }
 

@@ -3,7 +3,7 @@
  * array of ids, so that the cost grows with the logarithm of their number.
  */
 import { invalidArgument, type MydockerError, notFound, quoteId } from './error.ts';
-import { isId, shortId } from './ids.ts';
+import { isId, SHORT_ID_CHARS, shortId } from './ids.ts';
 import { formatReference, parseReference } from './reference.ts';
 
 /** What is needed to resolve: the sorted ids and a look-up by exact name. */
@@ -92,9 +92,22 @@ export function resolveImage(query: string, index: IdIndex): string {
     return uniquePrefix('image', query, `sha256:${hex}`, index.ids);
   }
   const named = index.idByName(formatReference(parseReference(query)));
+  if (named !== undefined && hexOnly && hex.length >= SHORT_ID_CHARS)
+    refuseLookAlike(query, named, index.ids);
   if (named !== undefined) return named;
   if (!hexOnly) throw missing('image', query);
   return uniquePrefix('image', query, `sha256:${hex}`, index.ids);
+}
+
+/** An archive may bring a name that looks like the short id of another image: nobody shall run that by mistake. */
+function refuseLookAlike(query: string, named: string, ids: readonly string[]): void {
+  const [other] = withPrefix(ids, `sha256:${query}`, 2).filter((id) => id !== named);
+  if (other === undefined) return;
+  const why = `it is the name of ${shortId(named)} and the beginning of ${other}`;
+  throw invalidArgument(`cannot find image ${quoteId(query)}: ${why}`, {
+    reason: 'AMBIGUOUS_ID',
+    hint: 'give the name with its tag, or the whole id',
+  });
 }
 
 function uniquePrefix(

@@ -299,6 +299,44 @@ describe('refused', () => {
       /not a digest/,
       'DOCUMENT_INVALID',
     ],
+    ...[`sha256:${'A'.repeat(64)}`, `md5:${'0'.repeat(32)}`, `sha512:${'0'.repeat(128)}`].map(
+      (digest): [string, RawEntry[], RegExp, string] => [
+        `the digest ${digest.slice(0, 12)}…`,
+        manifest({ layers: [{ mediaType: OCI_LAYER_TYPE, digest, size: 1 }] }),
+        /not a digest/,
+        'DOCUMENT_INVALID',
+      ],
+    ),
+    ...[
+      `${OCI_LAYER_TYPE}+gzip+encrypted`,
+      'application/vnd.containerd.container.criu.checkpoint.criu.tar',
+      '',
+    ].map((mediaType): [string, RawEntry[], RegExp, string] => [
+      `a layer of the type ${mediaType}`,
+      manifest({ layers: [{ ...descriptorOf(mediaType, LAYER) }] }),
+      /layer sha256:\w+ is of the type .*, which no layer here has/,
+      'LAYER_TYPE_UNKNOWN',
+    ]),
+    [
+      'a layer that lies elsewhere',
+      manifest({
+        layers: [{ ...descriptorOf(OCI_LAYER_TYPE, Buffer.from('x')), urls: ['file:///etc/passwd'] }],
+      }),
+      /layer sha256:.*does not have/,
+      'BLOB_MISSING',
+    ],
+    [
+      'ten thousand and one manifests',
+      layout(Array.from({ length: 10_001 }, () => image.manifest)),
+      /index.json: .*at most 10000/,
+      'DOCUMENT_INVALID',
+    ],
+    [
+      'nothing but what is said about images',
+      layout([{ ...image.manifest, annotations: { 'vnd.docker.reference.type': 'attestation-manifest' } }]),
+      /is no image/,
+      'NOT_AN_IMAGE',
+    ],
     [
       'a negative size',
       manifest({ config: { mediaType: OCI_CONFIG_TYPE, digest: sha256(image.config), size: -1 } }),

@@ -143,3 +143,26 @@ test('an image is found by id, digest form, reference and prefix', () => {
   }
   rejects(() => resolveImage('BAD', images), 'invalid-argument');
 });
+
+test('an image whose name looks like the short id of another one is not taken for it', () => {
+  const [own, other] = [`sha256:${'4'.repeat(64)}`, `sha256:${'5'.repeat(64)}`];
+  const named = (id: string): ((name: string) => string | undefined) => {
+    const full = new Set(
+      ['5'.repeat(12), '5'.repeat(63), 'cafe'].map((name) => `docker.io/library/${name}:latest`),
+    );
+    return (name) => (full.has(name) ? id : undefined);
+  };
+  const images = { ids: [own, other], idByName: named(own) };
+  for (const query of ['5'.repeat(12), '5'.repeat(63)]) {
+    assert.throws(
+      () => resolveImage(query, images),
+      /is the name of 444444444444 and the beginning of sha256:5{64}/,
+    );
+    assert.equal(resolveImage(`${query}:latest`, images), own);
+    assert.equal(resolveImage(query, { ids: [other], idByName: named(other) }), other);
+  }
+  assert.equal(
+    resolveImage('cafe', { ids: [own, `sha256:cafe${'5'.repeat(60)}`], idByName: named(own) }),
+    own,
+  );
+});

@@ -84,6 +84,7 @@ test('what is not a reference is refused, with the reason', () => {
     'http://docker.io/x',
     HEX,
     'scratch',
+    'sha256:1',
     'docker.io/library/scratch:1',
     `${'a'.repeat(256)}`,
     `a.b/${'c/'.repeat(125)}dddd`,
