@@ -10,23 +10,8 @@ import { dockerHostConfig } from './docker-host-config.ts';
 import { dockerMounts } from './docker-mounts.ts';
 import { dockerNetworkSettings } from './docker-network-settings.ts';
 import { exposedPortMap, healthcheck } from './docker-parts.ts';
+import { dockerState } from './docker-state.ts';
 import { goMap, goTime, listOrNil, NIL_LIST, NIL_MAP } from './go-values.ts';
-
-/** Docker's words for what a container is doing. */
-const STATES: Readonly<Record<number, string>> = {
-  [TaskStatus.CREATED]: 'created',
-  [TaskStatus.STARTING]: 'created',
-  [TaskStatus.RUNNING]: 'running',
-  [TaskStatus.PAUSED]: 'paused',
-  [TaskStatus.RESTARTING]: 'restarting',
-  [TaskStatus.REMOVING]: 'removing',
-  [TaskStatus.STOPPED]: 'exited',
-};
-
-/** Docker's word for what a container is doing: `running`, `exited` … */
-export function dockerState(status: TaskStatus): string {
-  return STATES[status] ?? 'dead';
-}
 
 /** @returns a value for JSON and templates; a field that JSON leaves out is undefined. */
 export function dockerContainer(container: Container): Readonly<Record<string, unknown>> {

@@ -30,23 +30,46 @@ export function showTime(time: Timestamp | undefined): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
-const AGES: readonly (readonly [unit: string, seconds: number])[] = [
-  ['year', 31_557_600],
-  ['month', 2_629_800],
-  ['week', 604_800],
-  ['day', 86_400],
-  ['hour', 3600],
-  ['minute', 60],
-  ['second', 1],
+/** A time with its zone as Docker writes it: `2026-11-22 03:13:00 +0000 UTC`; empty where there is none. */
+export function showZonedTime(time: Timestamp | undefined): string {
+  if (time === undefined) return '';
+  const date = new Date(Number(time.seconds) * 1000);
+  const minutes = -date.getTimezoneOffset();
+  const two = (value: number): string => String(Math.floor(value)).padStart(2, '0');
+  const zone = `${minutes < 0 ? '-' : '+'}${two(Math.abs(minutes) / 60)}${two(Math.abs(minutes) % 60)}`;
+  const word = date.toLocaleTimeString('en-US', { timeZoneName: 'short' }).split(' ').at(-1);
+  return `${showTime(time)} ${zone} ${word}`;
+}
+
+const MINUTE = 60;
+const HOUR = 3600;
+const DAY = 86_400;
+/** From which age on a unit is used, in seconds. */
+const AGES: readonly (readonly [from: number, unit: string, seconds: number])[] = [
+  [730 * DAY, 'years', 365 * DAY],
+  [60 * DAY, 'months', 30 * DAY],
+  [14 * DAY, 'weeks', 7 * DAY],
+  [2 * DAY, 'days', DAY],
+  [2 * HOUR, 'hours', HOUR],
+  [2 * MINUTE, 'minutes', MINUTE],
+  [2, 'seconds', 1],
 ];
 
-/** How long ago: `3 hours ago`, a unit only from two of it on; empty where there is no time. */
-export function showAgo(time: Timestamp | undefined, nowMs: number = Date.now()): string {
+/** The time since then in Docker's words: `5 minutes`, `About an hour`; empty where there is no time. */
+export function showDuration(time: Timestamp | undefined, nowMs: number = Date.now()): string {
   if (time === undefined) return '';
   const age = Math.max(0, Math.floor(nowMs / 1000) - Number(time.seconds));
-  const [unit, seconds] = AGES.find(([, length]) => age >= 2 * length) ?? (['second', 1] as const);
-  const count = Math.floor(age / seconds);
-  return `${count} ${unit}${count === 1 ? '' : 's'} ago`;
+  if (age < 1) return 'Less than a second';
+  if (age < 2) return '1 second';
+  if (age >= MINUTE && age < 2 * MINUTE) return 'About a minute';
+  if (age >= HOUR && age < 2 * HOUR) return 'About an hour';
+  const [, unit, seconds] = AGES.find(([from]) => age >= from) ?? [0, 'seconds', 1];
+  return `${Math.floor(age / seconds)} ${unit}`;
+}
+
+/** How long ago: `3 hours ago`; empty where there is no time. */
+export function showAgo(time: Timestamp | undefined, nowMs: number = Date.now()): string {
+  return time === undefined ? '' : `${showDuration(time, nowMs)} ago`;
 }
 
 /** A time as RFC 3339 says it, UTC, always with nine digits behind the point. */

@@ -7,13 +7,20 @@ import { networkNames } from '../ops/container-networks.ts';
 import type { ContainerBytes } from '../ops/disk-usage.ts';
 import type { Engine } from '../ops/engine.ts';
 import type { ContainerDetails } from '../ops/get-container.ts';
+import { isNotResponding } from '../ops/not-responding.ts';
 import { encodeConfig } from './encode-config.ts';
 import { encodeLastExit, encodeRun, encodeStatus, startedAt } from './encode-run.ts';
 import { encodePlace } from './networks.ts';
 import { encodePort } from './ports.ts';
 import { toTimestamp } from './timestamp.ts';
 
-export function encodeContainer({ record, files, places, shimPid }: ContainerDetails): Container {
+export function encodeContainer({
+  record,
+  files,
+  places,
+  shimPid,
+  notResponding,
+}: ContainerDetails): Container {
   return {
     id: record.id,
     rev: record.rev,
@@ -25,7 +32,7 @@ export function encodeContainer({ record, files, places, shimPid }: ContainerDet
     status: encodeStatus(record),
     createdAt: toTimestamp(record.createdAt),
     updatedAt: toTimestamp(record.updatedAt),
-    run: encodeRun(record, shimPid),
+    run: encodeRun(record, shimPid, notResponding),
     exit: encodeLastExit(record),
     endpoints: places.map(encodePlace),
     ports: [],
@@ -36,7 +43,10 @@ export function encodeContainer({ record, files, places, shimPid }: ContainerDet
   };
 }
 
-export function encodeSummary(engine: Pick<Engine, 'store'>, record: ContainerRecord): ContainerSummary {
+export function encodeSummary(
+  engine: Pick<Engine, 'store' | 'runs'>,
+  record: ContainerRecord,
+): ContainerSummary {
   const { config, run, status, endpoints = [] } = record;
   const { rootfs } = config;
   return {
@@ -57,7 +67,7 @@ export function encodeSummary(engine: Pick<Engine, 'store'>, record: ContainerRe
     runId: run?.runId ?? '',
     labels: config.labels,
     health: HealthStatus.UNSPECIFIED,
-    notResponding: false,
+    notResponding: isNotResponding(engine, record),
     networks: networkNames(engine, record),
     mounts: [...config.mounts, ...(config.volumes ?? [])].map(({ destination }) => destination),
     size: undefined,

@@ -47,8 +47,8 @@ export function encodeLastExit({ exit, run, status }: ContainerRecord): WireExit
   return encodeExit(isAlive(status) ? '' : (run?.runId ?? ''), exit);
 }
 
-/** @param shimPid - 0 where it is not known. */
-export function encodeRun(record: ContainerRecord, shimPid = 0): WireRun | undefined {
+/** @param shimPid - 0 where it is not known; @param notResponding - of that shim. */
+export function encodeRun(record: ContainerRecord, shimPid = 0, notResponding = false): WireRun | undefined {
   const { run, status } = record;
   if (run === undefined) return undefined;
   const alive = isAlive(status);
@@ -59,7 +59,7 @@ export function encodeRun(record: ContainerRecord, shimPid = 0): WireRun | undef
     bootId: run.bootId,
     cgroupPath: run.cgroupPath,
     shimPid: alive ? shimPid : 0,
-    notResponding: false,
+    notResponding,
   };
 }
 

@@ -81,12 +81,12 @@ export function tasksService(
       return { containerId: exec.containerId, run: encodeExec(engine.bootId, exec) };
     },
     getTask: ({ container }) => {
-      const { record, shimPid: pid, execs } = getContainer(engine, container);
+      const { record, shimPid: pid, notResponding, execs } = getContainer(engine, container);
       return {
         task: {
           containerId: record.id,
           status: encodeStatus(record),
-          run: encodeRun(record, pid),
+          run: encodeRun(record, pid, notResponding),
           exit: encodeLastExit(record),
           execs: execs.map((exec) => ({
             run: encodeExec(engine.bootId, exec),

@@ -4,6 +4,7 @@ import type { ContainerRecord } from '../model/container.ts';
 import { type PlaceView, placesOf } from './container-networks.ts';
 import { containerFolder, type Engine, layerFolder, snapshotterOf } from './engine.ts';
 import { findContainer } from './find-container.ts';
+import { isNotResponding } from './not-responding.ts';
 
 /** Absolute paths on the server's host. */
 export interface ContainerFiles {
@@ -32,6 +33,8 @@ export interface ContainerDetails {
   readonly places: readonly PlaceView[];
   /** Pid of the shim of the present run; 0: none, or not known. */
   readonly shimPid: number;
+  /** Its shim does not answer; what is told of its run is what was last known. */
+  readonly notResponding: boolean;
   /** Additional processes that run, oldest first. */
   readonly execs: readonly ExecView[];
 }
@@ -54,6 +57,7 @@ export function getContainer(engine: Engine, container: string): ContainerDetail
       logFile: newestLog(`${folder}/logs`),
     },
     shimPid: engine.runs.initOf(record.id)?.created?.shimPid ?? 0,
+    notResponding: isNotResponding(engine, record),
     execs: engine.runs.execsOf(record.id).map(({ runId, created }) => ({
       runId,
       pid: created?.pid ?? 0,

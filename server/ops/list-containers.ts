@@ -26,7 +26,7 @@ export interface ContainerFilter {
   readonly runningOnly?: boolean;
   readonly statuses?: readonly TaskStatus[];
   readonly idPrefixes?: readonly string[];
-  /** Parts of names. */
+  /** Parts of names; `^` before one is the beginning of a name, `$` behind it the end. */
   readonly names?: readonly string[];
   /** References, ids or unique prefixes of ids. */
   readonly images?: readonly string[];
@@ -101,7 +101,7 @@ function testsOf(engine: Pick<Engine, 'store'>, filter: ContainerFilter): Test[]
   if (filter.runningOnly === true) tests.push((record) => isAlive(shownStatus(record)));
   if (given(statuses)) tests.push((record) => statuses.includes(shownStatus(record)));
   if (given(idPrefixes)) tests.push((record) => idPrefixes.some((prefix) => record.id.startsWith(prefix)));
-  if (given(names)) tests.push((record) => names.some((part) => record.name.includes(part)));
+  if (given(names)) tests.push(nameTest(names));
   if (given(images)) tests.push(imageTest(engine, images));
   if (given(labels)) tests.push((record) => labelsMatch(record.config.labels, labels));
   if (given(networks)) tests.push(networkTest(engine, networks));
@@ -117,6 +117,16 @@ function testsOf(engine: Pick<Engine, 'store'>, filter: ContainerFilter): Test[]
     tests.push((record) => record.createdAt > createdAt);
   }
   return tests;
+}
+
+function nameTest(patterns: readonly string[]): Test {
+  const tests = patterns.map((pattern): ((name: string) => boolean) => {
+    const [, begins, part = '', ends] = /^(\^?)(.*?)(\$?)$/s.exec(pattern) ?? [];
+    if (begins === '^' && ends === '$') return (name) => name === part;
+    if (begins === '^') return (name) => name.startsWith(part);
+    return ends === '$' ? (name) => name.endsWith(part) : (name) => name.includes(part);
+  });
+  return ({ name }) => tests.some((test) => test(name));
 }
 
 /** By name or id; the default network has other names too. */

@@ -90,6 +90,7 @@ export class ShimConnection {
   #committed: boolean;
   #failure: Error | undefined;
   #givenUp = false;
+  #silent = false;
 
   /**
    * @param socket - connected; belongs to the connection from now on.
@@ -122,6 +123,11 @@ export class ShimConnection {
     return this.#exited.promise;
   }
 
+  /** It has left a request without an answer, and said nothing since. */
+  get silent(): boolean {
+    return this.#silent;
+  }
+
   /** From now on the shim outlives this server. @param start - and its gate may open. */
   commit(start: boolean): void {
     this.#committed = true;
@@ -138,15 +144,14 @@ export class ShimConnection {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#waiters.set(seq, { resolve, reject });
     this.#send(encodeMessage(type, seq, a, b));
-    const timer = setTimeout(
-      () =>
-        reject(
-          deadlineExceeded(`the shim did not answer within ${deadlineMs} ms`, {
-            reason: 'SHIM_NOT_RESPONDING',
-          }),
-        ),
-      deadlineMs,
-    );
+    const timer = setTimeout(() => {
+      this.#silent = true;
+      reject(
+        deadlineExceeded(`the shim did not answer within ${deadlineMs} ms`, {
+          reason: 'SHIM_NOT_RESPONDING',
+        }),
+      );
+    }, deadlineMs);
     try {
       await promise;
     } finally {
@@ -196,6 +201,7 @@ export class ShimConnection {
   }
 
   #handle(message: Message, rest: Buffer): void {
+    this.#silent = false;
     switch (message.type) {
       case NOTICE.created:
         this.#created.resolve({

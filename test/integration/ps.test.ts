@@ -106,11 +106,61 @@ describe('with some', () => {
     assert.equal(await filtered('before=three'), 'two one');
     assert.equal(await filtered('since=three'), 'four');
     assert.match(await filtered('ancestor=other:1'), /three/);
+    assert.equal(await filtered('name=^t'), 'three two');
+    assert.equal(await filtered('name=^/two$'), 'two');
+    assert.equal(await filtered('name=e$'), 'three one');
+    assert.equal(await filtered('status=dead'), '');
+    assert.equal(await filtered('health=none', 'name=two'), 'two');
     await refused(host, ['ps', '-f', 'colour=red'], /unknown filter "colour"\nhint: known: id/);
     await refused(host, ['ps', '-f', 'status=happy'], /invalid status "happy"\nhint: one of created/);
     await refused(host, ['ps', '-f', 'name'], /not KEY=VALUE/);
     await refused(host, ['ps', '-f', 'before=nosuch'], /no such container/);
     await refused(host, ['ps', 'one'], /too many arguments/);
+  });
+
+  test('templates and JSON have Docker’s fields in Docker’s words', async () => {
+    const shown = (format: string, name: string): Promise<string> =>
+      host.ok(['ps', '--format', format, '-f', `name=^${name}$`]);
+    assert.equal(await shown('{{.Names}} {{.State}} {{.Command}}', 'two'), 'two running "sleep 1000"');
+    assert.match(
+      await shown('{{.Status}}', 'two'),
+      /^Up (?:Less than a second|\d+ seconds?|About a minute)$/,
+    );
+    assert.match(
+      await shown('{{.Status}}|{{.RunningFor}}', 'three'),
+      /^Exited \(3\) (?:Less than a|\d+) seconds? ago\|.* ago$/,
+    );
+    assert.equal(await shown('{{.Status}} {{.State}} {{.Label "tier"}}', 'one'), 'Created created web');
+    assert.match(await shown('{{.CreatedAt}}', 'one'), /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4} \S+$/);
+    const object = JSON.parse(await shown('json', 'two'));
+    assert.deepEqual(
+      [object.ID, object.Names, object.Labels],
+      [ids['two']?.slice(0, 12), 'two', 'tier=db,big='],
+    );
+    assert.equal(JSON.parse(await shown('{{json .}}', 'two')).Names, 'two');
+    assert.equal(await shown('table {{.Names}}\\t{{.Image}}', 'three'), 'NAMES   IMAGE\nthree   other:1');
+    await refused(host, ['ps', '--format', '{{.Nosuch}}'], /no field \.Nosuch\nhint: known: \.ID, \.Names/);
+  });
+
+  test('a shim that is stopped is told, and waited for by nobody', async () => {
+    const [{ run }] = JSON.parse(await host.ok(['inspect', '--format', 'api', 'two']));
+    process.kill(run.shimPid, 'SIGSTOP');
+    try {
+      const began = Date.now();
+      assert.match(await host.ok(['ps']), / two +busybox +running \(not responding\) /);
+      assert.match(
+        await host.ok(['ps', '--format', '{{.Names}} {{.Status}}']),
+        /^two Up .*\(not responding\)$/m,
+      );
+      assert.equal(await host.ok(['inspect', '-f', '{{.Mydocker.NotResponding}}', 'two']), 'true');
+      assert.ok(Date.now() - began < 5000);
+    } finally {
+      process.kill(run.shimPid, 'SIGCONT');
+    }
+    await until(
+      () => host.ok(['ps', '-f', 'name=two']),
+      (text) => !text.includes('not responding'),
+    );
   });
 
   test('the pid is that of the process on the host', async () => {

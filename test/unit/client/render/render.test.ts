@@ -5,7 +5,14 @@ import { renderError } from '../../../../client/render/error.ts';
 import { renderJson } from '../../../../client/render/json.ts';
 import { printable } from '../../../../client/render/printable.ts';
 import { renderTable, truncate } from '../../../../client/render/table.ts';
-import { showId, showInstant, showPort, showSize, splitReference } from '../../../../client/render/values.ts';
+import {
+  showAgo,
+  showId,
+  showInstant,
+  showPort,
+  showSize,
+  splitReference,
+} from '../../../../client/render/values.ts';
 import { Code, RpcError } from '../../../../client/transport/rpc-error.ts';
 import { NetworkMode, RestartMode } from '../../../../proto/gen/mydocker/v1/config.ts';
 import { Container } from '../../../../proto/gen/mydocker/v1/containers.ts';
@@ -35,6 +42,24 @@ test('values', () => {
   assert.equal(showSize(999n), '999 B');
   assert.equal(showSize(354_900_000n), '354.9 MB');
   assert.equal(showSize(1_500_000_000_000n), '1.5 TB');
+  const ago = (seconds: bigint): string => showAgo({ seconds: 1_000_000_000n - seconds, nanos: 0 }, 1e12);
+  for (const [seconds, text] of [
+    [0n, 'Less than a second ago'],
+    [1n, '1 second ago'],
+    [59n, '59 seconds ago'],
+    [60n, 'About a minute ago'],
+    [119n, 'About a minute ago'],
+    [120n, '2 minutes ago'],
+    [3600n, 'About an hour ago'],
+    [7200n, '2 hours ago'],
+    [47n * 3600n, '47 hours ago'],
+    [13n * 86_400n, '13 days ago'],
+    [14n * 86_400n, '2 weeks ago'],
+    [61n * 86_400n, '2 months ago'],
+    [800n * 86_400n, '2 years ago'],
+  ] as const)
+    assert.equal(ago(seconds), text);
+  assert.equal(showAgo(undefined), '');
   assert.equal(showInstant({ seconds: 1_795_317_180n, nanos: 7 }), '2026-11-22T03:13:00.000000007Z');
   assert.deepEqual(splitReference('docker.io/library/redis:7'), { repository: 'redis', tag: '7' });
   assert.deepEqual(splitReference('docker.io/user/app:1'), { repository: 'user/app', tag: '1' });
