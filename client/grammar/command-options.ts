@@ -140,6 +140,7 @@ export const LOGS_OPTIONS = {
     about: 'only from then on: 10m, 2026-11-22T03:13:00Z',
   },
   until: { names: ['--until'], type: 'text', value: 'TIME', about: 'only until then' },
+  details: { names: ['--details'], type: 'flag', about: 'accepted; lines have no further attributes' },
 } as const;
 
 const DETACH_KEYS = {

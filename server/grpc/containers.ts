@@ -5,11 +5,11 @@ import {
   type ExplainContainerResponse,
   PlanSectionKind,
 } from '../../proto/gen/mydocker/v1/containers.ts';
-import { invalidArgument, unimplemented } from '../model/error.ts';
+import { invalidArgument } from '../model/error.ts';
 import { createContainer, planContainer } from '../ops/create-container.ts';
 import { containerBytes } from '../ops/disk-usage.ts';
 import type { Engine } from '../ops/engine.ts';
-import { explainLaunch } from '../ops/explain-launch.ts';
+import { type Explanation, explainExec, explainLaunch } from '../ops/explain-launch.ts';
 import { getContainer } from '../ops/get-container.ts';
 import { listContainers } from '../ops/list-containers.ts';
 import { pruneContainers } from '../ops/prune-containers.ts';
@@ -18,6 +18,7 @@ import { renameContainer } from '../ops/rename-container.ts';
 import { versions } from '../ops/system-info.ts';
 import { decodeConfig } from './decode-config.ts';
 import { decodeContainerFilter, decodePrune } from './decode-filter.ts';
+import { decodeProcess, sizeOrUsual } from './decode-task.ts';
 import { encodeContainer, encodeSize, encodeSummary, summarySize } from './encode-container.ts';
 import { encodeExit } from './encode-run.ts';
 import type { Implementation } from './handlers.ts';
@@ -77,11 +78,7 @@ async function explain(
 ): Promise<ExplainContainerResponse> {
   if (subject === undefined)
     throw invalidArgument('cannot explain: no subject was given', { reason: 'SUBJECT_MISSING' });
-  const { sections, serverSteps, sizeBytes, specJson } = await explainLaunch(
-    engine,
-    await subjectOf(engine, subject),
-    showValues,
-  );
+  const { sections, serverSteps, sizeBytes, specJson } = await explanationOf(engine, subject, showValues);
   return {
     sections: sections.map(({ name, steps }) => ({
       kind: SECTION[name],
@@ -102,16 +99,20 @@ async function explain(
 
 type Subject = NonNullable<ExplainContainerRequest['subject']>;
 
-async function subjectOf(engine: Engine, subject: Subject): Promise<Parameters<typeof explainLaunch>[1]> {
+async function explanationOf(engine: Engine, subject: Subject, showEnv: boolean): Promise<Explanation> {
   switch (subject.$case) {
     case 'container':
-      return { container: subject.value };
+      return await explainLaunch(engine, { container: subject.value }, showEnv);
     case 'create':
-      return await planContainer(engine, decodeConfig(subject.value.config));
-    case 'exec':
-      throw unimplemented('cannot explain an exec: this version of the server lacks it', {
-        reason: 'OPTION_UNIMPLEMENTED',
-        metadata: { field: 'exec' },
-      });
+      return await explainLaunch(
+        engine,
+        await planContainer(engine, decodeConfig(subject.value.config)),
+        showEnv,
+      );
+    case 'exec': {
+      const { container, process } = subject.value;
+      const terminalSize = sizeOrUsual(undefined);
+      return explainExec(engine, { container, terminalSize, ...decodeProcess(process) }, showEnv);
+    }
   }
 }

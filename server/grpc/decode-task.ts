@@ -6,7 +6,7 @@ import type { ContainerRecord } from '../model/container.ts';
 import { invalidArgument, unimplemented } from '../model/error.ts';
 import { parseSignal } from '../model/signal.ts';
 import type { Engine } from '../ops/engine.ts';
-import type { ExecRequest } from '../ops/exec-task.ts';
+import type { ExecRequest } from '../ops/prepare-exec.ts';
 import { refuseRest } from './refuse-rest.ts';
 
 /** struct winsize has 16 bits for each. */
@@ -39,18 +39,22 @@ export function signalOrNone(text: string): number | undefined {
 export function decodeProcess(
   process: ProcessConfig | undefined,
 ): Omit<ExecRequest, 'container' | 'terminalSize'> {
-  const { args, env, workingDir, user, terminal, openStdin, ...rest } = process ?? NO_PROCESS;
+  const { args, env, workingDir, user, terminal, openStdin, privileged, ...rest } = process ?? NO_PROCESS;
   refuseRest('process', rest);
   if (args.length === 0 || args[0] === '')
     throw invalidArgument('cannot execute: no command was given', { reason: 'COMMAND_MISSING' });
-  return { args, env, workingDir, user, terminal, openStdin };
+  return { args, env, workingDir, user, terminal, openStdin, privileged };
 }
 
-const NO_PROCESS: Pick<ProcessConfig, 'args' | 'env' | 'workingDir' | 'user' | 'terminal' | 'openStdin'> = {
+const NO_PROCESS: Pick<ProcessConfig, 'args' | 'env' | 'terminal' | 'openStdin' | 'privileged'> & {
+  readonly workingDir?: string;
+  readonly user?: string;
+} = {
   args: [],
   env: [],
   terminal: false,
   openStdin: false,
+  privileged: false,
 };
 
 /** What to stop, and how. */

@@ -3,7 +3,7 @@ import type { Exit } from '../model/container.ts';
 import { cancelled, cannot } from '../model/error.ts';
 import { AttachConnection } from '../task/attach-connection.ts';
 import type { RawChunk } from '../task/log-record.ts';
-import type { LiveRun } from '../task/runs.ts';
+import type { LiveRun, Reading } from '../task/runs.ts';
 import { connectInFolder, endedSocket } from '../task/shim-connection.ts';
 import type { Engine } from './engine.ts';
 import { containerFolder } from './engine.ts';
@@ -118,11 +118,11 @@ export async function attachRun(
 /** @param connection - to the stdio of `run`. */
 export function sessionOf(engine: Engine, run: LiveRun, connection: AttachConnection): AttachSession {
   const { containerId, runId } = run;
-  const readingDone = engine.runs.beginReading(runId);
+  const reading = engine.runs.beginReading(runId);
   return {
     containerId,
     runId,
-    output: thenDo(connection.output(), readingDone),
+    output: told(connection.output(), reading),
     write: (data) => connection.write(data),
     closeStdin: () => connection.closeStdin(),
     resize: (rows, columns) =>
@@ -134,16 +134,19 @@ export function sessionOf(engine: Engine, run: LiveRun, connection: AttachConnec
       }),
     detach: () => {
       connection.close();
-      readingDone();
+      reading.done();
     },
     exited: run.ended,
   };
 }
 
-async function* thenDo<T>(items: AsyncIterable<T>, done: () => void): AsyncGenerator<T, void> {
+async function* told<T>(items: AsyncIterable<T>, reading: Reading): AsyncGenerator<T, void> {
   try {
-    yield* items;
+    for await (const item of items) {
+      yield item;
+      reading.progressed();
+    }
   } finally {
-    done();
+    reading.done();
   }
 }

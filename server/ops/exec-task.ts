@@ -1,43 +1,21 @@
 /** An additional process in a running container. */
 import { closeSync, rmSync } from 'node:fs';
-import { planCgroupExec } from '../cgroup/cgroup-plan.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord, Exit } from '../model/container.ts';
 import { cannot } from '../model/error.ts';
 import { newRunId } from '../model/ids.ts';
-import type { OciProcess } from '../model/oci-spec.ts';
-import { type Plan, slotAllocator } from '../model/plan.ts';
+import type { Plan } from '../model/plan.ts';
 import { SIGKILL } from '../model/signal.ts';
 import { nowNs } from '../model/time.ts';
-import { buildExecProcess } from '../spec/build-spec.ts';
-import { EXEC_INHERITED, planExecProcess } from '../spec/exec-plan.ts';
 import { encodePlan } from '../spec/plan-codec.ts';
-import type { TerminalSize } from '../spec/process-plan.ts';
 import { AttachConnection } from '../task/attach-connection.ts';
 import { openProcess, signalProcess } from '../task/held-process.ts';
-import { formatRunHead } from '../task/run-files.ts';
 import type { LiveRun } from '../task/runs.ts';
 import { connectedPair, type ShimConnection, socketOf } from '../task/shim-connection.ts';
 import { type Engine, runFolder } from './engine.ts';
 import { exitOf } from './finish-run.ts';
-import { findRun } from './kill-task.ts';
 import { launchError } from './launch-error.ts';
-import { lookUpUser } from './look-up-user.ts';
-
-export interface ExecRequest {
-  readonly container: string;
-  /** argv, at least one element. */
-  readonly args: readonly string[];
-  /** `KEY=VALUE`, added to the container's. */
-  readonly env: readonly string[];
-  /** Default: the container's. */
-  readonly workingDir?: string | undefined;
-  /** Default: the container's. */
-  readonly user?: string | undefined;
-  readonly terminal: boolean;
-  readonly openStdin: boolean;
-  readonly terminalSize: TerminalSize;
-}
+import { type ExecRequest, prepareExec } from './prepare-exec.ts';
 
 /** A process that runs. */
 export interface ExecRun {
@@ -61,18 +39,9 @@ export interface ExecRun {
 export async function execTask(engine: Engine, request: ExecRequest): Promise<ExecRun> {
   await failpoint('exec.begin');
   engine.cgroups.warmJoins();
-  const init = findRun(engine, 'execute in', { container: request.container });
-  const record = engine.store.containers.get(init.containerId);
-  if (record === undefined || record.status !== 'running' || init.created === undefined)
-    throw cannot('failed-precondition', 'execute in', 'container', request.container, 'it is not running', {
-      reason: 'CONTAINER_NOT_RUNNING',
-      hint: 'start it first',
-    });
-  const { pid, pidStartTime } = init.created;
-  const process = buildExecProcess(record.config, request, engine.host, (user) =>
-    lookUpUser(engine, record, user),
-  );
-  const { plan, runId } = planExec(engine, record, request, process);
+  const runId = newRunId();
+  const { record, init, plan } = prepareExec(engine, request, runId);
+  const { pid, pidStartTime } = init;
   const pidfd = openInit(record, pid, pidStartTime);
   const [ours, theirs] = connectedPair();
   let connection: ShimConnection;
@@ -106,50 +75,6 @@ export async function execTask(engine: Engine, request: ExecRequest): Promise<Ex
   const { pid: execPid, shimPid } = live.created;
   const startedAt = nowNs();
   return { containerId: record.id, runId, pid: execPid, shimPid, startedAt, stdio, live, exited: live.ended };
-}
-
-function planExec(
-  engine: Engine,
-  record: ContainerRecord,
-  request: ExecRequest,
-  process: OciProcess,
-): { plan: Plan; runId: string } {
-  const runId = newRunId();
-  const slots = slotAllocator(EXEC_INHERITED);
-  const { layout } = engine.cgroups;
-  const path = record.run?.cgroupPath ?? '';
-  const { terminal } = request;
-  const head = {
-    containerId: record.id,
-    runId,
-    bootId: engine.bootId,
-    kind: 'exec',
-    terminal,
-    logSerial: 0,
-    logOffset: 0,
-  } as const;
-  const take = (count: number): number[] => Array.from({ length: count }, () => slots.take());
-  try {
-    const plan = planExecProcess(
-      {
-        process,
-        place: {
-          head: formatRunHead(head),
-          runFolder: runFolder(engine.paths, runId),
-          logSerial: 0,
-          logMaxFiles: 0,
-          logMaxBytes: 0n,
-        },
-        openStdin: request.openStdin,
-        terminalSize: request.terminalSize,
-        cgroup: planCgroupExec({ layout, path }, take),
-      },
-      slots,
-    );
-    return { plan, runId };
-  } catch (thrown) {
-    throw launchError('execute in', record.name, undefined, thrown);
-  }
 }
 
 /** The container's first process by descriptor; a pid alone may be another's by now. */

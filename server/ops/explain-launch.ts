@@ -2,14 +2,16 @@
 import { existsSync } from 'node:fs';
 import type { ContainerConfig } from '../model/container.ts';
 import { newId } from '../model/ids.ts';
-import type { OciSpec } from '../model/oci-spec.ts';
-import { type Op, SECTIONS, type Section, SLOT_BASE } from '../model/plan.ts';
+import type { OciProcess } from '../model/oci-spec.ts';
+import { type Op, type Plan, SECTIONS, type Section, SLOT_BASE } from '../model/plan.ts';
 import { describeMessage } from '../network/describe-message.ts';
+import { OCI_VERSION } from '../spec/build-spec.ts';
 import { explainOp } from '../spec/explain.ts';
 import { encodePlan } from '../spec/plan-codec.ts';
 import { takePlaces } from './container-places.ts';
-import { containerFolder, type Engine } from './engine.ts';
+import { containerFolder, type Engine, runFolder } from './engine.ts';
 import { findContainer } from './find-container.ts';
+import { type ExecRequest, prepareExec } from './prepare-exec.ts';
 import { type Launchable, type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
 
 export interface ExplainedStep {
@@ -25,7 +27,7 @@ export interface ExplainedStep {
 export interface Explanation {
   /** Of the plan as it would be handed over. */
   readonly sizeBytes: number;
-  /** The OCI runtime specification behind the plan, as JSON. */
+  /** What is behind the plan, as JSON: an OCI runtime specification; of an additional process its process alone. */
   readonly specJson: string;
   /** What the server does before and after the plan, in order, in words. */
   readonly serverSteps: readonly string[];
@@ -36,11 +38,12 @@ export interface Explanation {
 const EXAMPLE_RUN_ID = '0000000000000000';
 
 /** Values may be secrets; keys are not. */
-function specJson(spec: OciSpec, showEnv: boolean): string {
-  const env = showEnv ? spec.process.env : spec.process.env.map((entry) => entry.replace(/=.*$/s, '=…'));
-  const shown = { ...spec, process: { ...spec.process, env } };
-  return JSON.stringify(shown, (_, value: unknown) => (typeof value === 'bigint' ? Number(value) : value));
+function shownProcess(process: OciProcess, showEnv: boolean): OciProcess {
+  return showEnv ? process : { ...process, env: process.env.map((entry) => entry.replace(/=.*$/s, '=…')) };
 }
+
+const toJson = (value: object): string =>
+  JSON.stringify(value, (_, item: unknown) => (typeof item === 'bigint' ? Number(item) : item));
 
 /** A message in the words of ip(8), with what is patched in; anything else as the call that it becomes. */
 function detailOf(op: Op, showEnv: boolean): string {
@@ -51,13 +54,8 @@ function detailOf(op: Op, showEnv: boolean): string {
   });
 }
 
-function explain(
-  engine: Engine,
-  { id, config, endpoints = [] }: Launchable,
-  { plan, spec, cgroupPath, runFolder }: PreparedLaunch,
-  showEnv: boolean,
-): Explanation {
-  const sections = SECTIONS.map((name) => ({
+function sectionsOf(plan: Plan, showEnv: boolean): Explanation['sections'] {
+  return SECTIONS.map((name) => ({
     name,
     steps: plan.sections[name].map((op, index) => ({
       index,
@@ -66,6 +64,15 @@ function explain(
       detail: detailOf(op, showEnv),
     })),
   }));
+}
+
+function explain(
+  engine: Engine,
+  { id, config, endpoints = [] }: Launchable,
+  { plan, spec, cgroupPath, runFolder }: PreparedLaunch,
+  showEnv: boolean,
+): Explanation {
+  const sections = sectionsOf(plan, showEnv);
   const sizeBytes = encodePlan(plan).length;
   // The numbered steps of start-task.ts.
   const missing = config.mounts.filter(({ source }) => !existsSync(source));
@@ -86,7 +93,12 @@ function explain(
     'write down that it runs, with its pid, and wait for its end',
     `after its end: record how it ended, remove the cgroup and ${runFolder}${config.autoRemove ? ', then the container' : ''}`,
   ];
-  return { sections, serverSteps, sizeBytes, specJson: specJson(spec, showEnv) };
+  return {
+    sections,
+    serverSteps,
+    sizeBytes,
+    specJson: toJson({ ...spec, process: shownProcess(spec.process, showEnv) }),
+  };
 }
 
 /**
@@ -108,4 +120,35 @@ export async function explainLaunch(
   const launchable = places.endpoints === undefined ? found : { ...found, endpoints: places.endpoints };
   const prepared = prepareLaunch(engine, launchable, EXAMPLE_RUN_ID, { rows: 0, columns: 0 });
   return explain(engine, launchable, prepared, showEnv);
+}
+
+/**
+ * What an exec would do.
+ * @throws MydockerError as an exec that fails before its first step.
+ */
+export function explainExec(engine: Engine, request: ExecRequest, showEnv: boolean): Explanation {
+  const { record, init, process, plan } = prepareExec(engine, request, EXAMPLE_RUN_ID);
+  const sizeBytes = encodePlan(plan).length;
+  const folder = runFolder(engine.paths, EXAMPLE_RUN_ID);
+  // As in exec-task.ts.
+  const serverSteps = [
+    'look whether the container runs',
+    `decide: user ${process.user.uid}:${process.user.gid}, environment, working directory, this plan`,
+    `open process ${init.pid}, the container's first, and see that it is still the same one`,
+    'make a pair of sockets for its stdio, so that a client is there before its first byte',
+    `hand the plan, ${sizeBytes} bytes, to the zygote, which forks a shim with the folder ${folder}`,
+    'commit: from here the shim outlives the server; nothing is written down, as it ends with the container',
+    'wait until the process exists, then until its program is executed',
+    `after its end: tell who waits for it, remove ${folder}`,
+  ];
+  return {
+    sections: sectionsOf(plan, showEnv),
+    serverSteps,
+    sizeBytes,
+    specJson: toJson({
+      ociVersion: OCI_VERSION,
+      process: shownProcess(process, showEnv),
+      linux: { cgroupsPath: record.run?.cgroupPath ?? '' },
+    }),
+  };
 }

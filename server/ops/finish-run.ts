@@ -18,6 +18,8 @@ import { keepTrying } from './keep-trying.ts';
 import { removeContainer } from './remove-container.ts';
 
 const SIGKILL = 9;
+/** How long the removal of a container with --rm waits for a reader of its output who takes nothing. */
+const READER_PATIENCE_MS = 10_000;
 
 /** The end of a run whose shim vanished without a word. */
 export const lostExit = (message = 'the shim of the container is gone'): Exit => ({
@@ -105,8 +107,8 @@ export async function superviseRun(engine: Engine, run: LiveRun & Ending): Promi
   const removed = async (): Promise<void> => {
     run.connection.close();
     engine.runs.remove(run, exit);
-    // A slow reader still needs the log.
-    await engine.runs.readersDone(runId);
+    // A slow reader still needs the log, one that reads nothing may not hold it for ever.
+    await engine.runs.readersDone(runId, READER_PATIENCE_MS);
     await removeIfAsked(engine, containerId);
   };
   await keepTrying(engine.log, 'record the end of a run', containerId, record, () => void removed());

@@ -1,6 +1,8 @@
 /** A container's log as a client wants it: raw or line by line, from anywhere, to the end or followed. */
+import type { ContainerRecord } from '../model/container.ts';
 import { cannot } from '../model/error.ts';
 import { isAlive } from '../model/task-state.ts';
+import { nowNs } from '../model/time.ts';
 import { LogCursor, tailPosition, watchLog } from '../task/log-file.ts';
 import {
   type LogEntry,
@@ -23,7 +25,7 @@ export interface LogRequest {
   readonly tail?: number | undefined;
   /** ns since epoch. */
   readonly since?: bigint | undefined;
-  /** ns since epoch. */
+  /** ns since epoch; ends a follow too. */
   readonly until?: bigint | undefined;
   readonly stdout: boolean;
   readonly stderr: boolean;
@@ -45,12 +47,14 @@ class Alarm implements Disposable {
   #wake: (() => void) | undefined;
   #rung = false;
 
-  constructor(folder: string, abort: AbortSignal) {
+  /** @param until - ns since epoch: then at the latest. */
+  constructor(folder: string, until: bigint | undefined, abort: AbortSignal) {
     const ring = (): void => {
       this.#rung = true;
       this.#wake?.();
     };
     const timer = setInterval(ring, LOOK_AGAIN_MS);
+    const last = until === undefined ? undefined : setTimeout(ring, Math.min(msUntil(until), LOOK_AGAIN_MS));
     abort.addEventListener('abort', ring);
     let unwatch: (() => void) | undefined;
     try {
@@ -61,6 +65,7 @@ class Alarm implements Disposable {
     this.ring = ring;
     this.#stop = () => {
       clearInterval(timer);
+      clearTimeout(last);
       abort.removeEventListener('abort', ring);
       unwatch?.();
     };
@@ -80,13 +85,33 @@ class Alarm implements Disposable {
   }
 }
 
+/** Rounded up, so that it is over then. */
+const msUntil = (at: bigint): number => Math.max(0, Number((at - nowNs()) / 1_000_000n) + 1);
+
 function startOf(folder: string, request: LogRequest): LogPosition {
   return request.tail === undefined ? { serial: 1, offset: 0 } : tailPosition(folder, request.tail);
 }
 
 /** @throws MydockerError `not-found` when there is no such container or its log was removed. */
 export async function* readLogs(engine: Engine, request: LogRequest): AsyncGenerator<LogChunk, void> {
-  const { id, name } = findContainer(engine, request.container);
+  const { id, name, run: present } = findContainer(engine, request.container);
+  // From now on: a container that goes with its end waits for who has asked, also before the first file is open.
+  const reading = engine.runs.beginReading(present?.runId ?? '');
+  try {
+    for await (const chunk of readLog(engine, { id, name }, request)) {
+      yield chunk;
+      reading.progressed();
+    }
+  } finally {
+    reading.done();
+  }
+}
+
+async function* readLog(
+  engine: Engine,
+  { id, name }: Pick<ContainerRecord, 'id' | 'name'>,
+  request: LogRequest,
+): AsyncGenerator<LogChunk, void> {
   const folder = `${containerFolder(engine.paths, id)}/logs`;
   const filter: LogFilter = {
     stdout: request.stdout,
@@ -109,23 +134,25 @@ export async function* readLogs(engine: Engine, request: LogRequest): AsyncGener
     yield* readToEnd(cursor, decode, request.abort);
     return;
   }
-  const isRunning = (): boolean => isAlive(engine.store.containers.get(id)?.status ?? 'stopped');
+  const goesOn = (): boolean =>
+    isAlive(engine.store.containers.get(id)?.status ?? 'stopped') &&
+    (request.until === undefined || nowNs() < request.until);
   let ring = (): void => undefined;
   let watched: LiveRun | undefined;
   while (!request.abort.aborted) {
-    const running = isRunning();
+    const more = goesOn();
     yield* readToEnd(cursor, decode, request.abort);
-    // Whatever was written before it ended has been read: the state was asked for first.
-    if (!running) return;
+    // Whatever was written before it ended has been read: that was asked for first.
+    if (!more) return;
     // Set only now: every write of a busy container would ring it while a slow client is far behind.
-    using alarm = new Alarm(folder, request.abort);
+    using alarm = new Alarm(folder, request.until, request.abort);
     if (request.abort.aborted || (await cursor.hasMore())) continue;
     ring = alarm.ring;
     const run = engine.runs.initOf(id);
     // Once for each run, however often a follower of weeks waits.
     if (run !== undefined && run !== watched) void run.ended.then(() => ring());
     watched = run;
-    if (isRunning()) await alarm.wait();
+    if (goesOn()) await alarm.wait();
   }
 }
 

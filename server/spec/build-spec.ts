@@ -15,6 +15,9 @@ import {
   NETWORK_SYSCTLS,
 } from './defaults.ts';
 
+/** Of the runtime specification that is written here. */
+export const OCI_VERSION = '1.2.0';
+
 const hasKey = (env: readonly string[], key: string): boolean =>
   env.some((entry) => entry.startsWith(`${key}=`));
 
@@ -59,7 +62,7 @@ export function buildSpec(
   const ownNetwork = config.network !== 'host';
   const { terminal, hostname } = config;
   return {
-    ociVersion: '1.2.0',
+    ociVersion: OCI_VERSION,
     hostname,
     process: {
       terminal,
@@ -86,11 +89,17 @@ export function buildSpec(
 
 /** What an additional process may choose for itself. */
 export interface ExecChoice {
+  /** argv, at least one element. */
   readonly args: readonly string[];
+  /** `KEY=VALUE`, added to the container's. */
   readonly env: readonly string[];
+  /** Default: the container's. */
   readonly workingDir?: string | undefined;
+  /** Default: the container's. */
   readonly user?: string | undefined;
   readonly terminal: boolean;
+  /** All capabilities that the server has. Default: the usual ones. */
+  readonly privileged?: boolean;
 }
 
 /** The last one of a key wins, in the place of the first: getenv(3) would find the first of two. */
@@ -120,7 +129,7 @@ export function buildExecProcess(
       terminal,
     }),
     cwd: choice.workingDir ?? config.workingDir,
-    capabilities: DEFAULT_CAPABILITIES,
+    capabilities: choice.privileged === true ? host.capabilities : DEFAULT_CAPABILITIES,
     rlimits: host.rlimits,
     noNewPrivileges: false,
   };

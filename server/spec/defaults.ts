@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import type { OciDevice, OciMount, OciNamespace, OciRlimit } from '../model/oci-spec.ts';
+import { capabilityNames } from './capabilities.ts';
 
 /** Docker's fourteen: bounding, permitted and effective. */
 export const DEFAULT_CAPABILITIES: readonly string[] = [
@@ -117,6 +118,8 @@ export interface HostFacts {
   readonly maskedFolders: ReadonlySet<string>;
   readonly readonlyPaths: readonly string[];
   readonly rlimits: readonly OciRlimit[];
+  /** All that this server can give, by name without `CAP_`: a container manager may itself have been given fewer. */
+  readonly capabilities: readonly string[];
 }
 
 export function readHostFacts(): HostFacts {
@@ -126,7 +129,14 @@ export function readHostFacts(): HostFacts {
     maskedFolders: new Set(maskedPaths.filter((path) => statSync(path).isDirectory())),
     readonlyPaths: READONLY_PATHS.filter((path) => existsSync(path)),
     rlimits: defaultRlimits(readFileSync('/proc/self/limits', 'utf8')),
+    capabilities: permittedCapabilities(readFileSync('/proc/self/status', 'utf8')),
   };
+}
+
+/** @param status - the text of /proc/self/status. */
+function permittedCapabilities(status: string): string[] {
+  const [, digits = '0'] = /^CapPrm:\s*([0-9a-f]+)$/m.exec(status) ?? [];
+  return capabilityNames(BigInt(`0x${digits}`));
 }
 
 export const DEFAULT_NAMESPACES: readonly OciNamespace[] = [

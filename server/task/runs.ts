@@ -2,6 +2,7 @@
  * The runs that are alive, with their shims, and how the last ones ended. In memory only: after a restart it
  * is filled again from the run folders.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Exit } from '../model/container.ts';
 import type { Plan } from '../model/plan.ts';
 import type { Created, ShimConnection } from './shim-connection.ts';
@@ -34,12 +35,19 @@ export interface EndedRun {
   readonly exit: Exit;
 }
 
+/** Somebody who reads a run's output. */
+export interface Reading {
+  /** Took something. */
+  progressed(): void;
+  done(): void;
+}
+
 export class Runs {
   readonly #byRunId = new Map<string, LiveRun>();
   readonly #inits = new Map<string, LiveRun>();
   readonly #execs = new Map<string, Set<LiveRun>>();
   readonly #ended = new Map<string, EndedRun>();
-  readonly #readers = new Map<string, Set<Promise<void>>>();
+  readonly #readers = new Map<string, Map<Promise<void>, number>>();
 
   add(run: LiveRun): void {
     this.#byRunId.set(run.runId, run);
@@ -80,21 +88,35 @@ export class Runs {
     return this.#ended.get(runId);
   }
 
-  /** Somebody reads a run's output, and may need its log for that. @returns what says that he is done. */
-  beginReading(runId: string): () => void {
+  /** Somebody reads a run's output, and may need its log for that. */
+  beginReading(runId: string): Reading {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const readers = this.#readers.get(runId) ?? new Set();
-    this.#readers.set(runId, readers.add(promise));
-    return () => {
-      readers.delete(promise);
-      if (readers.size === 0) this.#readers.delete(runId);
-      resolve();
+    const readers = this.#readers.get(runId) ?? new Map<Promise<void>, number>();
+    this.#readers.set(runId, readers);
+    const progressed = (): void => void readers.set(promise, performance.now());
+    progressed();
+    return {
+      progressed,
+      done: () => {
+        readers.delete(promise);
+        if (readers.size === 0) this.#readers.delete(runId);
+        resolve();
+      },
     };
   }
 
-  /** Resolves when nobody reads the run's output any more. */
-  async readersDone(runId: string): Promise<void> {
-    await Promise.all(this.#readers.get(runId) ?? []);
+  /**
+   * Resolves when nobody reads the run's output any more.
+   * @param patienceMs - readers who have taken nothing for so long are not waited for.
+   */
+  async readersDone(runId: string, patienceMs: number): Promise<void> {
+    for (;;) {
+      const since = performance.now() - patienceMs;
+      const slow = [...(this.#readers.get(runId) ?? [])].filter(([, at]) => at > since);
+      if (slow.length === 0) return;
+      const waits = slow.map(([done]) => done);
+      await Promise.race([Promise.all(waits), sleep(patienceMs, undefined, { ref: false })]);
+    }
   }
 
   all(): readonly LiveRun[] {

@@ -1,6 +1,6 @@
 /** `exec`: one more process in a container that runs. @vm */
 import assert from 'node:assert/strict';
-import { readlinkSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
 import { listProcesses } from '../harness/leaks.ts';
@@ -57,6 +57,19 @@ test('exec has the container’s user, folder and environment, and its own on to
     'uid=1234 gid=33(www-data) groups=33(www-data)',
   );
   await refused(host, ['exec', '-u', 'nosuch', 'box', 'true'], /cannot find user/);
+});
+
+test('exec --privileged has every capability that the server has, for root and for nobody else', async () => {
+  const masks = async (...options: string[]): Promise<Record<string, string>> => {
+    const text = await host.ok(['exec', ...options, 'box', 'grep', 'Cap', '/proc/self/status']);
+    return Object.fromEntries(text.split('\n').map((line) => line.split(/:\s*/)));
+  };
+  const all = /^CapPrm:\s*(\S+)$/m.exec(readFileSync(`/proc/${host.serverPid}/status`, 'utf8'))?.[1] ?? '';
+  const none = '0000000000000000';
+  const root = { CapInh: none, CapPrm: all, CapEff: all, CapBnd: all, CapAmb: none };
+  assert.deepEqual(await masks('--privileged', '-u', '0'), root);
+  assert.deepEqual(await masks('--privileged'), { ...root, CapPrm: none, CapEff: none });
+  assert.notEqual((await masks('-u', '0'))['CapEff'], all);
 });
 
 test('exec stands where the container stands', async () => {

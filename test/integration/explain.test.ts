@@ -103,13 +103,39 @@ test('values of the environment are not shown unless asked for', async () => {
 test('explain of a container that is there', async () => {
   await host.ok(['run', '-d', '--name', 'shown', 'busybox', 'sleep', '1000']);
   assert.match(await host.ok(['explain', 'shown']), /execute sleep/);
-  await refused(
-    host,
-    ['explain', 'shown', 'ls', '/'],
-    /cannot explain an exec: this version of the server lacks it/,
-  );
   await host.ok(['rm', '-f', 'shown']);
   await refused(host, ['explain', 'shown'], /no such container/);
+});
+
+test('explain of an exec shows its plan and runs nothing', async () => {
+  await host.ok(['run', '-d', '--name', 'shown', 'busybox', 'sleep', '1000']);
+  const text = await host.ok(['explain', 'shown', 'touch', '/was-run']);
+  let at = -1;
+  for (const step of [
+    'look whether the container runs',
+    'make the pipe of stdout',
+    "join the container's namespaces",
+    'drop capabilities',
+    'become user 0',
+    'set capabilities',
+    'be born in the pid namespace',
+    'execute touch',
+  ]) {
+    const next = text.indexOf(step, at + 1);
+    assert.ok(next > at, `${step} does not follow:\n${text}`);
+    at = next;
+  }
+  assert.equal((await host.cli(['exec', 'shown', 'ls', '/was-run'])).code, 1);
+  const exec = { container: 'shown', process: { args: ['env'], env: ['PASSWORD=s3cr3t'], user: '1000:33' } };
+  const subject = { $case: 'exec', value: exec } as const;
+  const hidden = await host.api.containers.explainContainer({ subject });
+  assert.doesNotMatch(JSON.stringify(hidden), /s3cr3t/);
+  assert.deepEqual(JSON.parse(hidden.ociSpecJson).process.user, { uid: 1000, gid: 33, additionalGids: [33] });
+  const shown = await host.api.containers.explainContainer({ subject, showValues: true });
+  assert.match(shown.ociSpecJson, /PASSWORD=s3cr3t/);
+  await host.ok(['stop', '-t', '0', 'shown']);
+  await refused(host, ['explain', 'shown', 'ls'], /cannot execute in container shown: it is stopped/);
+  await host.ok(['rm', 'shown']);
 });
 
 test('explain refuses what a start would refuse', async () => {

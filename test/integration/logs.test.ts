@@ -94,6 +94,41 @@ test('logs -f shows what comes and ends with the container', async () => {
   await host.ok(['rm', 'follow']);
 });
 
+test('logs -f of a container that goes with its end has all of it', async () => {
+  const script = 'sleep 0.3; seq 1 20000; echo end >&2';
+  await host.ok(['run', '-d', '--rm', '--name', 'gone', 'busybox', 'sh', '-c', script]);
+  const followers = ['-f', '-ft'].map((options) => host.cli(['logs', options, 'gone']));
+  const [raw, stamped] = await Promise.all(followers);
+  assert.equal(raw?.stdout, Array.from({ length: 20_000 }, (_, index) => `${index + 1}\n`).join(''));
+  assert.equal(raw?.stderr, 'end\n');
+  assert.equal(stamped?.stdout.split('\n').length, 20_001);
+  await until(
+    () => host.ok(['ps', '-q']),
+    (ids) => ids === '',
+  );
+});
+
+test('a reader who reads nothing does not keep a container that goes with its end', async () => {
+  await host.ok(['run', '-d', '--rm', '--name', 'gone', 'busybox', 'sh', '-c', 'yes | head -c 50000000']);
+  const reader = host.spawn(['logs', '-f', 'gone']);
+  await until(
+    () => host.ok(['ps', '-q']),
+    (ids) => ids === '',
+    30_000,
+  );
+  reader.kill('SIGKILL');
+});
+
+test('logs -f --until ends then', async () => {
+  await run('ticks', 'while :; do echo tick; sleep 0.05; done');
+  const begin = Date.now();
+  const end = new Date(begin + 1000).toISOString();
+  const text = await host.ok(['logs', '-f', '--details', '--until', end, 'ticks'], { timeoutMs: 15_000 });
+  assert.ok(Date.now() - begin >= 1000);
+  assert.match(text, /^(tick\n)+tick$/);
+  await host.ok(['rm', '-f', 'ticks']);
+});
+
 test('logs -f ends with a removal, and a follower that goes disturbs nobody', async () => {
   await run('short', 'while :; do echo tick; sleep 0.05; done');
   const leaver = host.spawn(['logs', '-f', 'short']);

@@ -22,6 +22,7 @@ import { planWorker } from '../../../server/spec/worker-plan.ts';
 /** A host whose facts are the same everywhere. */
 export const HOST: HostFacts = {
   maskedPaths: ['/proc/kcore', '/proc/scsi', '/sys/firmware'],
+  capabilities: ['CHOWN', 'SYS_ADMIN'],
   maskedFolders: new Set(['/proc/scsi', '/sys/firmware']),
   readonlyPaths: ['/proc/bus', '/proc/sys'],
   rlimits: [{ type: 'NOFILE', soft: 1024n, hard: 524_288n }],

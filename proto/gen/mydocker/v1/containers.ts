@@ -481,7 +481,7 @@ export interface ProcessConfig {
 export interface ExplainContainerResponse {
   /** Its sections in order of execution. */
   readonly sections: readonly PlanSection[];
-  /** The OCI runtime spec that it was made from, JSON. */
+  /** The OCI runtime spec that it was made from, JSON; of an exec its process alone. */
   readonly ociSpecJson: string;
   /** Version of the plan's binary format. */
   readonly formatVersion: number;
