@@ -4,7 +4,9 @@ import { type ContainerConfig, NetworkMode } from '../proto/gen/mydocker/v1/conf
 import type { Resources } from '../proto/gen/mydocker/v1/resources.ts';
 import type { CreateOptions } from './grammar/container-options.ts';
 import type { Arguments } from './grammar/option.ts';
+import { parseHost } from './parse/parse-host.ts';
 import { type Environment, parseEnvironment, parseLabels } from './parse/parse-key-value.ts';
+import { parseMount, parseTmpfs } from './parse/parse-mount.ts';
 import { parseBillionths, parseSize, parseWhole } from './parse/parse-number.ts';
 import { parseVolumes } from './parse/parse-volume.ts';
 import { UsageError } from './usage-error.ts';
@@ -36,7 +38,7 @@ export function containerConfig(
   { env, folder }: ConfigSurroundings,
 ): ConfigFields {
   const { rootfs, words } = rootfsAndCommand(options, positionals, env, folder);
-  const { entrypoint, workdir, user, stopTimeout } = options;
+  const { entrypoint, workdir, user, stopTimeout, shmSize } = options;
   return {
     rootfs,
     ...(entrypoint === undefined ? {} : { entrypoint: { values: entrypoint === '' ? [] : [entrypoint] } }),
@@ -49,7 +51,13 @@ export function containerConfig(
     openStdin: options.interactive ?? false,
     // A terminal is left and come back to; a pipe ends once.
     stdinOnce: (options.interactive ?? false) && !options.tty && !detached,
-    mounts: options.volume.flatMap((volume) => parseVolumes(volume, folder)),
+    mounts: [
+      ...options.volume.flatMap((volume) => parseVolumes(volume, folder)),
+      ...options.mount.map((mount) => parseMount(mount, folder)),
+      ...options.tmpfs.map(parseTmpfs),
+    ],
+    additionalGroups: options.groupAdd,
+    ...(shmSize === undefined ? {} : { shmSizeBytes: shmSizeBytes(shmSize) }),
     readOnlyRootfs: options.readOnly ?? false,
     ...network(options),
     ...resources(options),
@@ -60,6 +68,13 @@ export function containerConfig(
     // Its second version is the only one that there is today.
     storageDriver: options.storageDriver === 'overlay2' ? 'overlay' : (options.storageDriver ?? ''),
   };
+}
+
+/** As with Docker, 0 is the default. */
+function shmSizeBytes(text: string): bigint {
+  const size = parseSize('--shm-size', text);
+  if (size >= 0n) return size;
+  throw new UsageError('invalid size "-1" for --shm-size: it is negative', { hint: 'for example 64m' });
 }
 
 /** Seconds, or -1 for no end, in ms. @throws UsageError */
@@ -95,14 +110,16 @@ function rootfsAndCommand(
 }
 
 function network(options: Given): Pick<ConfigFields, 'network'> {
-  const { dns, dnsSearch, dnsOption } = options;
+  const { dns, dnsSearch, dnsOption, addHost } = options;
   const mode = networkMode(options.network);
-  const given = dns.length + dnsSearch.length + dnsOption.length > 0;
+  const given = dns.length + dnsSearch.length + dnsOption.length + addHost.length > 0;
   if (mode === undefined && !given) return {};
   return {
     network: {
       ...mode,
-      ...(given ? { dnsServers: dns, dnsSearch, dnsOptions: dnsOption } : {}),
+      ...(given
+        ? { dnsServers: dns, dnsSearch, dnsOptions: dnsOption, extraHosts: addHost.map(parseHost) }
+        : {}),
     },
   };
 }

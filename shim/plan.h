@@ -90,7 +90,7 @@ enum op_code {
   OP_MKFIFO,          /* a = FIFO s2 made in folder b, mode x, opened for both directions
                        */
   OP_MOUNT,           /* mount(s1, slot a, type s2, flags x, data s3) */
-  OP_BIND,            /* tree b onto a, attributes x set, whole tree if y */
+  OP_BIND,            /* tree b onto a, attributes x set, whole tree if y, propagation z unless 0 */
   OP_SETATTR,         /* mount_setattr(a, set x), whole tree if y */
   OP_PROPAGATION,     /* mount(NULL, slot a, flags x) */
   OP_PIVOT,           /* a becomes /, the old root is detached */

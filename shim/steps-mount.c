@@ -12,8 +12,8 @@
 
 /* glibc 2.36 has these calls, but its header cannot stand beside
  * <linux/mount.h>. */
-static int set_attributes(int fd, uint64_t set, bool whole_tree) {
-  struct mount_attr attr = {.attr_set = set};
+static int set_attributes(int fd, uint64_t set, uint64_t propagation, bool whole_tree) {
+  struct mount_attr attr = {.attr_set = set, .propagation = propagation};
   unsigned flags = AT_EMPTY_PATH | (whole_tree ? AT_RECURSIVE : 0);
   return syscall(SYS_mount_setattr, fd, "", flags, &attr, sizeof attr) < 0 ? -errno : 0;
 }
@@ -24,8 +24,8 @@ static int bind_tree(const struct op *op) {
   AUTO_FD tree = (int)syscall(SYS_open_tree, fd_of(op->b), "", flags);
   if (tree < 0)
     return -errno;
-  if (op->x != 0) {
-    int result = set_attributes(tree, op->x, op->y != 0);
+  if (op->x != 0 || op->z != 0) {
+    int result = set_attributes(tree, op->x, op->z, op->y != 0);
     if (result < 0)
       return result;
   }
@@ -56,7 +56,7 @@ int step_mount(const struct plan *plan, const struct op *op) {
   case OP_BIND:
     return bind_tree(op);
   case OP_SETATTR:
-    return set_attributes(fd_of(op->a), op->x, op->y != 0);
+    return set_attributes(fd_of(op->a), op->x, 0, op->y != 0);
   default:
     return pivot(fd_of(op->a));
   }

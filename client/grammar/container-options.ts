@@ -33,6 +33,31 @@ export const CREATE_OPTIONS = {
     value: 'SRC:DST[:ro]',
     about: 'mount a folder or file of the host; several may be joined with commas',
   },
+  mount: {
+    names: ['--mount'],
+    type: 'list',
+    value: 'KEY=VALUE,…',
+    about: 'mount: type=bind|volume|tmpfs, src=, dst=, readonly, …',
+  },
+  tmpfs: {
+    names: ['--tmpfs'],
+    type: 'list',
+    value: 'DST[:OPTIONS]',
+    about: 'mount an empty file system in memory: size=64m, mode=755, exec, uid=, …',
+  },
+  shmSize: { names: ['--shm-size'], type: 'text', value: 'SIZE', about: 'size of /dev/shm (default 64m)' },
+  groupAdd: {
+    names: ['--group-add'],
+    type: 'list',
+    value: 'GROUP',
+    about: 'one more group of the process, name or number',
+  },
+  addHost: {
+    names: ['--add-host'],
+    type: 'list',
+    value: 'NAME:ADDRESS',
+    about: 'one more line of /etc/hosts; host-gateway is the host',
+  },
   entrypoint: {
     names: ['--entrypoint'],
     type: 'text',

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { MountPropagation } from '../../proto/gen/mydocker/v1/config.ts';
 import { UsageError } from '../usage-error.ts';
+import { PROPAGATION } from './parse-mount.ts';
 
 /** A mount as create sends it. */
 export type VolumeMount = {
@@ -15,14 +16,6 @@ export type VolumeMount = {
     | { readonly $case: 'volume'; readonly value: { readonly name: string; readonly noCopy: boolean } };
 };
 
-const PROPAGATION: Readonly<Record<string, MountPropagation>> = {
-  rprivate: MountPropagation.RPRIVATE,
-  private: MountPropagation.PRIVATE,
-  rslave: MountPropagation.RSLAVE,
-  slave: MountPropagation.SLAVE,
-  rshared: MountPropagation.RSHARED,
-  shared: MountPropagation.SHARED,
-};
 // SELinux labels and consistency mean nothing here, but are in many people's scripts.
 const IGNORED = new Set(['rw', 'z', 'Z', 'cached', 'delegated', 'consistent']);
 const HINT = 'for example -v /src:/dst or -v /src:/dst:ro';

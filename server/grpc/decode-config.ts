@@ -4,22 +4,21 @@
  */
 import {
   type ContainerConfig,
-  type Mount,
-  MountPropagation,
   type NamespaceConfig,
   NamespaceMode,
   type NetworkConfig,
   NetworkMode,
   RestartMode,
+  type HostEntry as WireHost,
 } from '../../proto/gen/mydocker/v1/config.ts';
 import type { Resources as WireResources } from '../../proto/gen/mydocker/v1/resources.ts';
 import type { NetworkAttachment } from '../../proto/gen/mydocker/v1/types.ts';
-import type { BindMount, Resources } from '../model/container.ts';
-import { invalidArgument, type MydockerError, unimplemented } from '../model/error.ts';
-import { isAnonymousVolume } from '../model/volume.ts';
-import type { ContainerOptions, VolumeChoice } from '../ops/container-options.ts';
+import type { HostEntry, Resources } from '../model/container.ts';
+import { invalidArgument, type MydockerError } from '../model/error.ts';
+import type { ContainerOptions } from '../ops/container-options.ts';
+import { decodeMounts } from './mounts.ts';
 import { decodePort } from './ports.ts';
-import { refuseRest } from './refuse-rest.ts';
+import { lacking, refuseRest } from './refuse-rest.ts';
 
 /**
  * @throws MydockerError `invalid-argument` for what only the server sets or what cannot be, `unimplemented`
@@ -33,7 +32,8 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
     });
   const { rootfs, imageId, args, entrypoint, command, env, workingDir, user, hostname, ...others } = config;
   const { terminal, openStdin, stdinOnce, mounts, readOnlyRootfs, network, resources, ...more } = others;
-  const { stopSignal, stopTimeoutMs, autoRemove, labels, healthCheck, storageDriver, ...rest } = more;
+  const { stopSignal, stopTimeoutMs, autoRemove, labels, healthCheck, storageDriver, ...last } = more;
+  const { additionalGroups, shmSizeBytes, ...rest } = last;
   if (imageId !== '' || args.length > 0) throw serverSets(imageId === '' ? 'args' : 'image_id');
   refuseRest('config', withoutDefaults(rest));
   return {
@@ -50,6 +50,8 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
     ...(stopTimeoutMs === undefined ? {} : { stopTimeoutMs }),
     ...{ env, hostname, terminal, openStdin, stdinOnce, readOnlyRootfs, stopSignal, autoRemove, labels },
     ...decodeMounts(mounts),
+    ...(shmSizeBytes === undefined || shmSizeBytes === 0n ? {} : { shmSizeBytes }),
+    additionalGroups,
     ...decodeNetwork(network),
     exposedPorts: (network?.exposedPorts ?? []).map(decodePort),
     resources: decodeResources(resources),
@@ -73,46 +75,12 @@ function isOtherNamespace([name, source]: [string, NamespaceConfig[keyof Namespa
   return !(source !== undefined && 'mode' in source && source.mode === usual);
 }
 
-function decodeMounts(mounts: readonly Mount[]): Pick<ContainerOptions, 'mounts' | 'volumes'> {
-  const isVolume = (mount: Mount): boolean => mount.source?.$case === 'volume';
-  return {
-    mounts: mounts.filter((mount) => !isVolume(mount)).map(decodeMount),
-    volumes: mounts.filter(isVolume).map(decodeVolume),
-  };
-}
-
-function decodeVolume({ destination, readOnly, source }: Mount): VolumeChoice {
-  const { name, noCopy, subpath } =
-    source?.$case === 'volume' ? source.value : { name: '', noCopy: false, subpath: '' };
-  refuseRest('config.mounts.volume', { subpath });
-  if (name !== '' && !isAnonymousVolume(name))
-    throw lacking(
-      'config.mounts.volume.name',
-      'named volumes are not there yet; mount a directory of the host',
-    );
-  return { destination, readOnly, noCopy, ...(name === '' ? {} : { name }) };
-}
-
-function decodeMount({ destination, readOnly, source }: Mount): BindMount {
-  if (source === undefined)
-    throw invalidArgument(`invalid mount ${destination}: it has no source`, {
-      reason: 'MOUNT_SOURCE_MISSING',
-    });
-  if (source.$case !== 'bind')
-    throw lacking(`config.mounts.${source.$case}`, 'mount a directory of the host');
-  const { source: path, propagation, ...rest } = source.value;
-  refuseRest('config.mounts.bind', {
-    ...rest,
-    ...(propagation === MountPropagation.RPRIVATE ? {} : { propagation }),
-  });
-  return { source: path, destination, readOnly };
-}
-
-type NetworkChoice = Pick<ContainerOptions, 'network' | 'networkNames' | 'dns'>;
+type NetworkChoice = Pick<ContainerOptions, 'network' | 'networkNames' | 'dns' | 'extraHosts'>;
 
 function decodeNetwork(network: NetworkConfig | undefined): NetworkChoice {
   if (network === undefined) return {};
-  const { mode, attachments, exposedPorts: _, dnsServers, dnsSearch, dnsOptions, ...rest } = network;
+  const { mode, attachments, exposedPorts: _, dnsServers, dnsSearch, dnsOptions, ...more } = network;
+  const { extraHosts, ...rest } = more;
   if (mode === NetworkMode.CONTAINER)
     throw lacking(
       'config.network.mode',
@@ -120,7 +88,10 @@ function decodeNetwork(network: NetworkConfig | undefined): NetworkChoice {
     );
   refuseRest('config.network', rest);
   const given = dnsServers.length + dnsSearch.length + dnsOptions.length > 0;
-  const dns = given ? { dns: { servers: dnsServers, search: dnsSearch, options: dnsOptions } } : {};
+  const dns = {
+    ...(given ? { dns: { servers: dnsServers, search: dnsSearch, options: dnsOptions } } : {}),
+    ...(extraHosts.length === 0 ? {} : { extraHosts: extraHosts.map(decodeHost) }),
+  };
   switch (mode) {
     case NetworkMode.NONE:
     case NetworkMode.HOST:
@@ -135,6 +106,8 @@ function decodeNetwork(network: NetworkConfig | undefined): NetworkChoice {
       return { network: 'networks', networkNames: attachments.map(decodeAttachment), ...dns };
   }
 }
+
+const decodeHost = ({ hostname, address }: WireHost): HostEntry => ({ hostname, address });
 
 function decodeAttachment({ network, ...rest }: NetworkAttachment): string {
   refuseRest('config.network.attachments', rest);
@@ -164,13 +137,5 @@ function serverSets(field: string): MydockerError {
     reason: 'FIELD_OF_SERVER',
     hint: 'leave it out',
     metadata: { field: `config.${field}` },
-  });
-}
-
-function lacking(field: string, hint: string): MydockerError {
-  return unimplemented(`cannot use ${field}: this version of the server lacks it`, {
-    reason: 'OPTION_UNIMPLEMENTED',
-    hint,
-    metadata: { field },
   });
 }

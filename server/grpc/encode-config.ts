@@ -6,6 +6,7 @@ import {
 } from '../../proto/gen/mydocker/v1/config.ts';
 import type { ContainerConfig, Resources } from '../model/container.ts';
 import { signalName } from '../model/signal.ts';
+import { encodeMounts } from './mounts.ts';
 import { encodePort } from './ports.ts';
 
 const NETWORK = { none: NetworkMode.NONE, host: NetworkMode.HOST, networks: NetworkMode.NETWORKS } as const;
@@ -26,12 +27,14 @@ export function encodeConfig(config: ContainerConfig, networks: readonly string[
     env: config.env,
     workingDir: config.workingDir,
     user: config.user,
+    additionalGroups: config.additionalGroups ?? [],
     hostname: config.hostname,
     terminal: config.terminal,
     openStdin: config.openStdin,
     stdinOnce: config.stdinOnce === true,
     mounts: encodeMounts(config),
     readOnlyRootfs: config.readOnlyRootfs,
+    shmSizeBytes: config.shmSizeBytes,
     network: {
       mode: NETWORK[config.network],
       attachments: networks.map((network) => ({ network })),
@@ -39,6 +42,7 @@ export function encodeConfig(config: ContainerConfig, networks: readonly string[
       dnsServers: config.dns?.servers ?? [],
       dnsSearch: config.dns?.search ?? [],
       dnsOptions: config.dns?.options ?? [],
+      extraHosts: config.extraHosts ?? [],
     },
     resources: encodeResources(resources),
     stopSignal: signalName(config.stopSignal),
@@ -48,23 +52,6 @@ export function encodeConfig(config: ContainerConfig, networks: readonly string[
     healthCheck: config.healthCheck,
     storageDriver: rootfs.kind === 'image' ? (config.storageDriver ?? 'overlay') : '',
   });
-}
-
-type MountFields = NonNullable<Parameters<typeof Codec.fromPartial>[0]['mounts']>;
-
-function encodeMounts({ mounts, volumes = [] }: ContainerConfig): MountFields {
-  return [
-    ...mounts.map(({ source, destination, readOnly }) => ({
-      destination,
-      readOnly,
-      source: { $case: 'bind', value: { source } } as const,
-    })),
-    ...volumes.map(({ volume, destination, readOnly, noCopy = false }) => ({
-      destination,
-      readOnly,
-      source: { $case: 'volume', value: { name: volume, noCopy } } as const,
-    })),
-  ];
 }
 
 function encodeResources(resources: Resources): Parameters<typeof Codec.fromPartial>[0]['resources'] {

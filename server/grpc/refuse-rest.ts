@@ -1,5 +1,5 @@
 /** Refuses the fields of a message that a method does not act on, where a client has set them. */
-import { unimplemented } from '../model/error.ts';
+import { type MydockerError, unimplemented } from '../model/error.ts';
 
 /**
  * @param path - of the message, for the error: `config.network`.
@@ -17,6 +17,15 @@ export function refuseRest(path: string, rest: object): void {
       metadata: { field },
     });
   }
+}
+
+/** @returns the error for one thing that this version lacks. @param field - as clients spell it. */
+export function lacking(field: string, hint: string): MydockerError {
+  return unimplemented(`cannot use ${field}: this version of the server lacks it`, {
+    reason: 'OPTION_UNIMPLEMENTED',
+    hint,
+    metadata: { field },
+  });
 }
 
 /** A message that says nothing is as good as none. */

@@ -6,14 +6,43 @@
 import type { HealthCheck } from './image.ts';
 import type { DnsConfig, Endpoint } from './network.ts';
 
-/** A bind mount asked for with `-v SRC:DST[:ro]`. */
+/** How mounts of the host show below one of a container's; never the other way. */
+export type Propagation = 'rprivate' | 'private' | 'rslave' | 'slave';
+
+/** A file or folder of the host in a container: `-v SRC:DST[:ro]`, `--mount type=bind`. */
 export interface BindMount {
-  /** Absolute host path; made (as a directory) at start when missing. */
+  /** Absolute host path; made (as a directory) at start when missing, unless it is required. */
   readonly source: string;
   /** Absolute path inside the container, resolved below the rootfs only. */
   readonly destination: string;
   /** Recursive read-only where true. */
   readonly readOnly: boolean;
+  /** A missing source is an error; absent: it is made. */
+  readonly requireSource?: boolean;
+  /** Absent: rprivate. */
+  readonly propagation?: Propagation;
+  /** Without what is mounted below the source; absent: with it. */
+  readonly nonRecursive?: boolean;
+}
+
+/** A filesystem in memory, empty at each start. */
+export interface TmpfsMount {
+  /** Absolute path inside the container, resolved below the rootfs only. */
+  readonly destination: string;
+  readonly readOnly: boolean;
+  /** Absent: the kernel's default, half of the memory. */
+  readonly sizeBytes?: bigint;
+  /** Permission bits of its root; absent: 1777. */
+  readonly mode?: number;
+  /** Further ones, as fstab writes them: `exec`, `uid=1000`, `size=50%`. */
+  readonly options: readonly string[];
+}
+
+/** A line of /etc/hosts. */
+export interface HostEntry {
+  readonly hostname: string;
+  /** `host-gateway`: the host as the container reaches it. */
+  readonly address: string;
 }
 
 /** A volume of the server's, mounted into a container. */
@@ -63,6 +92,8 @@ export interface ContainerConfig {
   readonly workingDir: string;
   /** `''` (root), `uid`, `name`, `uid:gid` …, resolved inside the image at start. */
   readonly user: string;
+  /** Further groups, names or numbers, resolved as the user is. Absent: none. */
+  readonly additionalGroups?: readonly string[];
   readonly hostname: string;
   /** Process gets a pseudo terminal. */
   readonly terminal: boolean;
@@ -73,9 +104,15 @@ export interface ContainerConfig {
   readonly mounts: readonly BindMount[];
   /** Absent: none. */
   readonly volumes?: readonly VolumeMount[];
+  /** Absent: none. */
+  readonly tmpfs?: readonly TmpfsMount[];
+  /** Size of /dev/shm; absent: 64 MiB. */
+  readonly shmSizeBytes?: bigint;
   readonly network: NetworkMode;
   /** Absent: names are looked up as on the host. */
   readonly dns?: DnsConfig;
+  /** Further lines of /etc/hosts. Absent: none. */
+  readonly extraHosts?: readonly HostEntry[];
   readonly readOnlyRootfs: boolean;
   readonly resources: Resources;
   /** Signal number that `stop` sends first. */

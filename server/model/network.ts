@@ -39,6 +39,9 @@ export interface DnsConfig {
   readonly options: readonly string[];
 }
 
+/** Stands for the host's address in a container's network, in lines of /etc/hosts. */
+export const HOST_GATEWAY = 'host-gateway';
+
 /** Other names of the default network. */
 export const DEFAULT_NETWORK_NAMES: readonly string[] = ['default', 'bridge'];
 

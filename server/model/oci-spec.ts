@@ -58,5 +58,7 @@ export interface OciSpec {
     readonly maskedPaths: readonly string[];
     readonly readonlyPaths: readonly string[];
     readonly sysctl: Readonly<Record<string, string>>;
+    /** How mounts of the host show in the container's namespace before it is cut off: never back. */
+    readonly rootfsPropagation: 'rprivate' | 'rslave';
   };
 }

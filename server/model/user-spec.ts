@@ -43,12 +43,21 @@ const LIKE_A_NUMBER = /^\d+$|^0[xXoObB]|^\d+[eE]\d*$/;
 export function parseUserSpec(text: string): UserSpec {
   if (text === '') return {};
   const [user = '', group, ...more] = text.split(':');
-  if (more.length > 0) throw invalid(text, 'it has more than two parts');
+  if (more.length > 0) throw invalidPrincipal('user', text, 'it has more than two parts');
   const parsed = { user: parsePrincipal(text, user) };
   return group === undefined ? parsed : { ...parsed, group: parsePrincipal(text, group) };
 }
 
-function parsePrincipal(text: string, part: string): Principal {
+/**
+ * Parses a further group: a number or a name.
+ * @throws MydockerError `invalid-argument` as {@link parseUserSpec}.
+ */
+export function parseGroup(text: string): Principal {
+  return parsePrincipal(text, text, 'group');
+}
+
+function parsePrincipal(text: string, part: string, noun: 'user' | 'group' = 'user'): Principal {
+  const invalid = (text: string, why: string): Error => invalidPrincipal(noun, text, why);
   if (part === '') throw invalid(text, 'a part of it is empty');
   if (/^\d+$/.test(part)) {
     const id = parseId(part);
@@ -75,6 +84,7 @@ interface PasswdEntry {
  * Looks a spec up in an image's files; lines of them that cannot be read do not exist.
  * @param passwd - bytes of /etc/passwd, undefined when there is none.
  * @param group - bytes of /etc/group, undefined when there is none.
+ * @param more - further groups.
  * @throws MydockerError `invalid-argument` for a name that the files do not have, for a file larger than
  * {@link MAX_USER_FILE_BYTES} and for a user in more groups than Linux gives to a process.
  */
@@ -82,19 +92,22 @@ export function resolveUser(
   spec: UserSpec,
   passwd: Uint8Array | undefined,
   group: Uint8Array | undefined,
+  more: readonly Principal[] = [],
 ): Credentials {
   const user = spec.user ?? { kind: 'id', id: 0 };
   const entry = findUser(user, passwd);
   if (user.kind === 'name' && entry === undefined) throw unknown('user', user.name, '/etc/passwd');
   const uid = user.kind === 'id' ? user.id : (entry?.uid ?? MAX_ID);
+  const further = more.map((one) => (one.kind === 'id' ? one.id : findGroup(one.name, group)));
   const home = entry === undefined || !entry.home.startsWith('/') ? '/' : entry.home;
   if (spec.group !== undefined) {
     const gid = spec.group.kind === 'id' ? spec.group.id : findGroup(spec.group.name, group);
-    return { uid, gid, groups: [gid], home };
+    return { uid, gid, groups: [...new Set([gid, ...further])], home };
   }
   const gid = entry?.gid ?? 0;
   const groups = new Set([gid]);
   if (entry !== undefined) addMemberships(groups, entry.name, group);
+  for (const one of further) groups.add(one);
   return { uid, gid, groups: [...groups], home };
 }
 
@@ -157,9 +170,9 @@ function unknown(noun: string, name: string, path: string): Error {
   });
 }
 
-function invalid(text: string, why: string): Error {
-  return invalidArgument(`invalid user ${quoteId(text)}: ${why}`, {
-    reason: 'USER_INVALID',
-    hint: 'for example 1000, 1000:1000 or nobody',
+function invalidPrincipal(noun: 'user' | 'group', text: string, why: string): Error {
+  return invalidArgument(`invalid ${noun} ${quoteId(text)}: ${why}`, {
+    reason: `${noun.toUpperCase()}_INVALID`,
+    hint: noun === 'user' ? 'for example 1000, 1000:1000 or nobody' : 'for example 1000 or audio',
   });
 }

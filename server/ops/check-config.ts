@@ -5,15 +5,14 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { availableParallelism, hostname } from 'node:os';
-import type { BindMount, ContainerConfig, Resources, VolumeMount } from '../model/container.ts';
-import { type ErrorDetails, invalidArgument, type MydockerError, quoteId } from '../model/error.ts';
-import type { DnsConfig } from '../model/network.ts';
+import type { ContainerConfig, Resources } from '../model/container.ts';
+import { invalidArgument } from '../model/error.ts';
+import { type DnsConfig, HOST_GATEWAY } from '../model/network.ts';
 import { MIN_MEMORY_LIMIT_BYTES } from '../model/size.ts';
+import { checkMounts, checkPath, invalid } from './check-mounts.ts';
 
 /** Linux's limit, sethostname(2). */
 const MAX_HOSTNAME_CHARS = 64;
-/** Linux's limit with the NUL: PATH_MAX. */
-const MAX_PATH_BYTES = 4095;
 /** Longest single argument or variable, execve(2): MAX_ARG_STRLEN without the NUL. */
 const MAX_STRING_BYTES = 131_071;
 /** Linux gives arguments and environment a quarter of the stack's 8 MiB. */
@@ -22,10 +21,13 @@ const MAX_STRINGS_BYTES = 2 << 20;
 const POINTER_BYTES = 8;
 /** HOSTNAME, HOME, TERM, the program's path, and what the kernel adds. */
 const RESERVED_STRINGS_BYTES = 16 << 10;
-const MAX_MOUNTS = 512;
 /** MAXNS of resolv.h. */
 const MAX_DNS_SERVERS = 3;
 const MAX_DNS_WORDS = 64;
+/** Lines of /etc/hosts that fit well into its small tmpfs. */
+const MAX_HOSTS = 512;
+/** Each name is looked up in a file of the image. */
+const MAX_GROUPS = 256;
 const MAX_LABELS_BYTES = 256 << 10;
 const NANOS = 1_000_000_000n;
 /** The kernel's shortest quota: 1 ms in a period of 100 ms. */
@@ -60,19 +62,15 @@ export function checkConfig(config: ContainerConfig, host: HostCpus): void {
   checkPath('working directory', config.workingDir);
   if (config.rootfs.kind === 'directory') checkRootfs(config.rootfs.path);
   checkStrings(config);
-  checkMounts(config.mounts, config.volumes ?? []);
+  checkMounts(config);
+  checkHosts(config);
+  const { additionalGroups = [] } = config;
+  if (additionalGroups.length > MAX_GROUPS)
+    throw invalid('groups', String(additionalGroups.length), `there are more than ${MAX_GROUPS}`);
   checkResources(config.resources, host);
   checkStop(config);
   if (config.dns !== undefined) checkDns(config.dns);
   checkLabels(config.labels);
-}
-
-function invalid(what: string, value: string, why: string, details: ErrorDetails = {}): MydockerError {
-  return invalidArgument(`invalid ${what} ${quoteId(value)}: ${why}`, {
-    reason: 'CONFIG_INVALID',
-    metadata: { option: what },
-    ...details,
-  });
 }
 
 function checkHostname(name: string): void {
@@ -84,12 +82,6 @@ function checkHostname(name: string): void {
       name,
       'only letters, digits, - . and _ may stand in it, and the first two at its ends',
     );
-}
-
-function checkPath(what: string, path: string): void {
-  if (!path.startsWith('/')) throw invalid(what, path, 'it is not absolute');
-  if (path.includes('\0')) throw invalid(what, path, 'it has a NUL in it');
-  if (Buffer.byteLength(path) > MAX_PATH_BYTES) throw invalid(what, path, 'it is too long');
 }
 
 function checkRootfs(path: string): void {
@@ -121,32 +113,6 @@ function checkStrings({ args, env }: ContainerConfig): void {
         hint: 'hand large data over in a file',
       },
     );
-}
-
-function checkMounts(mounts: readonly BindMount[], volumes: readonly VolumeMount[]): void {
-  const count = mounts.length + volumes.length;
-  if (count > MAX_MOUNTS) throw invalid('mounts', String(count), `there are more than ${MAX_MOUNTS}`);
-  for (const { source } of mounts) {
-    if (!source.startsWith('/'))
-      throw invalid('mount source', source, 'it is not an absolute path', {
-        hint: 'named volumes are not there yet; give the absolute path of a directory on the host',
-      });
-    checkPath('mount source', source);
-  }
-  const seen = new Set<string>();
-  for (const { destination } of [...mounts, ...volumes]) {
-    checkDestination(destination);
-    if (seen.has(destination)) throw invalid('mount destination', destination, 'it is given twice');
-    seen.add(destination);
-  }
-}
-
-/** Of what the user gives and of what an image says is a volume alike. */
-function checkDestination(destination: string): void {
-  checkPath('mount destination', destination);
-  if (destination === '/') throw invalid('mount destination', destination, 'it is the root of the container');
-  if (/^\/(?:proc|sys)(?:\/|$)/.test(destination))
-    throw invalid('mount destination', destination, "the kernel's own files are there");
 }
 
 function checkResources(resources: Resources, { online }: HostCpus): void {
@@ -209,6 +175,20 @@ function checkDns({ servers, search, options }: DnsConfig): void {
     if (word !== undefined) throw invalid(what, word, 'it is not a word');
     if (words.length > MAX_DNS_WORDS)
       throw invalid(`${what}s`, String(words.length), `there are more than ${MAX_DNS_WORDS}`);
+  }
+}
+
+/** Each becomes a line of /etc/hosts. */
+function checkHosts({ extraHosts = [], network }: ContainerConfig): void {
+  if (extraHosts.length > MAX_HOSTS)
+    throw invalid('hosts', String(extraHosts.length), `there are more than ${MAX_HOSTS}`);
+  for (const { hostname: name, address } of extraHosts) {
+    if (!/^[\x21-\x7e]{1,253}$/.test(name) || /[#:]/.test(name))
+      throw invalid('host name', name, 'it is not a word');
+    if (address !== HOST_GATEWAY && isIP(address) === 0)
+      throw invalid('address of a host', address, 'it is not an IP address', { hint: 'or host-gateway' });
+    if (address === HOST_GATEWAY && network === 'none')
+      throw invalid('address of a host', address, 'the container has no network in which the host could be');
   }
 }
 

@@ -6,10 +6,12 @@ import { posix } from 'node:path';
 import type {
   BindMount,
   ContainerConfig,
+  HostEntry,
   NetworkMode,
   Resources,
   RootfsSource,
   StorageDriver,
+  TmpfsMount,
 } from '../model/container.ts';
 import { invalidArgument, MydockerError, quoteId } from '../model/error.ts';
 import { EMPTY_IMAGE_CONFIG, type HealthCheck, type ImageConfig } from '../model/image.ts';
@@ -32,6 +34,7 @@ export interface ContainerOptions {
   readonly env?: readonly string[];
   readonly workingDir?: string;
   readonly user?: string;
+  readonly additionalGroups?: readonly string[];
   /** `''`: the first 12 digits of the id, or the host's name in the host's network. */
   readonly hostname?: string;
   readonly terminal?: boolean;
@@ -40,11 +43,15 @@ export interface ContainerOptions {
   readonly mounts?: readonly BindMount[];
   /** Volumes; one without a name is made for this container. */
   readonly volumes?: readonly VolumeChoice[];
+  readonly tmpfs?: readonly TmpfsMount[];
+  /** Absent: 64 MiB. */
+  readonly shmSizeBytes?: bigint;
   /** Default `networks`. */
   readonly network?: NetworkMode;
   /** With the mode `networks`; none: the default network. */
   readonly networkNames?: readonly string[];
   readonly dns?: DnsConfig;
+  readonly extraHosts?: readonly HostEntry[];
   readonly readOnlyRootfs?: boolean;
   readonly resources?: Resources;
   /** Name or number; `''`: the image's, or SIGTERM. */
@@ -115,6 +122,9 @@ export function mergeOptions(options: ContainerOptions, facts: MergeFacts): Merg
     ...mergeMounts(options, image),
     network: options.network ?? 'networks',
     ...(options.dns === undefined ? {} : { dns: options.dns }),
+    ...present('extraHosts', options.extraHosts),
+    ...present('additionalGroups', options.additionalGroups),
+    ...(options.shmSizeBytes === undefined ? {} : { shmSizeBytes: options.shmSizeBytes }),
     readOnlyRootfs: options.readOnlyRootfs ?? false,
     resources: options.resources ?? {},
     stopSignal: stopSignal(options.stopSignal ?? '', image.stopSignal, warnings),
@@ -125,6 +135,11 @@ export function mergeOptions(options: ContainerOptions, facts: MergeFacts): Merg
     ...(facts.rootfs.kind === 'image' ? { storageDriver: facts.storageDriver } : {}),
   };
   return { config, warnings };
+}
+
+/** A list that is there; an empty one is kept as none at all, as in records of before. */
+function present<K extends string, T>(key: K, list: readonly T[] = []): { readonly [P in K]?: readonly T[] } {
+  return list.length === 0 ? {} : ({ [key]: list } as { readonly [P in K]: readonly T[] });
 }
 
 function mergeArgs(options: ContainerOptions, image: ImageConfig): readonly string[] {
@@ -190,7 +205,7 @@ function normalMount(mount: BindMount): BindMount {
 function mergeMounts(
   options: ContainerOptions,
   image: ImageConfig,
-): Pick<ContainerConfig, 'mounts' | 'volumes'> {
+): Pick<ContainerConfig, 'mounts' | 'volumes' | 'tmpfs'> {
   const mounts = (options.mounts ?? []).map(normalMount);
   const given = (options.volumes ?? []).map(({ name, destination, readOnly, noCopy }) => ({
     volume: name ?? newVolumeName(),
@@ -198,13 +213,17 @@ function mergeMounts(
     readOnly,
     ...(noCopy ? { noCopy } : {}),
   }));
-  const taken = new Set([...mounts, ...given].map(({ destination }) => destination));
+  const tmpfs = (options.tmpfs ?? []).map((mount) => ({
+    ...mount,
+    destination: normalPath(mount.destination),
+  }));
+  const taken = new Set([...mounts, ...given, ...tmpfs].map(({ destination }) => destination));
   const own = [...new Set(image.volumes.map(normalPath))]
     .filter((destination) => !taken.has(destination))
     .sort()
     .map((destination) => ({ volume: newVolumeName(), destination, readOnly: false }));
   const volumes = [...given, ...own];
-  return volumes.length === 0 ? { mounts } : { mounts, volumes };
+  return { mounts, ...present('volumes', volumes), ...present('tmpfs', tmpfs) };
 }
 
 /** What is told of a container and not acted on. */

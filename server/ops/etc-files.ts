@@ -1,6 +1,7 @@
 /** What a container finds in /etc/hosts, /etc/hostname and /etc/resolv.conf, as a Docker user expects it. */
 import { readFileSync } from 'node:fs';
 import type { ContainerConfig, ContainerRecord } from '../model/container.ts';
+import { HOST_GATEWAY } from '../model/network.ts';
 import { containerResolvConf } from './resolv-conf.ts';
 
 const HOSTS_HEAD = `127.0.0.1\tlocalhost
@@ -26,11 +27,15 @@ function hostFile(path: string, fallback: string): string {
 
 type Named = Pick<ContainerRecord, 'config' | 'endpoints'> & { readonly name?: string };
 
-/** @returns name below /etc and content. */
-export function etcFiles(container: Named): [name: string, content: string][] {
+/**
+ * @param gateway - the host's address in the container's first network; `''` where it has none.
+ * @returns name below /etc and content.
+ */
+export function etcFiles(container: Named, gateway: string): [name: string, content: string][] {
   const { config } = container;
+  const hosts = config.network === 'host' ? hostFile('/etc/hosts', HOSTS_HEAD) : ownHosts(container);
   return [
-    ['hosts', config.network === 'host' ? hostFile('/etc/hosts', HOSTS_HEAD) : ownHosts(container)],
+    ['hosts', `${hosts}${extraHosts(config, gateway)}`],
     ['hostname', `${config.hostname}\n`],
     ['resolv.conf', resolvConf(config)],
   ];
@@ -40,6 +45,14 @@ function ownHosts({ config: { hostname }, endpoints = [], name = '' }: Named): s
   const names = [...new Set([hostname, name])].filter(Boolean).join(' ');
   const addresses = endpoints.length > 0 ? endpoints.map(({ ipv4 }) => ipv4) : [OWN_ADDRESS];
   return `${HOSTS_HEAD}${addresses.map((address) => `${address}\t${names}\n`).join('')}`;
+}
+
+/** In the host's network the host is where the container is. */
+function extraHosts({ extraHosts = [], network }: ContainerConfig, gateway: string): string {
+  const host = network === 'host' ? '127.0.0.1' : gateway;
+  return extraHosts
+    .map(({ hostname, address }) => `${address === HOST_GATEWAY ? host : address}\t${hostname}\n`)
+    .join('');
 }
 
 /** In the host's network the host's servers can be reached, those on its loopback too. */

@@ -1,8 +1,14 @@
 /**
- * Who `-u` or an image's USER means, by the passwd and group files that the container will see.
+ * Who `-u` or an image's USER means, and which groups `--group-add`, by the passwd and group files that the container will see.
  */
 import type { ContainerConfig } from '../model/container.ts';
-import { type Credentials, MAX_USER_FILE_BYTES, parseUserSpec, resolveUser } from '../model/user-spec.ts';
+import {
+  type Credentials,
+  MAX_USER_FILE_BYTES,
+  parseGroup,
+  parseUserSpec,
+  resolveUser,
+} from '../model/user-spec.ts';
 import { readMergedFile } from '../snapshot/lookup.ts';
 import { containerFolder, type Engine, snapshotterOf } from './engine.ts';
 
@@ -22,23 +28,27 @@ const cache = new Map<string, Credentials>();
  */
 export function lookUpUser(engine: Engine, owner: UserOwner, user: string): Credentials {
   const folder = containerFolder(engine.paths, owner.id);
-  const source = owner.config.rootfs;
+  const { rootfs: source, additionalGroups: groups = [] } = owner.config;
   if (source.kind === 'directory')
-    return resolve(user, (path) => readMergedFile([source.path], path, MAX_USER_FILE_BYTES));
+    return resolve(user, groups, (path) => readMergedFile([source.path], path, MAX_USER_FILE_BYTES));
   const snapshotter = snapshotterOf(engine, owner.config);
   const changed = ['etc/passwd', 'etc/group'].some((path) => snapshotter.hasOwn(folder, path));
   const read = (own: string | undefined) => (path: string) =>
     snapshotter.readFile(own, owner.layers, path, MAX_USER_FILE_BYTES);
-  if (changed) return resolve(user, read(folder));
-  const key = `${owner.layers.join(',')} ${user}`;
+  if (changed) return resolve(user, groups, read(folder));
+  const key = [owner.layers.join(','), user, ...groups].join(' ');
   const known = cache.get(key);
   if (known !== undefined) return known;
-  const found = resolve(user, read(undefined));
+  const found = resolve(user, groups, read(undefined));
   if (cache.size >= MAX_CACHED) cache.delete(cache.keys().next().value ?? '');
   cache.set(key, found);
   return found;
 }
 
-function resolve(user: string, read: (path: string) => Buffer | undefined): Credentials {
-  return resolveUser(parseUserSpec(user), read('/etc/passwd'), read('/etc/group'));
+function resolve(
+  user: string,
+  groups: readonly string[],
+  read: (path: string) => Buffer | undefined,
+): Credentials {
+  return resolveUser(parseUserSpec(user), read('/etc/passwd'), read('/etc/group'), groups.map(parseGroup));
 }

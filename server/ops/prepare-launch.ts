@@ -56,6 +56,11 @@ function rootfsOf(engine: Engine, container: Launchable): Rootfs {
       );
 }
 
+/** The host's address in its first network. */
+function gatewayOf({ store }: Engine, { endpoints = [] }: Launchable): string {
+  return store.networks.get(endpoints[0]?.networkId ?? '')?.gateway ?? '';
+}
+
 /**
  * @param runId - of the run to come.
  * @throws MydockerError `invalid-argument` for a user that the image does not have, `failed-precondition` for
@@ -113,7 +118,7 @@ export function prepareLaunch(
         rootfs: rootfsOf(engine, container),
         mountPoint: `${paths.state}/mount/root`,
         filesPoint: `${paths.state}/mount/etc`,
-        etcFiles: etcFiles(container),
+        etcFiles: etcFiles(container, gatewayOf(engine, container)),
         fileSources: new Set(mounts.map((m) => m.source).filter((s) => existsSync(s) && !isFolder(s))),
         cgroupMounts: cgroupMounts(cgroups.layout),
       },

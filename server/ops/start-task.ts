@@ -2,7 +2,7 @@
  * How a container starts: the page to read first. Each step is undone when a later one fails, and whatever
  * dies in between (this server, the shim, the process), nothing unknown is left.
  */
-import { mkdirSync, rmSync, statSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { reapCgroup } from '../cgroup/reap.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord, Exit, Run } from '../model/container.ts';
@@ -23,6 +23,7 @@ import { findContainer } from './find-container.ts';
 import { type Ending, failedExit, removeIfAsked, superviseRun } from './finish-run.ts';
 import { keepTrying } from './keep-trying.ts';
 import { launchError } from './launch-error.ts';
+import { makeSources } from './mount-sources.ts';
 import { type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
 
 export interface StartRequest {
@@ -152,31 +153,10 @@ function decide(engine: Engine, record: ContainerRecord, runId: string, size: Te
   }
 }
 
-/** As with Docker, a missing source of a mount is made, as a folder. */
 function prepareHost(engine: Engine, record: ContainerRecord): void {
-  const { id, name, config } = record;
   engine.cgroups.prepare();
-  makeFolders(engine, containerFolder(engine.paths, id), record);
-  for (const { source, destination } of config.mounts) {
-    if (statSync(source, { throwIfNoEntry: false }) !== undefined) continue;
-    try {
-      mkdirSync(source, { recursive: true });
-    } catch (cause) {
-      const errno = (cause as NodeJS.ErrnoException).code ?? 'EIO';
-      throw cannot(
-        'failed-precondition',
-        'start',
-        'container',
-        name,
-        `mount ${destination}: make ${source}: ${errno}`,
-        {
-          reason: 'LAUNCH_FAILED',
-          exitStatus: 125,
-          cause,
-        },
-      );
-    }
-  }
+  makeFolders(engine, containerFolder(engine.paths, record.id), record);
+  makeSources(record);
 }
 
 /** From now on kill, stop and wait find the run. */

@@ -3,17 +3,17 @@
  * Pure; the launch plan is made from the result and from nothing else.
  */
 import type { ContainerConfig } from '../model/container.ts';
-import type { OciMount, OciProcess, OciSpec } from '../model/oci-spec.ts';
+import type { OciProcess, OciSpec } from '../model/oci-spec.ts';
 import type { Credentials } from '../model/user-spec.ts';
 import {
   DEFAULT_CAPABILITIES,
   DEFAULT_DEVICES,
-  DEFAULT_MOUNTS,
   DEFAULT_NAMESPACES,
   DEFAULT_PATH,
   type HostFacts,
   NETWORK_SYSCTLS,
 } from './defaults.ts';
+import { defaultMounts, isSlave, userMounts } from './spec-mounts.ts';
 
 /** Of the runtime specification that is written here. */
 export const OCI_VERSION = '1.2.0';
@@ -33,19 +33,6 @@ export function completeEnv(
   out.push(...env);
   if (!hasKey(env, 'HOME')) out.push(`HOME=${facts.home}`);
   return out;
-}
-
-/** Parents are mounted before what lies below them. */
-function userMounts(config: ContainerConfig): OciMount[] {
-  const depth = (path: string): number => path.split('/').length;
-  return [...config.mounts]
-    .sort((a, b) => depth(a.destination) - depth(b.destination))
-    .map(({ source, destination, readOnly }) => ({
-      destination,
-      source,
-      type: 'bind',
-      options: ['rbind', ...(readOnly ? ['ro'] : [])],
-    }));
 }
 
 /**
@@ -75,7 +62,7 @@ export function buildSpec(
       noNewPrivileges: false,
     },
     root: { readonly: config.readOnlyRootfs },
-    mounts: [...DEFAULT_MOUNTS, ...userMounts(config)],
+    mounts: [...defaultMounts(config), ...userMounts(config)],
     linux: {
       namespaces: DEFAULT_NAMESPACES.filter((name) => ownNetwork || name !== 'network'),
       cgroupsPath,
@@ -83,6 +70,7 @@ export function buildSpec(
       maskedPaths: host.maskedPaths,
       readonlyPaths: host.readonlyPaths,
       sysctl: ownNetwork ? NETWORK_SYSCTLS : {},
+      rootfsPropagation: config.mounts.some(isSlave) ? 'rslave' : 'rprivate',
     },
   };
 }

@@ -8,6 +8,7 @@ const MOUNT_FLAGS: readonly (readonly [bit: number, name: string])[] = [
   [0x4, 'nodev'],
   [0x8, 'noexec'],
   [0x4000, 'rec'],
+  [0x40000, 'private'],
   [0x80000, 'slave'],
   [0x1000000, 'strictatime'],
 ];
@@ -51,7 +52,7 @@ const CALLS: Partial<Record<OpName, (op: Op, showEnv: boolean) => string>> = {
   mount: (op) =>
     `mount(${text(op.s1)}, ${slot(op.a)}, ${text(op.s2)}, ${bits(MOUNT_FLAGS, op.x)}, ${text(op.s3)})`,
   bind: (op) =>
-    `open_tree(${slot(op.b)}), mount_setattr(${bits(MOUNT_FLAGS, op.x)}), move_mount(${slot(op.a)})`,
+    `open_tree(${slot(op.b)}), mount_setattr(${bits(MOUNT_FLAGS, BigInt(op.x ?? 0) | BigInt(op.z ?? 0))}), move_mount(${slot(op.a)})`,
   setattr: (op) => `mount_setattr(${slot(op.a)}, ${bits(MOUNT_FLAGS, op.x)})`,
   propagation: (op) => `mount(NULL, ${slot(op.a)}, ${bits(MOUNT_FLAGS, op.x)})`,
   pivot: (op) => `fchdir(${slot(op.a)}), pivot_root(".", "."), umount2(".", DETACH)`,

@@ -12,7 +12,7 @@ import {
   type Slot,
   type SlotAllocator,
 } from '../model/plan.ts';
-import { MOUNT_ATTR_RDONLY, MS_REC_SLAVE } from './mount-options.ts';
+import { MOUNT_ATTR_RDONLY, MS_REC_PRIVATE, MS_REC_SLAVE } from './mount-options.ts';
 import { ANY, barrier, bind, O, open, openInRoot, touch, unshare, write } from './ops.ts';
 import {
   planExec,
@@ -97,7 +97,12 @@ function childOps(
     { name: 'umask', x: 0, about: 'make files with exactly the modes given' },
     open(scratch, '/', O.path | O.directory),
     // Before any mount: what happens in here must never reach the host.
-    { name: 'propagation', a: scratch, x: MS_REC_SLAVE, about: 'cut mount propagation to the host' },
+    {
+      name: 'propagation',
+      a: scratch,
+      x: spec.linux.rootfsPropagation === 'rslave' ? MS_REC_SLAVE : MS_REC_PRIVATE,
+      about: 'cut mount propagation to the host',
+    },
     usualOomScore,
     { name: 'keyring', s1: '_ses.mydocker', about: 'make a session keyring' },
     // Before the mounts, which the shim spends with making the interface.

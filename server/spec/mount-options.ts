@@ -15,6 +15,9 @@ const FLAGS: Readonly<Record<string, number>> = {
 export const MOUNT_ATTR_RDONLY = 0x1;
 
 export const MS_REC_SLAVE: number = 0x4000 | 0x80000;
+export const MS_REC_PRIVATE: number = 0x4000 | 0x40000;
+/** As `propagation` of mount_setattr(2). */
+export const MS_PRIVATE: number = 0x40000;
 
 /** Flags as one number, everything else as `a=b,c=d`. */
 export function splitMountOptions(options: readonly string[]): { flags: number; data: string } {

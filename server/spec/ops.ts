@@ -75,19 +75,24 @@ export const mount = (
   about: `mount ${where}`,
 });
 
-/** @param attributes - MOUNT_ATTR_* that the new mount gets. */
+/**
+ * @param attributes - MOUNT_ATTR_* that the new mount gets.
+ * @param propagation - MS_PRIVATE, or 0: as in its namespace.
+ */
 export const bind = (
   target: Slot,
   source: Slot,
   attributes: number,
   recursive: boolean,
   where: string,
+  propagation = 0,
 ): Op => ({
   name: 'bind',
   a: target,
   b: source,
   x: attributes,
   y: recursive ? 1 : 0,
+  ...(propagation === 0 ? {} : { z: propagation }),
   about: `mount ${where}`,
 });
 

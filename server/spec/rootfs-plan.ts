@@ -8,7 +8,7 @@ import type { OciMount, OciSpec } from '../model/oci-spec.ts';
 import type { Op, Slot, SlotAllocator } from '../model/plan.ts';
 import { slotPath } from '../model/plan.ts';
 import { DEV_SYMLINKS } from './defaults.ts';
-import { MOUNT_ATTR_RDONLY, splitMountOptions } from './mount-options.ts';
+import { MOUNT_ATTR_RDONLY, MS_PRIVATE, splitMountOptions } from './mount-options.ts';
 import {
   ANY,
   bind,
@@ -58,6 +58,8 @@ export interface RootfsParts {
   readonly cgroupMounts: readonly CgroupMount[];
 }
 
+/** As a bind's folder: the image may have a link there, which stays below the root. */
+const FOLLOWED_FOLDER = O.path | O.directory;
 const MAX_LAYERS_HINT = 'too many layers';
 
 /** Device number as makedev(3) makes it, for the small numbers used here. */
@@ -91,12 +93,12 @@ function rootMount(parts: RootfsParts, root: Slot, slots: SlotAllocator): Op[] {
 }
 
 /** A filesystem of the kernel: proc, tmpfs, devpts, mqueue, sysfs. */
-function kernelMount(m: OciMount, root: Slot, target: Slot): Op[] {
+function kernelMount(m: OciMount, root: Slot, target: Slot, how = FOLDER): Op[] {
   const path = inside(m.destination);
   const { flags, data } = splitMountOptions(m.options);
   return [
     ...mkdirs(root, path),
-    openInRoot(target, root, path, FOLDER),
+    openInRoot(target, root, path, how),
     mount(target, m.type, m.source, flags, data, m.destination),
   ];
 }
@@ -111,14 +113,35 @@ function devices(spec: OciSpec, root: Slot, dev: Slot): Op[] {
   ];
 }
 
-function bindMount(m: OciMount, root: Slot, target: Slot, source: Slot, isFile: boolean): Op[] {
+function bindMount(
+  m: OciMount,
+  propagation: number,
+  { root, target, source }: { root: Slot; target: Slot; source: Slot },
+  isFile: boolean,
+): Op[] {
   const path = inside(m.destination);
+  const attributes = m.options.includes('ro') ? MOUNT_ATTR_RDONLY : 0;
   return [
     open(source, m.source, O.path),
     ...(isFile ? touch(root, path) : mkdirs(root, path)),
     openInRoot(target, root, path, isFile ? O.path : O.path | O.directory),
-    bind(target, source, m.options.includes('ro') ? MOUNT_ATTR_RDONLY : 0, true, m.destination),
+    bind(target, source, attributes, m.options.includes('rbind'), m.destination, propagation),
   ];
+}
+
+/** What the user mounts, parents first. */
+function userMounts(
+  spec: OciSpec,
+  mounts: readonly OciMount[],
+  fileSources: ReadonlySet<string>,
+  slots: { root: Slot; target: Slot; source: Slot },
+): Op[] {
+  return mounts.flatMap((m) => {
+    if (m.type !== 'bind') return kernelMount(m, slots.root, slots.target, FOLLOWED_FOLDER);
+    const isSlave = m.options.includes('rslave') || m.options.includes('slave');
+    const propagation = spec.linux.rootfsPropagation === 'rslave' && !isSlave ? MS_PRIVATE : 0;
+    return bindMount(m, propagation, slots, fileSources.has(m.source));
+  });
 }
 
 /**
@@ -219,8 +242,10 @@ export function planRootfs(
 ): Op[] {
   const target = slots.take();
   const source = slots.take();
-  const kernel = spec.mounts.filter(({ type }) => type !== 'bind' && type !== 'cgroup');
-  const binds = spec.mounts.filter(({ type }) => type === 'bind');
+  // The cgroup view is the last of the default mounts; what the user mounts comes behind it.
+  const cgroupAt = spec.mounts.findIndex(({ type }) => type === 'cgroup');
+  const kernel = spec.mounts.slice(0, cgroupAt);
+  const given = spec.mounts.slice(cgroupAt + 1);
   return [
     ...rootMount(parts, root, slots),
     ...kernel.flatMap((m) => {
@@ -229,7 +254,7 @@ export function planRootfs(
       return m.destination === '/dev' ? [...ops, ...devices(spec, root, dev)] : ops;
     }),
     ...etcFiles(parts, root, target, slots),
-    ...binds.flatMap((m) => bindMount(m, root, target, source, parts.fileSources.has(m.source))),
+    ...userMounts(spec, given, parts.fileSources, { root, target, source }),
     ...maskedPaths(spec, maskedFolders, root, dev, slots),
     ...readonlyPaths(spec, root, slots),
   ];

@@ -46,6 +46,10 @@ const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
   dns: (value) => value === undefined || isDns(value),
   readOnlyRootfs: isFlag,
   resources: isFields,
+  additionalGroups: (value) => value === undefined || isTexts(value),
+  tmpfs: (value) => value === undefined || (Array.isArray(value) && value.every(isTmpfs)),
+  shmSizeBytes: (value) => value === undefined || isAmount(value),
+  extraHosts: (value) => value === undefined || (Array.isArray(value) && value.every(isHostEntry)),
   volumes: (value) => value === undefined || (Array.isArray(value) && value.every(isVolumeMount)),
   exposedPorts: (value) => value === undefined || isTexts(value),
   healthCheck: (value) => value === undefined || isFields(value),
@@ -87,6 +91,16 @@ function isMount(value: unknown): boolean {
   return (
     isFields(value) && isText(value['source']) && isText(value['destination']) && isFlag(value['readOnly'])
   );
+}
+
+function isTmpfs(value: unknown): boolean {
+  return (
+    isFields(value) && isText(value['destination']) && isFlag(value['readOnly']) && isTexts(value['options'])
+  );
+}
+
+function isHostEntry(value: unknown): boolean {
+  return isFields(value) && isText(value['hostname']) && isText(value['address']);
 }
 
 function isVolumeMount(value: unknown): boolean {

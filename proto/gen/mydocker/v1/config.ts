@@ -163,7 +163,7 @@ export interface ContainerConfig {
   readonly user?:
     | string
     | undefined;
-  /** Further groups of the process, names or numbers. */
+  /** Further groups of the process, names or numbers, at most 256; looked up as the user is. */
   readonly additionalGroups: readonly string[];
   /** At most 64 characters. Empty: the first 12 digits of the id; the host's with a UTS namespace of the host. */
   readonly hostname: string;
@@ -322,7 +322,10 @@ export interface TmpfsMount {
   readonly mode?:
     | number
     | undefined;
-  /** Further mount options: `noexec`, `uid=1000` … Always nosuid and nodev unless `suid`, `dev` are given. */
+  /**
+   * Further mount options: `uid=1000`, `nr_inodes=1k` … Always noexec, nosuid and nodev unless `exec`, `suid`,
+   * `dev` are given.
+   */
   readonly options: readonly string[];
 }
 

@@ -1,0 +1,60 @@
+/** What is mounted into a container, as the runtime specification writes it: the default ones, then the user's. */
+import type { BindMount, ContainerConfig, TmpfsMount } from '../model/container.ts';
+import type { OciMount } from '../model/oci-spec.ts';
+import { DEFAULT_MOUNTS } from './defaults.ts';
+
+/** The default ones with what the configuration says about their size. */
+export function defaultMounts({ shmSizeBytes }: ContainerConfig): readonly OciMount[] {
+  if (shmSizeBytes === undefined) return DEFAULT_MOUNTS;
+  return DEFAULT_MOUNTS.map((mount) =>
+    mount.destination === '/dev/shm'
+      ? { ...mount, options: [...mount.options.filter(isNoSize), `size=${shmSizeBytes}`] }
+      : mount,
+  );
+}
+
+const isNoSize = (option: string): boolean => !option.startsWith('size=');
+
+/** Whether mounts of the host below the source show in the container. */
+export const isSlave = ({ propagation }: BindMount): boolean =>
+  propagation === 'rslave' || propagation === 'slave';
+
+const depth = (path: string): number => path.split('/').length;
+
+/** Parents are mounted before what lies below them. */
+export function userMounts(config: ContainerConfig): OciMount[] {
+  const binds = config.mounts.map(
+    (mount): OciMount => ({
+      destination: mount.destination,
+      source: mount.source,
+      type: 'bind',
+      options: [
+        mount.nonRecursive === true ? 'bind' : 'rbind',
+        ...(mount.propagation === undefined ? [] : [mount.propagation]),
+        ...(mount.readOnly ? ['ro'] : []),
+      ],
+    }),
+  );
+  return [...binds, ...(config.tmpfs ?? []).map(tmpfs)].sort(
+    (a, b) => depth(a.destination) - depth(b.destination),
+  );
+}
+
+/** Docker's: nothing that is executed, no setuid, no devices, unless that is asked for. */
+function tmpfs({ destination, readOnly, sizeBytes, mode = 0o1777, options }: TmpfsMount): OciMount {
+  const given = new Set(options);
+  const usual = ['exec', 'suid', 'dev'].filter((name) => !given.has(name)).map((name) => `no${name}`);
+  const more = options.filter((option) => !/^(?:no)?(?:exec|suid|dev)$|^r[ow]$/.test(option));
+  return {
+    destination,
+    source: 'tmpfs',
+    type: 'tmpfs',
+    options: [
+      ...usual,
+      ...(readOnly || given.has('ro') ? ['ro'] : []),
+      ...more,
+      `mode=${mode.toString(8)}`,
+      ...(sizeBytes === undefined ? [] : [`size=${sizeBytes}`]),
+    ],
+  };
+}
