@@ -12,28 +12,43 @@ import type { Arguments } from '../grammar/option.ts';
 import { print } from '../output.ts';
 import { labelConditions, oneOf, parseFilters } from '../parse/parse-filters.ts';
 import { parseWhen } from '../parse/parse-when.ts';
+import { actionWords, dockerEvent, eventLine, typeWords } from '../render/event-words.ts';
 import { renderJsonLine } from '../render/json.ts';
 import { printable } from '../render/printable.ts';
-import { showInstant } from '../render/values.ts';
+import { UsageError } from '../usage-error.ts';
 
 const FILTERS = ['type', 'event', 'container', 'image', 'network', 'label', 'label!'] as const;
 
 export const events: Action<typeof EVENTS_OPTIONS> = async (args, context) => {
-  const { json } = args.options;
+  const { json, format } = args.options;
+  const render = json ? (event: Event): string => renderJsonLine(named(event)) : await renderer(format);
   for await (const page of context.connect().serverStream(subscribeEvents, request(args))) {
-    for (const event of page.events) print(json ? renderJsonLine(named(event)) : line(event));
+    for (const event of page.events) print(render(event));
   }
   return 0;
 };
 
+/** @throws UsageError for a template that cannot be read, before the server is asked. */
+async function renderer(format: string | undefined): Promise<(event: Event) => string> {
+  if (format === undefined) return (event) => `${printable(eventLine(event))}\n`;
+  if (format !== 'json' && /^\w+$/.test(format))
+    throw new UsageError(`unknown format ${JSON.stringify(format)}`, {
+      hint: "json or a template such as '{{.Action}} {{.Actor.Attributes.name}}'",
+    });
+  const { compileTemplate } = await import('../render/template.ts');
+  const fill = compileTemplate(format === 'json' ? '{{json .}}' : format, { strict: true });
+  return (event) => `${fill(dockerEvent(event))}\n`;
+}
+
 function request({ options }: Arguments<typeof EVENTS_OPTIONS>): SubscribeEventsRequest {
   const { since, until } = options;
   const given = parseFilters(options.filter, FILTERS);
+  const [types, actions] = [typeWords(), actionWords()];
   return SubscribeEventsRequest.create({
     ...(since === undefined ? {} : { start: { $case: 'sinceAt', value: parseWhen('--since', since) } }),
     ...(until === undefined ? {} : { untilAt: parseWhen('--until', until) }),
-    subjects: given.type.map((text) => oneOf<EventSubject>('type', text, words(EventSubject))),
-    actions: given.event.map((text) => oneOf<EventAction>('event', text, words(EventAction))),
+    subjects: given.type.map((text) => oneOf<EventSubject>('type', text, types)),
+    actions: given.event.map((text) => oneOf<EventAction>('event', text, actions)),
     containers: given.container,
     images: given.image,
     networks: given.network,
@@ -41,40 +56,15 @@ function request({ options }: Arguments<typeof EVENTS_OPTIONS>): SubscribeEvents
   });
 }
 
-/** `2026-11-22T03:13:00.123456789Z container start ID (image=busybox, name=web)`. */
-function line(event: Event): string {
-  const { subject, action } = named(event);
-  // The exit's message says the same in more words than an attribute can.
-  const { exitStatus: _, ...attributes } = event.attributes;
-  const details = {
-    ...attributes,
-    ...(event.exit === undefined ? {} : { exit_status: String(event.exit.exitStatus) }),
-    ...(event.image === '' ? {} : { image: event.image }),
-    ...(event.name === '' ? {} : { name: event.name }),
-    ...(event.runId === '' ? {} : { run_id: event.runId }),
-  };
-  const shown = Object.entries(details).map(([key, value]) => `${key}=${value}`);
-  const time = event.at === undefined ? '' : `${showInstant(event.at)} `;
-  const tail = shown.length === 0 ? '' : ` (${shown.join(', ')})`;
-  return `${time}${printable(`${subject} ${action} ${event.id}`.trimEnd() + tail)}\n`;
-}
-
 /** With words in the place of numbers. */
 function named(event: Event): Omit<Event, 'subject' | 'action'> & { subject: string; action: string } {
-  const word = <T>(names: Readonly<Record<string, T>>, value: T): string =>
-    Object.keys(names).find((name) => names[name] === value) ?? String(value);
+  const word = (names: Readonly<Record<string, number>>, value: number): string =>
+    (Object.keys(names).find((name) => names[name] === value) ?? String(value))
+      .toLowerCase()
+      .replaceAll('_', '-');
   return {
     ...event,
-    subject: word(words(EventSubject), event.subject),
-    action: word(words(EventAction), event.action),
+    subject: word(EventSubject, event.subject),
+    action: word(EventAction, event.action),
   };
-}
-
-/** The contract's names as people type them: EXEC_START is exec-start. */
-function words<T extends number>(names: Readonly<Record<string, T>>): Record<string, T> {
-  const typed = Object.entries(names).map(([name, value]) => [
-    name.toLowerCase().replaceAll('_', '-'),
-    value,
-  ]);
-  return Object.fromEntries(typed.filter(([name]) => name !== 'unspecified'));
 }

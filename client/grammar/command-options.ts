@@ -248,7 +248,13 @@ export const EVENTS_OPTIONS = {
     value: 'KEY=VALUE',
     about: 'type, event, container, image, network or label',
   },
-  json: { names: ['--json'], type: 'flag', about: 'one JSON object a line' },
+  format: {
+    names: ['--format'],
+    type: 'text',
+    value: 'FORMAT',
+    about: "json: an object a line, or a template ('{{.Type}} {{.Action}} {{.Actor.Attributes.name}}')",
+  },
+  json: { names: ['--json'], type: 'flag', about: 'an object a line, as the contract has it' },
 } as const;
 
 /** Options of `network create`. */

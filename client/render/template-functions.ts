@@ -9,7 +9,7 @@ export type TemplateFunction = (...values: unknown[]) => unknown;
 
 /** By the name that templates use; `and` and `or` are the language's, they look at no more than they must. */
 export const FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
-  json: (value) => JSON.stringify(value) ?? 'null',
+  json: toJson,
   join: (list, separator) =>
     Array.isArray(list) ? list.map(show).join(String(separator ?? '')) : show(list),
   split: (value, separator) => show(value).split(String(separator ?? '')),
@@ -40,6 +40,13 @@ export const IN_HEADINGS: Readonly<Record<string, TemplateFunction>> = Object.fr
     (value: unknown) => value,
   ]),
 );
+
+/** As JSON; whole numbers of any size stay numbers. */
+function toJson(value: unknown): string {
+  // JSON.stringify takes no bigint: it goes in as a text that nobody else writes.
+  const text = JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? `\uE000int:${item}` : item));
+  return (text ?? 'null').replaceAll(/"\uE000int:(-?\d+)"/g, '$1');
+}
 
 /** As Go prints it: lists in brackets, maps as `map[k:v]`. */
 export function show(value: unknown): string {

@@ -119,6 +119,7 @@ async function takeInput(requests: Requests, target: AttachTarget, session: Atta
         break;
       }
       case 'detach':
+        session.noteLeft();
         return true;
       default:
         throw outOfOrder(frame === undefined ? 'a frame is empty' : '`open` came twice');

@@ -5,6 +5,7 @@ import { AttachConnection } from '../task/attach-connection.ts';
 import type { RawChunk } from '../task/log-record.ts';
 import type { LiveRun, Reading } from '../task/runs.ts';
 import { connectInFolder, endedSocket } from '../task/shim-connection.ts';
+import { tell } from './container-event.ts';
 import type { Engine } from './engine.ts';
 import { containerFolder } from './engine.ts';
 import { findContainer } from './find-container.ts';
@@ -38,6 +39,8 @@ export interface AttachSession {
   resize(rows: number, columns: number): Promise<void>;
   /** Leaves; the process goes on. */
   detach(): void;
+  /** The client has said that it leaves, which is told, where it is the container's own process. */
+  noteLeft(): void;
   readonly exited: Promise<Exit>;
 }
 
@@ -112,6 +115,7 @@ export async function attachRun(
     },
   );
   request.abort.addEventListener('abort', () => connection.close());
+  if (run.kind === 'init') tell(engine, containerId, 'attach', { runId: run.runId });
   return sessionOf(engine, run, connection);
 }
 
@@ -135,6 +139,9 @@ export function sessionOf(engine: Engine, run: LiveRun, connection: AttachConnec
     detach: () => {
       connection.close();
       reading.done();
+    },
+    noteLeft: () => {
+      if (run.kind === 'init') tell(engine, containerId, 'detach', { runId });
     },
     exited: run.ended,
   };

@@ -15,6 +15,7 @@ import { UndoStack } from '../model/undo.ts';
 import { parseStorageDriver, unsupported } from '../snapshot/drivers.ts';
 import { encodeJson } from '../store/codec.ts';
 import { checkConfig, hostCpus } from './check-config.ts';
+import { containerEvent } from './container-event.ts';
 import { makeFolders } from './container-folders.ts';
 import { type ContainerOptions, type Merged, mergeOptions } from './container-options.ts';
 import { takePlaces } from './container-places.ts';
@@ -165,13 +166,9 @@ function writeConfig(folder: string, record: ContainerRecord): void {
 /** An image is not removed between the look at it and the record that uses it. */
 async function put(engine: Engine, record: ContainerRecord): Promise<ContainerRecord> {
   const { rootfs } = record.config;
-  const image = rootfs.kind === 'image' ? rootfs.reference : rootfs.path;
   const write = async (): Promise<ContainerRecord> => {
     await failpoint('create.put');
-    const attributes = { name: record.name, image };
-    return await engine.store.containers.put(record, {
-      event: { type: 'container.create', kind: 'container', id: record.id, attributes },
-    });
+    return await engine.store.containers.put(record, { event: containerEvent(record, 'create') });
   };
   if (rootfs.kind === 'directory') return await write();
   return await engine.queues.run('image', rootfs.imageId, () => {

@@ -12,6 +12,7 @@ import { AttachConnection } from '../task/attach-connection.ts';
 import { openProcess, signalProcess } from '../task/held-process.ts';
 import type { LiveRun } from '../task/runs.ts';
 import { connectedPair, type ShimConnection, socketOf } from '../task/shim-connection.ts';
+import { tell } from './container-event.ts';
 import { type Engine, runFolder } from './engine.ts';
 import { exitOf } from './finish-run.ts';
 import { launchError } from './launch-error.ts';
@@ -58,7 +59,9 @@ export async function execTask(engine: Engine, request: ExecRequest): Promise<Ex
     stderr: true,
     stdinOnce: true,
   });
-  const live = register(engine, record, runId, plan, connection, request.terminal);
+  const args = request.args.join(' ');
+  tell(engine, record.id, 'exec-create', { runId, attributes: { args } });
+  const live = register(engine, record, runId, plan, connection, request);
   try {
     // Not kept by the store: it lives by its shim, and a restarted server finds it by its run folder.
     connection.commit(true);
@@ -94,7 +97,7 @@ function register(
   runId: string,
   plan: Plan,
   connection: ShimConnection,
-  terminal: boolean,
+  { terminal, args }: ExecRequest,
 ): LiveRun {
   const folder = runFolder(engine.paths, runId);
   const live: LiveRun = {
@@ -106,19 +109,30 @@ function register(
     logFrom: { serial: 0, offset: 0 },
     terminal,
     plan,
-    ended: superviseExec(engine, connection, folder, () => live),
+    ended: superviseExec(engine, connection, folder, () => live, args),
   };
   engine.runs.add(live);
   return live;
 }
 
-/** @returns how it ended; never rejects. */
+/**
+ * @param args - told when it begins; absent: it was begun by an earlier server.
+ * @returns how it ended; never rejects.
+ */
 export async function superviseExec(
   engine: Engine,
   connection: ShimConnection,
   folder: string,
   live: () => LiveRun,
+  args?: readonly string[],
 ): Promise<Exit> {
+  const begun = await connection.started.then(
+    () => true,
+    () => false,
+  );
+  const { containerId, runId } = live();
+  if (begun && args !== undefined)
+    tell(engine, containerId, 'exec-start', { runId, attributes: { args: args.join(' ') } });
   const told = await connection.exited.catch(() => undefined);
   const exit = exitOf(folder, told);
   const { created } = live();
@@ -127,6 +141,7 @@ export async function superviseExec(
     signalProcess(created.pid, created.pidStartTime, SIGKILL);
   rmSync(folder, { recursive: true, force: true });
   connection.close();
+  if (begun || exit.reason === 'failed') tell(engine, containerId, 'exec-exit', { runId, exit });
   engine.runs.remove(live(), exit);
   return exit;
 }

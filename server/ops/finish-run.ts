@@ -13,6 +13,7 @@ import { nowNs } from '../model/time.ts';
 import { type ExitFile, readExitFile } from '../task/run-files.ts';
 import type { LiveRun } from '../task/runs.ts';
 import type { ShimExit } from '../task/shim-connection.ts';
+import { containerEvent, tell } from './container-event.ts';
 import type { Engine } from './engine.ts';
 import { keepTrying } from './keep-trying.ts';
 import { removeContainer } from './remove-container.ts';
@@ -79,9 +80,10 @@ export async function recordExit(
     // Its shim could not do it: what is left of the container dies, and its cgroup goes.
     await reapCgroup(engine.cgroups.layout, record.run.cgroupPath);
   if (record !== undefined) {
-    const attributes = { name: record.name, exitStatus: String(exit.exitStatus) };
+    if (exit.oomKilled) tell(engine, containerId, 'oom', { runId });
+    const attributes = { exitStatus: String(exit.exitStatus) };
     await engine.store.containers.update(containerId, (r) => withExit(r, runId, exit), {
-      event: { type: 'container.die', kind: 'container', id: containerId, runId, attributes, exit },
+      event: containerEvent(record, 'die', { runId, exit, attributes }),
     });
   }
   await failpoint('exit.put');

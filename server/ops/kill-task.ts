@@ -8,6 +8,7 @@ import { signalProcess } from '../task/held-process.ts';
 import type { LiveRun } from '../task/runs.ts';
 import { LaunchFailure, ShimGone } from '../task/shim-connection.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
+import { tell } from './container-event.ts';
 import type { Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
 
@@ -46,6 +47,11 @@ export function findRun(engine: Engine, verb: string, target: TaskTarget): LiveR
     metadata: { status: record.status },
     hint: 'start it first',
   });
+}
+
+/** A signal is about to be sent to a container's process. */
+export function tellSignal(engine: Engine, { containerId, runId }: LiveRun, signal: number): void {
+  tell(engine, containerId, 'kill', { runId, attributes: { signal: String(signal) } });
 }
 
 /** @throws MydockerError `unavailable`, reason SHIM_GONE or ESRCH, when the process is gone. */
@@ -101,6 +107,8 @@ export async function killTask(
   if (run.created === undefined && request.signal === SIGKILL) return run.connection.giveUp();
   try {
     if (run.created === undefined) await run.connection.started;
+    // Before it is sent: what it causes is told after it.
+    if (run.kind === 'init') tellSignal(engine, run, request.signal);
     await signalRun(run, request.signal);
   } catch (cause) {
     if (!isOver(cause)) throw cause;
@@ -130,4 +138,7 @@ export async function resizeTask(
       reason: 'NO_TERMINAL',
     });
   await run.connection.request(REQUEST.resize, request.rows, request.columns);
+  if (run.kind !== 'init') return;
+  const attributes = { height: String(request.rows), width: String(request.columns) };
+  tell(engine, run.containerId, 'resize', { runId: run.runId, attributes });
 }

@@ -2,6 +2,7 @@
  * How a container goes: its record first, so that nobody finds what is half removed, then its folder out of
  * sight in one step, then the files. Whatever dies in between, the sweep at the next start ends it.
  */
+
 import { renameSync } from 'node:fs';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord, Exit } from '../model/container.ts';
@@ -9,6 +10,7 @@ import { cannot, MydockerError } from '../model/error.ts';
 import { SIGKILL } from '../model/signal.ts';
 import { isAlive, transition } from '../model/task-state.ts';
 import type { LiveRun } from '../task/runs.ts';
+import { containerEvent } from './container-event.ts';
 import { discardVolumes, forgetVolumes, ownVolumes } from './container-volumes.ts';
 import { discardFolder } from './discard-folder.ts';
 import type { Engine } from './engine.ts';
@@ -104,7 +106,7 @@ async function remove(engine: Engine, id: string, request: RemoveRequest, again:
   refuseAlive(record);
   const volumes = request.volumes || record.config.autoRemove ? ownVolumes(engine, record) : [];
   await forgetVolumes(engine, volumes);
-  await engine.store.containers.delete(id, { event: destroyEvent(record) });
+  await engine.store.containers.delete(id, { event: containerEvent(record, 'destroy') });
   await failpoint('delete.put');
   await removeFolder(engine, id);
   discardVolumes(engine, volumes);
@@ -124,16 +126,6 @@ function refuseAlive(record: ContainerRecord): void {
       metadata: { container: record.id, status: record.status },
     });
   transition(record.status, 'delete', record.name);
-}
-
-function destroyEvent({ id, name, config: { rootfs } }: ContainerRecord): {
-  readonly type: string;
-  readonly kind: 'container';
-  readonly id: string;
-  readonly attributes: Record<string, string>;
-} {
-  const image = rootfs.kind === 'image' ? rootfs.reference : rootfs.path;
-  return { type: 'container.destroy', kind: 'container', id, attributes: { name, image } };
 }
 
 /** The record is gone: from here nothing that fails is the client's business. */

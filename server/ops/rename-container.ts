@@ -4,6 +4,7 @@ import type { ContainerRecord } from '../model/container.ts';
 import { cannot } from '../model/error.ts';
 import { parseName } from '../model/name.ts';
 import { encodeJson } from '../store/codec.ts';
+import { containerEvent } from './container-event.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { expectRev, findContainer } from './find-container.ts';
 
@@ -35,9 +36,8 @@ export async function renameContainer(engine: Engine, request: RenameRequest): P
     // What a lost record would be rebuilt from, before the record itself.
     writeConfig(containerFolder(engine.paths, id), { ...record, name: newName });
     const attributes = { name: newName, old_name: record.name };
-    return await engine.store.containers.update(id, (now) => ({ ...now, name: newName }), {
-      event: { type: 'container.rename', kind: 'container', id, attributes },
-    });
+    const event = containerEvent(record, 'rename', { attributes });
+    return await engine.store.containers.update(id, (now) => ({ ...now, name: newName }), { event });
   });
 }
 

@@ -15,6 +15,7 @@ import type { TerminalSize } from '../spec/process-plan.ts';
 import type { LiveRun } from '../task/runs.ts';
 import type { ShimConnection } from '../task/shim-connection.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
+import { containerEvent } from './container-event.ts';
 import { completeRootfs, makeFolders } from './container-folders.ts';
 import { prepareNetworks, takePlaces } from './container-places.ts';
 import { fillVolumes } from './container-volumes.ts';
@@ -190,12 +191,9 @@ function note(
 ): Promise<ContainerRecord> {
   const { pid = 0, pidStartTime = 0n } = live.created ?? {};
   const run = { ...(starting.run as Run), pid, pidStartTime };
-  const attributes = { name: starting.name, pid: String(pid) };
-  const type = status === 'running' ? 'container.start' : 'container.task-create';
-  return engine.store.containers.put(
-    { ...starting, status, run },
-    { sync: false, event: { type, kind: 'container', id: starting.id, runId: live.runId, attributes } },
-  );
+  const details = { runId: live.runId, attributes: { pid: String(pid) } };
+  const event = containerEvent(starting, status === 'running' ? 'start' : 'task-create', details);
+  return engine.store.containers.put({ ...starting, status, run }, { sync: false, event });
 }
 
 /** Puts a container back where it was; what the shim made is gone already, or is removed here. */
@@ -247,20 +245,14 @@ export function noteBegun(
   { containerId: id, runId, created }: LiveRun,
 ): Promise<ContainerRecord> {
   const { pid = 0, pidStartTime = 0n } = created ?? {};
-  const name = engine.store.containers.get(id)?.name ?? '';
-  const event = {
-    type: 'container.start',
-    kind: 'container',
-    id,
-    runId,
-    attributes: { name, pid: String(pid) },
-  } as const;
+  const record = engine.store.containers.get(id);
+  const details = { runId, attributes: { pid: String(pid) } };
   return engine.store.containers.update(
     id,
     (now) =>
       now.status === 'starting' && now.run?.runId === runId
         ? { ...now, status: 'running', run: { ...now.run, pid, pidStartTime } }
         : now,
-    { sync: false, event },
+    { sync: false, ...(record === undefined ? {} : { event: containerEvent(record, 'start', details) }) },
   );
 }

@@ -4,9 +4,10 @@ import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord } from '../model/container.ts';
 import { cannot } from '../model/error.ts';
 import type { LiveRun } from '../task/runs.ts';
+import { tell } from './container-event.ts';
 import type { Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
-import { releaseStuckShims, signalRun } from './kill-task.ts';
+import { releaseStuckShims, signalRun, tellSignal } from './kill-task.ts';
 import { startTask } from './start-task.ts';
 
 const SIGKILL = 9;
@@ -53,11 +54,10 @@ export async function stopTask(engine: Engine, request: StopRequest): Promise<Co
   if (run === undefined) return record;
   const { stopSignal, stopTimeoutMs } = record.config;
   if (run.created === undefined) await run.connection.giveUp();
-  // It may be over by now: then there is nothing to signal.
-  else await signalRun(run, request.signal ?? stopSignal).catch(() => undefined);
+  else await send(engine, run, request.signal ?? stopSignal);
   await failpoint('stop.signalled');
   if (!(await endedWithin(run, request.timeoutMs ?? stopTimeoutMs, request.abort))) {
-    await signalRun(run, SIGKILL).catch(() => undefined);
+    await send(engine, run, SIGKILL);
     void releaseStuckShims(engine, run);
     if (!(await endedWithin(run, KILL_DEADLINE_MS, request.abort)))
       throw cannot('deadline-exceeded', 'stop', 'container', record.name, 'SIGKILL did not end it', {
@@ -65,11 +65,20 @@ export async function stopTask(engine: Engine, request: StopRequest): Promise<Co
         hint: 'a process of it hangs in the kernel, mostly on a file system that does not answer',
       });
   }
+  tell(engine, record.id, 'stop', { runId: run.runId });
   return engine.store.containers.get(record.id) ?? record;
+}
+
+/** It may be over by now: then there is nothing to signal. */
+async function send(engine: Engine, run: LiveRun, signal: number): Promise<void> {
+  tellSignal(engine, run, signal);
+  await signalRun(run, signal).catch(() => undefined);
 }
 
 /** Stop, then start: same id, name, files. */
 export async function restartTask(engine: Engine, request: StopRequest): Promise<ContainerRecord> {
   const { id } = await stopTask(engine, request);
-  return startTask(engine, { container: id });
+  const record = await startTask(engine, { container: id });
+  tell(engine, id, 'restart', record.run === undefined ? {} : { runId: record.run.runId });
+  return record;
 }

@@ -285,7 +285,7 @@ test('the events command follows', async () => {
     .filter(({ subject }) => subject === 'container');
   assert.deepEqual(
     actions.map(({ action }) => action),
-    ['create', 'task-create', 'start', 'exit', 'remove'],
+    ['create', 'task-create', 'attach', 'start', 'exit', 'remove'],
   );
 });
 

@@ -50,7 +50,7 @@ export const EventAction = {
   EXIT: 3,
   /** OOM - The kernel killed a process because a memory limit was reached. */
   OOM: 4,
-  /** KILL - A signal was sent; attribute `signal`. */
+  /** KILL - A signal is sent to the container's first process; attribute `signal`, its number. */
   KILL: 5,
   /** STOP - A stop ended a container. */
   STOP: 6,
@@ -70,9 +70,9 @@ export const EventAction = {
   ATTACH: 13,
   /** DETACH - An attached client left. */
   DETACH: 14,
-  /** RESIZE - A terminal has a new size. */
+  /** RESIZE - The terminal of a container's first process has a new size; attributes `height` and `width`. */
   RESIZE: 15,
-  /** EXEC_CREATE - An additional process was made. */
+  /** EXEC_CREATE - An additional process is made; attribute `args`. */
   EXEC_CREATE: 16,
   /** EXEC_START - An additional process began to run; attribute `args`. */
   EXEC_START: 17,
