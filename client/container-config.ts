@@ -58,6 +58,7 @@ export function containerConfig(
     ],
     additionalGroups: options.groupAdd,
     ...(shmSize === undefined ? {} : { shmSizeBytes: shmSizeBytes(shmSize) }),
+    init: options.init ?? false,
     readOnlyRootfs: options.readOnly ?? false,
     ...network(options),
     ...resources(options),

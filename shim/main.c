@@ -102,6 +102,8 @@ static int receive(int *descriptors) {
 
 int main(int argc, char **argv) {
   int descriptors[DESCRIPTORS_MAX], count;
+  if (argc == 2)
+    return init_main(argv[1]);
   if (argc != 1)
     return 2;
   title_at = argv[0];

@@ -64,6 +64,7 @@ static const struct shape shapes[OP_CODE_END] = {
     [OP_KILL_CGROUP] = {IN_EXIT, NO, NO, STR, NONE, NONE},
     [OP_RMDIR] = {IN_EXIT, NO, NO, STR, NONE, NONE},
     [OP_READ] = {IN_EXIT, NO, NO, STR, STR, NONE},
+    [OP_INIT] = {IN_CHILD, NO, NO, NONE, NONE, NONE},
     [OP_EXEC] = {IN_CHILD, NO, NO, LIST, LIST, LIST},
 };
 

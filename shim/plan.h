@@ -127,6 +127,7 @@ enum op_code {
   OP_KILL_CGROUP,     /* v1 freezer folder s1: freeze, kill, thaw */
   OP_RMDIR,           /* rmdir(s1), again while busy */
   OP_READ,            /* after-exit: file s1 into the exit record under the label s2 */
+  OP_INIT,            /* the child goes on as a child of its own; the process itself becomes init.c's */
   OP_EXEC,            /* first of the x paths s1 that can be executed, argv s2 (y),
                          environment s3 (z) */
   OP_CODE_END

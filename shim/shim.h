@@ -56,6 +56,10 @@ int step_process(struct run *run, const struct op *op);
 int open_in_root(int root, const char *path, uint64_t flags, uint64_t mode);
 int seclude(struct run *run, int *fd);
 
+/* init.c */
+int become_init(void);
+int init_main(const char *main_pid);
+
 /* launch.c */
 struct failure launch(struct run *run);
 void after_exit(struct run *run, char **record_end, const char *record_limit);

@@ -213,6 +213,8 @@ int step_process(struct run *run, const struct op *op) {
     return 0;
   case OP_NETLINK:
     return netlink(plan, op);
+  case OP_INIT:
+    return become_init();
   case OP_EXEC:
     return execute(run);
   default:

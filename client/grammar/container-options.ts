@@ -16,6 +16,11 @@ export const CREATE_OPTIONS = {
   },
   interactive: { names: ['-i', '--interactive'], type: 'flag', about: 'keep standard input open' },
   tty: { names: ['-t', '--tty'], type: 'flag', about: 'give the process a terminal' },
+  init: {
+    names: ['--init'],
+    type: 'flag',
+    about: 'a small init is process 1: passes signals on, reaps orphans',
+  },
   rm: { names: ['--rm'], type: 'flag', about: 'remove the container when its process ends' },
   hostname: { names: ['--hostname'], type: 'text', value: 'NAME', about: 'host name inside' },
   env: {

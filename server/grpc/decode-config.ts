@@ -33,7 +33,7 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
   const { rootfs, imageId, args, entrypoint, command, env, workingDir, user, hostname, ...others } = config;
   const { terminal, openStdin, stdinOnce, mounts, readOnlyRootfs, network, resources, ...more } = others;
   const { stopSignal, stopTimeoutMs, autoRemove, labels, healthCheck, storageDriver, ...last } = more;
-  const { additionalGroups, shmSizeBytes, ...rest } = last;
+  const { additionalGroups, shmSizeBytes, init, ...rest } = last;
   if (imageId !== '' || args.length > 0) throw serverSets(imageId === '' ? 'args' : 'image_id');
   refuseRest('config', withoutDefaults(rest));
   return {
@@ -52,6 +52,7 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
     ...decodeMounts(mounts),
     ...(shmSizeBytes === undefined || shmSizeBytes === 0n ? {} : { shmSizeBytes }),
     additionalGroups,
+    init,
     ...decodeNetwork(network),
     exposedPorts: (network?.exposedPorts ?? []).map(decodePort),
     resources: decodeResources(resources),

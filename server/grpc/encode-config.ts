@@ -32,6 +32,7 @@ export function encodeConfig(config: ContainerConfig, networks: readonly string[
     terminal: config.terminal,
     openStdin: config.openStdin,
     stdinOnce: config.stdinOnce === true,
+    init: config.init === true,
     mounts: encodeMounts(config),
     readOnlyRootfs: config.readOnlyRootfs,
     shmSizeBytes: config.shmSizeBytes,

@@ -99,6 +99,8 @@ export interface ContainerConfig {
   readonly terminal: boolean;
   /** Standard input stays open for clients; else it is /dev/null. */
   readonly openStdin: boolean;
+  /** Process 1 is a small init of ours; absent: the program itself is. */
+  readonly init?: boolean;
   /** Standard input ends for good when the first client that was attached to it leaves; absent: it does not. */
   readonly stdinOnce?: boolean;
   readonly mounts: readonly BindMount[];

@@ -69,6 +69,7 @@ export const OP_NAMES = [
   'kill-cgroup',
   'rmdir',
   'read',
+  'init',
   'exec',
 ] as const;
 export type OpName = (typeof OP_NAMES)[number];

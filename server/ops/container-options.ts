@@ -40,6 +40,7 @@ export interface ContainerOptions {
   readonly terminal?: boolean;
   readonly openStdin?: boolean;
   readonly stdinOnce?: boolean;
+  readonly init?: boolean;
   readonly mounts?: readonly BindMount[];
   /** Volumes; one without a name is made for this container. */
   readonly volumes?: readonly VolumeChoice[];
@@ -119,6 +120,7 @@ export function mergeOptions(options: ContainerOptions, facts: MergeFacts): Merg
     terminal: options.terminal ?? false,
     openStdin: options.openStdin ?? false,
     ...(options.stdinOnce === true ? { stdinOnce: true } : {}),
+    ...(options.init === true ? { init: true } : {}),
     ...mergeMounts(options, image),
     network: options.network ?? 'networks',
     ...(options.dns === undefined ? {} : { dns: options.dns }),

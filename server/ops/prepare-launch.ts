@@ -124,6 +124,7 @@ export function prepareLaunch(
       },
       maskedFolders: engine.host.maskedFolders,
       openStdin: config.openStdin,
+      init: config.init === true,
       terminalSize,
       cgroup,
       network: planNetwork(engine, container, runId, slots),

@@ -46,6 +46,8 @@ export interface LaunchInput {
   /** Which of the masked paths are folders. */
   readonly maskedFolders: ReadonlySet<string>;
   readonly openStdin: boolean;
+  /** Process 1 is an init of ours, the program its child. */
+  readonly init: boolean;
   readonly terminalSize: TerminalSize;
   readonly cgroup: Omit<PlanPart, 'child'> & { readonly cgroup?: Slot };
   /** Messages in the host's and the container's network namespace. */
@@ -136,6 +138,7 @@ function childOps(
       : [{ name: 'controlling-tty', about: 'make the terminal the controlling one' } as const]),
     ...planIdentity(spec.process),
     { name: 'gate', a: gate, about: 'wait at the start gate' },
+    ...(input.init ? [{ name: 'init', about: 'be a small init, and go on as its child' } as const] : []),
     planExec(spec.process),
   ];
 }

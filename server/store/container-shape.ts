@@ -40,6 +40,7 @@ const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
   hostname: isText,
   terminal: isFlag,
   openStdin: isFlag,
+  init: (value) => value === undefined || isFlag(value),
   stdinOnce: (value) => value === undefined || isFlag(value),
   mounts: (value) => Array.isArray(value) && value.every(isMount),
   network: isText,

@@ -138,6 +138,7 @@ export function launchPlan(choice: SampleChoice = {}): Plan {
       },
       maskedFolders: HOST.maskedFolders,
       openStdin: config.openStdin,
+      init: config.init === true,
       terminalSize: { rows: 24, columns: 80 },
       cgroup: planCgroup(
         { layout, path },
@@ -205,6 +206,7 @@ export function allPlans(): ReadonlyMap<string, Plan> {
         resources,
       }),
     );
+    plans.set(`start with an init on ${kind}`, launchPlan({ layout, config: { init: true } }));
     plans.set(`start in a network on ${kind}`, launchPlan({ layout, config: { network: 'networks' } }));
     plans.set(
       `start of a folder on the host's network on ${kind}`,
