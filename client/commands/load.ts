@@ -31,20 +31,16 @@ export const load: Action<typeof LOAD_OPTIONS> = async ({ options }, context) =>
     ...{ totalBytes, defaultReference: options.name ?? '' },
     ...(options.platform === undefined ? {} : { platform: parsePlatform(options.platform) }),
   });
-  const progress = options.quiet !== true && isatty(STDERR) ? progressLine() : undefined;
+  using progress = options.quiet !== true && isatty(STDERR) ? progressLine() : undefined;
   const call = context.connect().bidi(loadImages);
   const sent = sendAll(call, header, chunks);
-  try {
-    for await (const { event } of call.responses()) {
-      if (event?.$case === 'progress') progress?.show(event.value);
-      if (event?.$case !== 'image') continue;
-      progress?.clear();
-      const { imageId, references } = event.value;
-      const names = references.map((reference) => `Loaded image: ${printable(showReference(reference))}\n`);
-      print(names.length > 0 ? names.join('') : `Loaded image ID: ${printable(imageId)}\n`);
-    }
-  } finally {
+  for await (const { event } of call.responses()) {
+    if (event?.$case === 'progress') progress?.show(event.value);
+    if (event?.$case !== 'image') continue;
     progress?.clear();
+    const { imageId, references } = event.value;
+    const names = references.map((reference) => `Loaded image: ${printable(showReference(reference))}\n`);
+    print(names.length > 0 ? names.join('') : `Loaded image ID: ${printable(imageId)}\n`);
   }
   await sent;
   return 0;

@@ -14,7 +14,7 @@ export function dockerImage(image: Image): Readonly<Record<string, unknown>> {
     RepoDigests: image.repoDigests,
     Parent: '',
     Comment: '',
-    Created: goTime(image.createdAt ?? image.addedAt),
+    Created: goTime(image.createdAt),
     Container: '',
     DockerVersion: '',
     Author: image.author,

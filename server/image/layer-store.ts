@@ -53,7 +53,8 @@ export interface LayerStore {
   prepare(): Promise<void>;
   /**
    * Unpacks an archive under a name that nobody sees.
-   * @param archive - as chunks, or as an open file that the worker reads from its beginning; stays the caller's.
+   * @param archive - as chunks, or as an open file that the worker reads from where it stands, which moves on as
+   * it does (file-position.ts); stays the caller's.
    * @throws MydockerError as run-worker.ts; also after a failure `discard` is to be called.
    */
   unpack(serial: bigint, archive: ArchiveSource, options: UnpackOptions): Promise<UnpackResult>;

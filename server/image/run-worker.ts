@@ -42,7 +42,7 @@ export interface WorkerTarget {
   readonly signal?: AbortSignal;
 }
 
-/** An archive, plain or compressed: chunks as they come, or an open file that is read from its beginning. */
+/** An archive, plain or compressed: chunks as they come, or an open file that is read from where it stands. */
 export type ArchiveSource = AsyncIterable<Uint8Array> | { readonly fd: number };
 
 /**

@@ -4,7 +4,7 @@
  * Nothing but koffi and Node is loaded here: it is started for every layer.
  */
 import { createHash, type Hash } from 'node:crypto';
-import { constants, createReadStream, fstatSync, openSync, writeSync } from 'node:fs';
+import { constants, createReadStream, openSync, writeSync } from 'node:fs';
 import { exitNow } from '../../native/process.ts';
 import { syncFs } from '../../native/tree-write.ts';
 import { type Digest, parseDigest } from '../model/digest.ts';
@@ -34,9 +34,8 @@ async function unpack(job: WorkerJob & { verb: 'unpack' }): Promise<UnpackResult
   const below = job.below.map((path) => openSync(path, constants.O_RDONLY | constants.O_DIRECTORY));
   // Of a file that was hashed when it was spooled, by a worker like this one, only the content is hashed.
   const sent = job.digest ?? createHash('sha256');
-  // A file may have been read before: its position is not where the archive begins.
-  const from = fstatSync(WORKER_FD.archive).isFile() ? { start: 0 } : {};
-  const input = createReadStream('', { fd: WORKER_FD.archive, highWaterMark: ARCHIVE_READ_BYTES, ...from });
+  // From where a file stands, not from a place of its own: the server sees by it how far this is.
+  const input = createReadStream('', { fd: WORKER_FD.archive, highWaterMark: ARCHIVE_READ_BYTES });
   const archive = new ByteSource(input, {
     ...(typeof sent === 'string' ? {} : { hash: sent }),
     maxBytes: limits.unpackedBytes,

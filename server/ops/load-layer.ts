@@ -6,6 +6,7 @@
 import { open } from 'node:fs/promises';
 import { failpoint } from '../failpoint.ts';
 import type { ArchiveFile } from '../image/archive-files.ts';
+import { filePosition } from '../image/file-position.ts';
 import { chainIdOn, type Digest } from '../model/digest.ts';
 import { internal, invalidArgument } from '../model/error.ts';
 import type { ImageLayer, LayerRecord } from '../model/image.ts';
@@ -15,6 +16,9 @@ import { changeLayers, type Lease } from './garbage.ts';
 import type { ImageEngine } from './image-engine.ts';
 import { inLayer } from './load-error.ts';
 import type { LoadReport } from './load-images.ts';
+
+/** Between two looks at how far a worker is. */
+const WATCH_MS = 250;
 
 /** A layer in the archive. */
 export interface PackedLayer {
@@ -110,7 +114,9 @@ async function unpackMissing(
       const serial = await engine.store.layers.allocateSerial();
       unpacked.push({ ...layer, serial, sizeBytes: 0n });
       await failpoint('load.unpack');
-      const options = { below, mayLackEnd: true, sync: index === last, release };
+      const progress = (done: number): void =>
+        report.progress({ digest: diffId, stage: 'unpacking', doneBytes: BigInt(done), totalBytes });
+      const options = { below, mayLackEnd: true, sync: index === last, release, progress };
       const sizeBytes = await unpack(engine, layer, serial, options, signal);
       await failpoint('load.unpacked');
       unpacked[unpacked.length - 1] = { ...layer, serial, sizeBytes };
@@ -129,6 +135,8 @@ interface UnpackHow {
   readonly mayLackEnd: boolean;
   readonly sync: boolean;
   readonly release: LayerLoad['release'];
+  /** Told now and then how much of the file is done, in bytes. */
+  readonly progress: (doneBytes: number) => void;
 }
 
 /** @returns bytes unpacked. */
@@ -136,10 +144,11 @@ async function unpack(
   engine: ImageEngine,
   { file, diffId }: PackedLayer,
   serial: bigint,
-  { release, ...how }: UnpackHow,
+  { release, progress, ...how }: UnpackHow,
   signal: AbortSignal | undefined,
 ): Promise<bigint> {
   const blob = await open(file.path, 'r');
+  const watch = setInterval(() => progress(filePosition(blob.fd)), WATCH_MS);
   try {
     // A file without a name that is closed before the disk is waited for is never written to it.
     await release(file);
@@ -154,6 +163,7 @@ async function unpack(
   } catch (error) {
     throw inLayer(file.digest, error);
   } finally {
+    clearInterval(watch);
     await blob.close();
   }
 }

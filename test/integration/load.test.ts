@@ -1,6 +1,15 @@
 /** `load`: images out of archives of every form, and what is wrong with an archive told. */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  createWriteStream,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
@@ -144,13 +153,43 @@ test('of several platforms the one of the host, or the one that is asked for', a
   await empty();
 });
 
+test('on a terminal one line tells how far it is, and is taken back, also by ^C', async () => {
+  const filler = rawTar([{ name: 'filler', data: Buffer.alloc(20 << 20, 'x') }]);
+  const packed = packImage({ layers: [base, filler] });
+  const archive = ociArchive(packed, 'docker.io/library/loaded:1');
+  const file = join(host.folder, 'tmp/archive');
+  writeFileSync(file, archive);
+  const terminal = host.terminal(['load', '-i', file], { columns: 40 });
+  assert.equal(await terminal.exit(), 0);
+  const shown = terminal.output().split('\r\x1b[K');
+  assert.equal(shown.at(-1), 'Loaded image: loaded:1\r\n');
+  assert.match(shown.join('\n'), /^archive: reading [\d.]+ .?B of [\d.]+ MB$/m);
+  assert.match(shown.join('\n'), /^layer [0-9a-f]{12}: unpacking [\d.]+ .?B of/m);
+  for (const line of shown.slice(0, -1)) assert.ok(line.length < 40, line);
+  // One that was never sent whole.
+  const fifo = join(host.folder, 'tmp/fifo');
+  spawnSync('mkfifo', [fifo]);
+  const stopped = host.terminal(['load', '-i', fifo]);
+  const writer = createWriteStream(fifo);
+  writer.on('error', () => undefined);
+  writer.write(archive.subarray(0, archive.length / 2));
+  await stopped.waitFor(/reading [1-9]/);
+  stopped.type('\x03');
+  assert.equal(await stopped.exit(), 130);
+  assert.ok(stopped.output().endsWith('\r\x1b[K'));
+  writer.destroy();
+  for (const path of [file, fifo]) rmSync(path);
+  await host.ok(['rmi', 'loaded:1']);
+  await empty();
+});
+
 test('an image is as old as it says, and tells what its layers came as', async () => {
   const days = ['2024-03-01', '2020-05-06', undefined, '2022-07-08'];
   for (const [index, day] of days.entries()) {
     const created = day === undefined ? '0001-01-01T00:00:00Z' : `${day}T12:00:00Z`;
     const packed = packImage({ layers: image.layers, config: { created }, compression: 'gzip' });
     await host.ok(['load'], { stdin: ociArchive(packed, `docker.io/library/aged:${index}`) });
-    const [told] = JSON.parse(await host.ok(['image', 'inspect', `aged:${index}`]));
+    const [told] = JSON.parse(await host.ok(['image', 'inspect', '--format', 'api', `aged:${index}`]));
     const { layers } = JSON.parse(packed.blobs.get(packed.manifest.digest)?.toString() ?? '');
     assert.deepEqual(
       told.layers.map(({ blob }: { blob: object }) => blob),
