@@ -6,6 +6,8 @@ import {
   ExecTaskResponse,
   KillTaskRequest,
   KillTaskResponse,
+  ListTaskProcessesRequest,
+  ListTaskProcessesResponse,
   PauseTaskRequest,
   PauseTaskResponse,
   ReadTaskLogsRequest,
@@ -69,6 +71,12 @@ export const execTask: Method<ExecTaskRequest, ExecTaskResponse> = {
   path: '/mydocker.v1.TasksService/ExecTask',
   request: ExecTaskRequest,
   response: ExecTaskResponse,
+};
+
+export const listTaskProcesses: Method<ListTaskProcessesRequest, ListTaskProcessesResponse> = {
+  path: '/mydocker.v1.TasksService/ListTaskProcesses',
+  request: ListTaskProcessesRequest,
+  response: ListTaskProcessesResponse,
 };
 
 export const attachTask: Method<AttachTaskRequest, AttachTaskResponse> = {

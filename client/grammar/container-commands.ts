@@ -16,6 +16,7 @@ import {
   STOP_OPTIONS,
 } from './command-options.ts';
 import { CREATE_OPTIONS, RUN_OPTIONS } from './container-options.ts';
+import { UPDATE_OPTIONS } from './update-options.ts';
 
 const MANY = Number.POSITIVE_INFINITY;
 const IMAGE_NOTES = [
@@ -140,6 +141,32 @@ export const CONTAINER_COMMANDS: readonly AnyCommand[] = [
     count: [1, 1],
     options: LOGS_OPTIONS,
     load: async () => (await import('../commands/logs.ts')).logs,
+  }),
+  command({
+    names: ['top', 'container top'],
+    about: 'list the processes of a container',
+    usage: 'CONTAINER [-ef | -o COLUMN,…]',
+    count: [1, MANY],
+    takesCommand: true,
+    options: NO_OPTIONS,
+    notes: ['Columns: pid ppid cpid uid user gid c stime tty time cmd comm stat rss nlwp.'],
+    load: async () => (await import('../commands/top.ts')).top,
+  }),
+  command({
+    names: ['port', 'container port'],
+    about: 'print the published ports of a container',
+    usage: 'CONTAINER [PORT[/PROTOCOL]]',
+    count: [1, 2],
+    options: NO_OPTIONS,
+    load: async () => (await import('../commands/port.ts')).port,
+  }),
+  command({
+    names: ['update', 'container update'],
+    about: 'change limits and policies of containers',
+    usage: '[OPTIONS] CONTAINER…',
+    count: [0, MANY],
+    options: UPDATE_OPTIONS,
+    load: async () => (await import('../commands/update.ts')).update,
   }),
   command({
     names: ['exec', 'container exec'],

@@ -2,22 +2,13 @@
  * Empties and removes a cgroup whose shim is gone and could not do it: every process in it is killed, then
  * the folders go.
  */
-import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type CgroupLayout, cgroupFolders, hierarchyOf } from './layout.ts';
+import { pidsIn, treeOf } from './processes.ts';
 
 const TRIES = 200;
 const PAUSE_MS = 10;
-
-/** Processes of other pid namespaces are listed as 0, which kill(2) takes for the caller's own group. */
-function pidsIn(folder: string): number[] {
-  try {
-    const pids = readFileSync(`${folder}/cgroup.procs`, 'utf8').split('\n').map(Number);
-    return pids.filter((pid) => pid > 1);
-  } catch {
-    return [];
-  }
-}
 
 /** Somebody else, a shim that is still there, may be removing the same group. */
 function writeIfThere(file: string, value: string): void {
@@ -26,17 +17,6 @@ function writeIfThere(file: string, value: string): void {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code !== 'ENOENT' && code !== 'ENODEV') throw error;
-  }
-}
-
-/** A folder and everything below it, parents first; empty when it is gone. */
-function treeOf(folder: string): string[] {
-  try {
-    const below = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    return [folder, ...below.flatMap((entry) => treeOf(`${folder}/${entry.name}`))];
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
   }
 }
 

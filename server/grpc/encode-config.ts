@@ -20,9 +20,9 @@ export function encodeConfig(config: ContainerConfig, networks: readonly string[
         ? { $case: 'image', value: rootfs.reference }
         : { $case: 'rootfsDir', value: rootfs.path },
     imageId: rootfs.kind === 'image' ? rootfs.imageId : '',
-    // Where the one ends and the other begins is not kept; joined they are the same arguments.
-    entrypoint: { values: [] },
-    command: { values: config.args },
+    // Containers of earlier versions do not know where the one ends; joined they are the same arguments.
+    entrypoint: { values: config.args.slice(0, config.entrypointLength ?? 0) },
+    command: { values: config.args.slice(config.entrypointLength ?? 0) },
     args: config.args,
     env: config.env,
     workingDir: config.workingDir,

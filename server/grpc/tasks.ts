@@ -6,12 +6,14 @@ import { execTask } from '../ops/exec-task.ts';
 import { expectRev, expectRun, findContainer } from '../ops/find-container.ts';
 import { getContainer } from '../ops/get-container.ts';
 import { killTask, resizeTask } from '../ops/kill-task.ts';
+import { listProcesses } from '../ops/list-processes.ts';
 import type { RequestIds } from '../ops/request-ids.ts';
 import { createTask, startTask } from '../ops/start-task.ts';
 import { restartTask, stopTask } from '../ops/stop-task.ts';
 import { waitTask } from '../ops/wait-task.ts';
 import { attach } from './attach.ts';
 import { decodeProcess, decodeSize, decodeStop, signalOrNone, sizeOrUsual } from './decode-task.ts';
+import { encodeProcess } from './encode-process.ts';
 import { encodeExec, encodeExit, encodeLastExit, encodeRun, encodeStatus } from './encode-run.ts';
 import type { Implementation } from './handlers.ts';
 import { readLogs } from './logs.ts';
@@ -97,6 +99,9 @@ export function tasksService(
         },
       };
     },
+    listTaskProcesses: ({ container }) => ({
+      processes: listProcesses(engine, container).map(encodeProcess),
+    }),
     attachTask: (requests, call) => attach(engine, requestIds, requests, call),
     resizeTask: async ({ container, runId, size }) => {
       const { columns, rows } = decodeSize(size).terminalSize ?? { columns: 0, rows: 0 };

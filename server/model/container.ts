@@ -86,6 +86,8 @@ export interface ContainerConfig {
   readonly rootfs: RootfsSource;
   /** argv of the process: entrypoint and command, at least one element. */
   readonly args: readonly string[];
+  /** How many of the arguments are the entrypoint's; told, never acted on. Absent: none, or not known. */
+  readonly entrypointLength?: number;
   /** `KEY=VALUE`, each key once, PATH always present. */
   readonly env: readonly string[];
   /** Absolute; made in the container when missing. */

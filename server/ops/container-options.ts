@@ -112,7 +112,7 @@ export function mergeOptions(options: ContainerOptions, facts: MergeFacts): Merg
   parseUserSpec(user);
   const config: ContainerConfig = {
     rootfs: facts.rootfs,
-    args: mergeArgs(options, image),
+    ...mergeArgs(options, image),
     env: mergeEnv(image.env, options.env ?? []),
     workingDir: absolute(options.workingDir ?? image.workingDir),
     user,
@@ -144,16 +144,18 @@ function present<K extends string, T>(key: K, list: readonly T[] = []): { readon
   return list.length === 0 ? {} : ({ [key]: list } as { readonly [P in K]: readonly T[] });
 }
 
-function mergeArgs(options: ContainerOptions, image: ImageConfig): readonly string[] {
+function mergeArgs(
+  options: ContainerOptions,
+  image: ImageConfig,
+): Pick<ContainerConfig, 'args' | 'entrypointLength'> {
   const { entrypoint, command } = options;
   // An entrypoint of one empty word is how a command line says "none".
   const given = entrypoint?.length === 1 && entrypoint[0] === '' ? [] : entrypoint;
   // The image's command was written for the image's entrypoint.
-  const args =
-    given === undefined
-      ? [...image.entrypoint, ...(command ?? image.command)]
-      : [...given, ...(command ?? [])];
-  if (args.length > 0 && args[0] !== '') return args;
+  const first = given ?? image.entrypoint;
+  const args = [...first, ...(command ?? (given === undefined ? image.command : []))];
+  if (args.length > 0 && args[0] !== '')
+    return { args, ...(first.length === 0 ? {} : { entrypointLength: first.length }) };
   throw invalidArgument(
     args.length === 0
       ? 'cannot create container: no command was given and the image has none'

@@ -34,6 +34,7 @@ export function asContainerRecord(id: string, value: unknown): ContainerRecord |
 const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
   rootfs: isRootfs,
   args: (value) => isTexts(value) && value.length > 0,
+  entrypointLength: (value) => value === undefined || Number.isInteger(value),
   env: isTexts,
   workingDir: isText,
   user: isText,

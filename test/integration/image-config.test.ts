@@ -36,6 +36,14 @@ test('entrypoint and command, the image’s and the user’s', async () => {
     assert.equal(await run('--entrypoint', 'echo', 'said', 'mine'), 'mine');
     assert.equal(await run('--entrypoint', '', 'said', 'echo', 'plain'), 'plain');
     await refused(host, ['run', '--rm', '--entrypoint', '', 'said'], /no command was given/);
+    const parts = async (...words: string[]): Promise<string> => {
+      const id = await host.ok(['create', ...words]);
+      const text = await host.ok(['inspect', '-f', '{{json .Config.Entrypoint}} {{json .Config.Cmd}}', id]);
+      await host.ok(['rm', id]);
+      return text;
+    };
+    assert.equal(await parts('--entrypoint', 'echo', 'said', 'mine'), '["echo"] ["mine"]');
+    assert.equal(await parts('--entrypoint', '', 'said', 'echo', 'plain'), 'null ["echo","plain"]');
   });
   await withImage(['ENTRYPOINT echo shell $0', 'CMD ["c"]'], async () => {
     assert.equal(await run('said'), 'shell c');
