@@ -1,4 +1,7 @@
-/** The bench's line about loading an image: time beside floor and peers, memory and patience of the server. */
+/**
+ * The bench's line about loading an image: time beside floor and peers, memory and patience of the server, and how
+ * soon it answers when all of it is removed again.
+ */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,6 +13,7 @@ import type { Ground } from './ground.ts';
 import { effort, type Field } from './lines.ts';
 import { type Contender, measure, type Result, timeEach } from './measure.ts';
 import type { Own } from './own.ts';
+import { summarize } from './stats.ts';
 
 const NAME = 'debian-layers:1';
 /** Between two calls that ask how long an answer takes, in ms. */
@@ -21,12 +25,18 @@ interface Burden {
   growthMb: number;
   /** How long other calls took, in ms. */
   readonly waits: number[];
+  /** Until `rmi` of the image was answered, in ms. */
+  readonly imageRemovals: number[];
+  /** Until `rm` of a container that wrote a thousand files was answered, in ms. */
+  readonly containerRemovals: number[];
 }
+
+const WRITES = 'mkdir /many; cd /many; seq 1 1000 | xargs touch';
 
 /** Loads 300 MB, with everybody's memory of it removed in between. */
 export async function measureLoad(field: Field): Promise<Line> {
   const { ground, own, peers } = field;
-  const burden: Burden = { growthMb: 0, waits: [] };
+  const burden: Burden = { growthMb: 0, waits: [], imageRemovals: [], containerRemovals: [] };
   const contenders: Contender[] = [floor(ground)];
   if (own !== undefined) {
     const before = memoryMb(own.daemon.pid, 'VmRSS');
@@ -74,7 +84,12 @@ function ours(own: Own, ground: Ground, form: DebianForm, before: number, burden
       asking.abort();
       await asked;
       burden.growthMb = Math.max(burden.growthMb, memoryMb(own.daemon.pid, 'VmHWM') - before);
-      await own.cli(['rmi', NAME]);
+      await own.cli(['run', '--name', 'many', '--network', 'none', NAME, 'sh', '-c', WRITES]);
+      const [containers, images] = [burden.containerRemovals, burden.imageRemovals];
+      containers.push(
+        ...(await timeEach(1, () => own.api.containers.removeContainer({ container: 'many' }))),
+      );
+      images.push(...(await timeEach(1, () => own.api.images.removeImage({ image: NAME }))));
       while (readdirSync(layers).length > there) await sleep(20);
       execFileSync('sync');
       return ms;
@@ -112,7 +127,8 @@ function floor(ground: Ground): Contender {
   };
 }
 
-function promises(results: readonly Result[], { growthMb, waits }: Burden): readonly Promised[] {
+function promises(results: readonly Result[], burden: Burden): readonly Promised[] {
+  const { growthMb, waits, imageRemovals, containerRemovals } = burden;
   const median = (name: string): number | undefined => results.find((r) => r.name === name)?.median;
   const ratio = (a: string, b: string, text: string, limit: number): Promised[] => {
     const [first, second] = [median(a), median(b)];
@@ -130,8 +146,16 @@ function promises(results: readonly Result[], { growthMb, waits }: Burden): read
       : ([
           { text: 'growth of the server in MB', measured: growthMb, limit: 50, sense: 'at most' },
           { text: 'p99 of other calls meanwhile in ms', measured: p99, limit: 20, sense: 'at most' },
+          answer('rmi of it', imageRemovals),
+          answer('rm of a container that wrote 1,000 files', containerRemovals),
         ] as const)),
   ];
+}
+
+/** The files themselves go behind it. */
+function answer(what: string, times: readonly number[]): Promised {
+  const text = `answer to ${what} in ms, median`;
+  return { text, measured: summarize(times).median, limit: 10, sense: 'at most' };
 }
 
 function memoryMb(pid: number, field: 'VmRSS' | 'VmHWM'): number {
