@@ -16,8 +16,8 @@ packages='gcc libc6-dev busybox-static nftables iproute2 zstd'
 writers='docker.io containerd podman skopeo umoci buildah'
 case $level in
   run) ;;
-  test) packages="$packages mmdebstrap $writers" ;;
-  ok) packages="$packages mmdebstrap $writers clang-14 libclang-rt-14-dev clang-format-14" ;;
+  test) packages="$packages mmdebstrap xfsprogs $writers" ;;
+  ok) packages="$packages mmdebstrap xfsprogs $writers clang-14 libclang-rt-14-dev clang-format-14" ;;
   # Docker and podman make their networks with iptables and CNI.
   bench) packages="$packages mmdebstrap docker.io containerd podman runc crun iptables containernetworking-plugins iperf3" ;;
   *) echo "setup: unknown level '$level' (run, test, ok or bench)" >&2; exit 2 ;;

@@ -28,6 +28,7 @@ import { nowNs } from './model/time.ts';
 import { sweepVolumes } from './ops/container-volumes.ts';
 import { discardsDone } from './ops/discard-folder.ts';
 import { type Engine, shimsFolder, zygoteTitle } from './ops/engine.ts';
+import { FirstCopies } from './ops/first-copies.ts';
 import { Garbage } from './ops/garbage.ts';
 import { workerLauncher } from './ops/launch-worker.ts';
 import { ObjectQueues } from './ops/object-queues.ts';
@@ -102,6 +103,7 @@ function buildEngine(
       isDefaultRoot: paths.root === DEFAULT_ROOT,
     }),
     runs: new Runs(),
+    firstCopies: new FirstCopies(),
     host: readHostFacts(),
     bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
   };

@@ -15,6 +15,7 @@ import type { Store } from '../store/store.ts';
 import type { Runs } from '../task/runs.ts';
 import type { Zygote } from '../task/zygote.ts';
 import type { HeldAddresses } from './container-places.ts';
+import type { FirstCopies } from './first-copies.ts';
 import type { Garbage } from './garbage.ts';
 import type { ObjectQueues } from './object-queues.ts';
 import type { PrepareNetwork } from './prepare-network.ts';
@@ -52,6 +53,8 @@ export interface Engine {
   readonly zygote: Zygote;
   /** Runs that are alive, by container and run id, with their shims. */
   readonly runs: Runs;
+  /** What starts copy before there is a run. */
+  readonly firstCopies: FirstCopies;
   /** One writer per container, image and network. */
   readonly queues: ObjectQueues;
   readonly cgroups: {

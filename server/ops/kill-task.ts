@@ -102,6 +102,10 @@ export async function killTask(
   request: TaskTarget & { readonly signal: number },
 ): Promise<void> {
   await failpoint('kill.begin');
+  if (request.signal === SIGKILL && (request.runId ?? '') === '') {
+    const { id } = findContainer(engine, request.container);
+    if (await engine.firstCopies.end(id)) return;
+  }
   const run = findRun(engine, 'kill', request);
   // A start in progress is given up by SIGKILL; any other signal waits for somebody who can take it.
   if (run.created === undefined && request.signal === SIGKILL) return run.connection.giveUp();

@@ -63,7 +63,10 @@ async function kill(engine: Engine, id: string, request: RemoveRequest): Promise
   const record = findContainer(engine, id);
   expectRev('remove', record, request.expectedRev ?? 0n);
   const run = engine.runs.initOf(id);
-  if (run === undefined) return undefined;
+  if (run === undefined) {
+    await engine.firstCopies.end(id);
+    return undefined;
+  }
   const { runId } = run;
   try {
     await killTask(engine, { container: id, runId, signal: SIGKILL });

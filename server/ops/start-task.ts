@@ -131,11 +131,13 @@ async function launch(
   }
 }
 
-/** Only the first start has something to copy, and may be given up meanwhile. */
+/** Only the first start has something to copy, and may be given up or ended meanwhile. */
 async function copyOnce(engine: Engine, record: ContainerRecord, signal?: AbortSignal): Promise<void> {
   try {
-    await completeRootfs(engine, record, signal);
-    await fillVolumes(engine, record, signal);
+    await engine.firstCopies.run(record.id, record.name, signal, async (given) => {
+      await completeRootfs(engine, record, given);
+      await fillVolumes(engine, record, given);
+    });
   } catch (error) {
     throw signal?.aborted ? cancelledStart(record) : error;
   }

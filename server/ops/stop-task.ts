@@ -51,7 +51,11 @@ export async function stopTask(engine: Engine, request: StopRequest): Promise<Co
   await failpoint('stop.begin');
   const record = findContainer(engine, request.container);
   const run = engine.runs.initOf(record.id);
-  if (run === undefined) return record;
+  if (run === undefined) {
+    // Nothing of it runs, and of a start that copies nothing shall.
+    await engine.firstCopies.end(record.id);
+    return engine.store.containers.get(record.id) ?? record;
+  }
   const { stopSignal, stopTimeoutMs } = record.config;
   if (run.created === undefined) await run.connection.giveUp();
   else await send(engine, run, request.signal ?? stopSignal);

@@ -1,12 +1,20 @@
 /** File systems below the root folder: what they carry is found out, told, and refused with a way out. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statfsSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { PROJECT } from '../harness/cli.ts';
 import { Host } from '../harness/host.ts';
-import { inside, until } from './ground.ts';
+import { importEntries, inside, until } from './ground.ts';
 
 let host: Host;
 beforeEach(() => {
@@ -70,6 +78,34 @@ test('on a tmpfs overlay works, and what the disk offers is in the log', async (
   assert.equal(readdirSync(host.root).includes('.probe'), false);
 });
 
+test('on a file system that shares blocks vfs copies none', async (t) => {
+  if (!existsSync('/dev/loop-control') || !/\txfs$/m.test(readFileSync('/proc/filesystems', 'utf8'))) {
+    t.skip('this machine has no loop devices, or its kernel no xfs');
+    return;
+  }
+  const disk = join(host.folder, 'disk');
+  writeFileSync(disk, '');
+  truncateSync(disk, 512 << 20);
+  execFileSync('mkfs.xfs', ['-q', '-m', 'reflink=1', disk]);
+  mount('-o', 'loop', disk, host.root);
+  await host.start({ args: ['-s', 'vfs'] });
+  const large = Buffer.alloc(48 << 20, 'x');
+  await importEntries(host, 'large', [{ name: 'large', data: large }]);
+  const used = (): number => {
+    execFileSync('sync', ['-f', host.root]);
+    const { blocks, bfree, bsize } = statfsSync(host.root);
+    return (blocks - bfree) * bsize;
+  };
+  const before = used();
+  const change = 'echo mine | dd of=/large conv=notrunc 2>/dev/null; head -c 5 /large';
+  for (const name of ['one', 'two'])
+    assert.equal(await host.ok(['run', '--name', name, 'large', 'sh', '-c', change]), 'mine');
+  assert.ok(used() - before < 24 << 20, `${used() - before} bytes for two copies of ${large.length}`);
+  assert.equal(await inside(host, 'head -c 5 /large', [], 'large'), 'xxxxx');
+  assert.equal((await host.api.system.getInfo({})).server?.backingFilesystem, 'xfs');
+  await host.ok(['rm', 'one', 'two']);
+});
+
 test('vfs on a disk that is full says so, and nothing is left', async () => {
   mount('-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', host.root);
   await host.start({ args: ['-s', 'vfs'] });
@@ -109,10 +145,11 @@ test('a driver that this server does not have is refused before anything is touc
 test('a copy that its client gives up, or that is killed, leaves nothing, and the next start makes it whole', async () => {
   await host.start({ args: ['-s', 'vfs'] });
   await host.importFixture('debian-redis');
-  await host.ok(['create', '--name', 'large', 'debian-redis', 'cat', '/etc/debian_version']);
-  const [{ paths }] = JSON.parse(await host.ok(['inspect', '--format', 'api', 'large'])) as [
-    { paths: { folder: string } },
-  ];
+  const create = async (): Promise<{ folder: string }> => {
+    await host.ok(['create', '--name', 'large', 'debian-redis', 'cat', '/etc/debian_version']);
+    return JSON.parse(await host.ok(['inspect', '--format', 'api', 'large']))[0].paths;
+  };
+  let paths = await create();
   const copying = (): Promise<unknown> =>
     until(
       () => existsSync(join(paths.folder, 'copy/tree/usr')),
@@ -125,6 +162,26 @@ test('a copy that its client gives up, or that is killed, leaves nothing, and th
     (count) => count === 3,
     20_000,
   );
+  // Who stops, kills or removes it ends the copy, and does not wait for it.
+  for (const words of [['stop'], ['kill'], ['rm', '-f']]) {
+    const ended = host.cli(['start', 'large']);
+    await copying();
+    await host.ok([...words, 'large']);
+    const { code, stderr } = await ended;
+    assert.deepEqual(
+      [code, stderr.split('\n')[0]],
+      [125, 'mydocker: cannot start container large: it was killed meanwhile'],
+    );
+    if (words[0] === 'rm') break;
+    assert.equal(await host.ok(['ps', '--format', '{{.Status}}', '-f', 'name=large']), 'Created');
+    assert.deepEqual(readdirSync(paths.folder).sort(), ['config.json', 'logs']);
+  }
+  await until(
+    () => readdirSync(join(host.root, 'containers')),
+    (names) => names.length === 0,
+    20_000,
+  );
+  paths = await create();
   const start = host.cli(['start', 'large']);
   await copying();
   // Others do not wait for it.

@@ -16,6 +16,7 @@ import { type Logger, SILENT } from '../../../server/model/logger.ts';
 import { HeldAddresses } from '../../../server/ops/container-places.ts';
 import { discardsDone } from '../../../server/ops/discard-folder.ts';
 import type { Engine } from '../../../server/ops/engine.ts';
+import { FirstCopies } from '../../../server/ops/first-copies.ts';
 import { Garbage } from '../../../server/ops/garbage.ts';
 import { ObjectQueues } from '../../../server/ops/object-queues.ts';
 import { prepareFolders, readRecoverable } from '../../../server/ops/prepare-folders.ts';
@@ -69,6 +70,7 @@ export async function engineHere(
     },
     zygote: new Zygote({ program: '/nonexistent', title: 'none', titleLength: 4 }),
     runs: new Runs(),
+    firstCopies: new FirstCopies(),
     cgroups: {
       layout: readCgroupLayout(),
       parent: `/mydocker-${instance}`,
