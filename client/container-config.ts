@@ -7,6 +7,7 @@ import type { Arguments } from './grammar/option.ts';
 import { parseHost } from './parse/parse-host.ts';
 import { type Environment, parseEnvironment, parseLabels } from './parse/parse-key-value.ts';
 import { parseMount, parseTmpfs } from './parse/parse-mount.ts';
+import { parseNamespace } from './parse/parse-namespace.ts';
 import { parseBillionths, parseSize, parseWhole } from './parse/parse-number.ts';
 import { parseVolumes } from './parse/parse-volume.ts';
 import { UsageError } from './usage-error.ts';
@@ -61,6 +62,7 @@ export function containerConfig(
     init: options.init ?? false,
     readOnlyRootfs: options.readOnly ?? false,
     ...network(options),
+    ...namespaces(options),
     ...resources(options),
     stopSignal: options.stopSignal ?? '',
     ...(stopTimeout === undefined ? {} : { stopTimeoutMs: timeoutMs('--stop-timeout', stopTimeout) }),
@@ -139,6 +141,17 @@ function networkMode(names: readonly string[]): ConfigFields['network'] {
   if (first === 'host') return { mode: NetworkMode.HOST };
   if (shared !== undefined) return { mode: NetworkMode.CONTAINER, container: shared };
   return { mode: NetworkMode.NETWORKS, attachments: names.map((name) => ({ network: name })) };
+}
+
+function namespaces({ pid, ipc, uts }: Given): Pick<ConfigFields, 'namespaces'> {
+  if (pid === undefined && ipc === undefined && uts === undefined) return {};
+  return {
+    namespaces: {
+      ...(pid === undefined ? {} : { pid: parseNamespace('--pid', pid) }),
+      ...(ipc === undefined ? {} : { ipc: parseNamespace('--ipc', ipc) }),
+      ...(uts === undefined ? {} : { uts: parseNamespace('--uts', uts) }),
+    },
+  };
 }
 
 function resources(options: Given): Pick<ConfigFields, 'resources'> {

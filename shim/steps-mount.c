@@ -18,10 +18,19 @@ static int set_attributes(int fd, uint64_t set, uint64_t propagation, bool whole
   return syscall(SYS_mount_setattr, fd, "", flags, &attr, sizeof attr) < 0 ? -errno : 0;
 }
 
+static int copy_tree(int fd, bool whole_tree) {
+  unsigned flags = AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (whole_tree ? AT_RECURSIVE : 0);
+  return (int)syscall(SYS_open_tree, fd, "", flags);
+}
+
+static int place(int tree, int target) {
+  unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+  return syscall(SYS_move_mount, tree, "", target, "", flags) < 0 ? -errno : 0;
+}
+
 /* The attributes are set before anybody can see the mount. */
 static int bind_tree(const struct op *op) {
-  unsigned flags = AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (op->y ? AT_RECURSIVE : 0);
-  AUTO_FD tree = (int)syscall(SYS_open_tree, fd_of(op->b), "", flags);
+  AUTO_FD tree = copy_tree(fd_of(op->b), op->y != 0);
   if (tree < 0)
     return -errno;
   if (op->x != 0 || op->z != 0) {
@@ -29,9 +38,7 @@ static int bind_tree(const struct op *op) {
     if (result < 0)
       return result;
   }
-  long moved =
-      syscall(SYS_move_mount, tree, "", fd_of(op->a), "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-  return moved < 0 ? -errno : 0;
+  return place(tree, fd_of(op->a));
 }
 
 /* Without a place for the old root: both stand at "/", the old one on top, and
@@ -55,6 +62,10 @@ int step_mount(const struct plan *plan, const struct op *op) {
     return mount(NULL, target, NULL, op->x, NULL) < 0 ? -errno : 0;
   case OP_BIND:
     return bind_tree(op);
+  case OP_TREE:
+    return slot_set(op->a, copy_tree(fd_of(op->b), false));
+  case OP_PLACE:
+    return place(fd_of(op->b), fd_of(op->a));
   case OP_SETATTR:
     return set_attributes(fd_of(op->a), op->x, 0, op->y != 0);
   default:

@@ -223,6 +223,8 @@ static int step_any(struct run *run, const struct op *op) {
     return 0; /* record.c reads it while it writes the exit record */
   case OP_MOUNT:
   case OP_BIND:
+  case OP_TREE:
+  case OP_PLACE:
   case OP_SETATTR:
   case OP_PROPAGATION:
   case OP_PIVOT:

@@ -73,8 +73,21 @@ export const CREATE_OPTIONS = {
     names: ['--network', '--net'],
     type: 'list',
     value: 'NETWORK',
-    about: 'none, host, or a network’s name (default: the server’s own network)',
+    about: 'none, host, container:NAME, or a network’s name (default: the server’s own network)',
   },
+  pid: {
+    names: ['--pid'],
+    type: 'text',
+    value: 'WHOSE',
+    about: 'process ids: host, container:NAME (default its own)',
+  },
+  ipc: {
+    names: ['--ipc'],
+    type: 'text',
+    value: 'WHOSE',
+    about: 'shared memory, semaphores, message queues: host, container:NAME (default its own)',
+  },
+  uts: { names: ['--uts'], type: 'text', value: 'WHOSE', about: 'host name: host (default its own)' },
   dns: { names: ['--dns'], type: 'list', value: 'ADDRESS', about: 'name server; default: the host’s' },
   dnsSearch: { names: ['--dns-search'], type: 'list', value: 'DOMAIN', about: 'search domain of names' },
   dnsOption: {

@@ -4,8 +4,6 @@
  */
 import {
   type ContainerConfig,
-  type NamespaceConfig,
-  NamespaceMode,
   type NetworkConfig,
   NetworkMode,
   RestartMode,
@@ -17,8 +15,9 @@ import type { HostEntry, Resources } from '../model/container.ts';
 import { invalidArgument, type MydockerError } from '../model/error.ts';
 import type { ContainerOptions } from '../ops/container-options.ts';
 import { decodeMounts } from './mounts.ts';
+import { decodeNamespaces } from './namespaces.ts';
 import { decodePort } from './ports.ts';
-import { lacking, refuseRest } from './refuse-rest.ts';
+import { refuseRest } from './refuse-rest.ts';
 
 /**
  * @throws MydockerError `invalid-argument` for what only the server sets or what cannot be, `unimplemented`
@@ -33,7 +32,7 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
   const { rootfs, imageId, args, entrypoint, command, env, workingDir, user, hostname, ...others } = config;
   const { terminal, openStdin, stdinOnce, mounts, readOnlyRootfs, network, resources, ...more } = others;
   const { stopSignal, stopTimeoutMs, autoRemove, labels, healthCheck, storageDriver, ...last } = more;
-  const { additionalGroups, shmSizeBytes, init, ...rest } = last;
+  const { additionalGroups, shmSizeBytes, init, namespaces, ...rest } = last;
   if (imageId !== '' || args.length > 0) throw serverSets(imageId === '' ? 'args' : 'image_id');
   refuseRest('config', withoutDefaults(rest));
   return {
@@ -54,27 +53,28 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
     additionalGroups,
     init,
     ...decodeNetwork(network),
+    namespaces: decodeNamespaces(namespaces, network),
     exposedPorts: (network?.exposedPorts ?? []).map(decodePort),
     resources: decodeResources(resources),
   };
 }
 
-type Rest = Pick<ContainerConfig, 'restartPolicy' | 'namespaces'>;
+type Rest = Pick<ContainerConfig, 'restartPolicy'>;
 
 /** Some ways to say what is so anyway. */
 function withoutDefaults<T extends Rest>(rest: T): object {
-  const { restartPolicy, namespaces, ...others } = rest;
+  const { restartPolicy, ...others } = rest;
   return {
     ...others,
     ...(restartPolicy?.mode === RestartMode.NEVER ? {} : { restartPolicy }),
-    namespaces: Object.fromEntries(Object.entries(namespaces ?? {}).filter(isOtherNamespace)),
   };
 }
 
-function isOtherNamespace([name, source]: [string, NamespaceConfig[keyof NamespaceConfig]]): boolean {
-  const usual = name === 'user' ? NamespaceMode.HOST : NamespaceMode.PRIVATE;
-  return !(source !== undefined && 'mode' in source && source.mode === usual);
-}
+const ALONE = {
+  [NetworkMode.NONE]: 'none',
+  [NetworkMode.HOST]: 'host',
+  [NetworkMode.CONTAINER]: 'container',
+} as const;
 
 type NetworkChoice = Pick<ContainerOptions, 'network' | 'networkNames' | 'dns' | 'extraHosts'>;
 
@@ -82,12 +82,7 @@ function decodeNetwork(network: NetworkConfig | undefined): NetworkChoice {
   if (network === undefined) return {};
   const { mode, attachments, exposedPorts: _, dnsServers, dnsSearch, dnsOptions, ...more } = network;
   const { extraHosts, ...rest } = more;
-  if (mode === NetworkMode.CONTAINER)
-    throw lacking(
-      'config.network.mode',
-      'the network of another container cannot be shared yet; use the default one, NONE or HOST',
-    );
-  refuseRest('config.network', rest);
+  refuseRest('config.network', mode === NetworkMode.CONTAINER ? { ...rest, container: '' } : rest);
   const given = dnsServers.length + dnsSearch.length + dnsOptions.length > 0;
   const dns = {
     ...(given ? { dns: { servers: dnsServers, search: dnsSearch, options: dnsOptions } } : {}),
@@ -96,12 +91,13 @@ function decodeNetwork(network: NetworkConfig | undefined): NetworkChoice {
   switch (mode) {
     case NetworkMode.NONE:
     case NetworkMode.HOST:
+    case NetworkMode.CONTAINER:
       if (attachments.length > 0)
         throw invalidArgument('cannot create container: networks are named, and the mode is another', {
           reason: 'NETWORK_CONFLICT',
           hint: 'use the mode NETWORKS, or name none',
         });
-      return { network: mode === NetworkMode.NONE ? 'none' : 'host', ...dns };
+      return { network: ALONE[mode], ...dns };
     case NetworkMode.UNSPECIFIED:
     case NetworkMode.NETWORKS:
       return { network: 'networks', networkNames: attachments.map(decodeAttachment), ...dns };

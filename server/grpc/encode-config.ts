@@ -7,13 +7,21 @@ import {
 import type { ContainerConfig, Resources } from '../model/container.ts';
 import { signalName } from '../model/signal.ts';
 import { encodeMounts } from './mounts.ts';
+import { encodeNamespaces } from './namespaces.ts';
 import { encodePort } from './ports.ts';
 
-const NETWORK = { none: NetworkMode.NONE, host: NetworkMode.HOST, networks: NetworkMode.NETWORKS } as const;
+const NETWORK = {
+  none: NetworkMode.NONE,
+  host: NetworkMode.HOST,
+  networks: NetworkMode.NETWORKS,
+  container: NetworkMode.CONTAINER,
+} as const;
 
 /** @param networks - names of the networks that it stands in. */
 export function encodeConfig(config: ContainerConfig, networks: readonly string[]): WireConfig {
   const { rootfs, resources } = config;
+  const shared = config.namespaces?.network;
+  const namespaces = encodeNamespaces(config.namespaces);
   return Codec.fromPartial({
     rootfs:
       rootfs.kind === 'image'
@@ -38,6 +46,7 @@ export function encodeConfig(config: ContainerConfig, networks: readonly string[
     shmSizeBytes: config.shmSizeBytes,
     network: {
       mode: NETWORK[config.network],
+      container: shared?.kind === 'container' ? shared.container : '',
       attachments: networks.map((network) => ({ network })),
       exposedPorts: (config.exposedPorts ?? []).flatMap(encodePort),
       dnsServers: config.dns?.servers ?? [],
@@ -45,6 +54,7 @@ export function encodeConfig(config: ContainerConfig, networks: readonly string[
       dnsOptions: config.dns?.options ?? [],
       extraHosts: config.extraHosts ?? [],
     },
+    ...(namespaces === undefined ? {} : { namespaces }),
     resources: encodeResources(resources),
     stopSignal: signalName(config.stopSignal),
     stopTimeoutMs: config.stopTimeoutMs,

@@ -78,8 +78,23 @@ export type RootfsSource =
   | { readonly kind: 'image'; readonly imageId: string; readonly reference: string }
   | { readonly kind: 'directory'; readonly path: string };
 
-/** `networks`: an interface for each endpoint of the container's record. */
-export type NetworkMode = 'none' | 'host' | 'networks';
+/** `networks`: an interface for each endpoint of the container's record; `container`: another container's. */
+export type NetworkMode = 'none' | 'host' | 'networks' | 'container';
+
+/** A namespace that is not the container's own: the host's, or another container's by its id. */
+export type SharedNamespace =
+  | { readonly kind: 'host' }
+  | { readonly kind: 'container'; readonly container: string };
+
+/** Namespaces that a container shares; what is absent is its own. */
+export interface SharedNamespaces {
+  readonly pid?: SharedNamespace;
+  readonly ipc?: SharedNamespace;
+  /** The host's only. */
+  readonly uts?: SharedNamespace;
+  /** Another container's, with the network mode `container`. */
+  readonly network?: SharedNamespace;
+}
 
 /** All that decides how a container runs: image defaults and the user's options, merged at create. */
 export interface ContainerConfig {
@@ -113,6 +128,8 @@ export interface ContainerConfig {
   /** Size of /dev/shm; absent: 64 MiB. */
   readonly shmSizeBytes?: bigint;
   readonly network: NetworkMode;
+  /** Absent: all are its own. */
+  readonly namespaces?: SharedNamespaces;
   /** Absent: names are looked up as on the host. */
   readonly dns?: DnsConfig;
   /** Further lines of /etc/hosts. Absent: none. */

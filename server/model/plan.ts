@@ -36,6 +36,8 @@ export const OP_NAMES = [
   'mkfifo',
   'mount',
   'bind',
+  'tree',
+  'place',
   'setattr',
   'propagation',
   'pivot',

@@ -1,5 +1,6 @@
 /** A container's places in networks as lists and inspect show them. */
 import type { ContainerRecord } from '../model/container.ts';
+import { shortId } from '../model/ids.ts';
 import { CONTAINER_INTERFACE, hostInterface, type NetworkRecord } from '../model/network.ts';
 import { isAlive } from '../model/task-state.ts';
 import { parseSubnet } from '../network/ipv4.ts';
@@ -43,8 +44,10 @@ function viewOf(record: ContainerRecord, network: NetworkRecord, ipv4: string, m
   };
 }
 
-/** What a container's networks are called: `none`, `host`, or the names of those that it stands in. */
+/** What a container's networks are called: `none`, `host`, `container:<id>`, or the names of those that it stands in. */
 export function networkNames(engine: Pick<Engine, 'store'>, record: ContainerRecord): string[] {
   const { network } = record.config;
-  return network === 'networks' ? placesOf(engine, record).map((place) => place.network) : [network];
+  if (network === 'networks') return placesOf(engine, record).map((place) => place.network);
+  const shared = record.config.namespaces?.network;
+  return [shared?.kind === 'container' ? `container:${shortId(shared.container)}` : network];
 }

@@ -10,6 +10,7 @@ import type {
   NetworkMode,
   Resources,
   RootfsSource,
+  SharedNamespaces,
   StorageDriver,
   TmpfsMount,
 } from '../model/container.ts';
@@ -51,6 +52,8 @@ export interface ContainerOptions {
   readonly network?: NetworkMode;
   /** With the mode `networks`; none: the default network. */
   readonly networkNames?: readonly string[];
+  /** Other containers as the client names them. */
+  readonly namespaces?: SharedNamespaces;
   readonly dns?: DnsConfig;
   readonly extraHosts?: readonly HostEntry[];
   readonly readOnlyRootfs?: boolean;
@@ -86,6 +89,8 @@ export interface MergeFacts {
   readonly image?: ImageConfig;
   /** Used where the options name none. */
   readonly hostname: string;
+  /** Those of the options, other containers by their ids. */
+  readonly namespaces: SharedNamespaces;
   /** What the options name, or the server's. */
   readonly storageDriver: StorageDriver;
 }
@@ -124,6 +129,7 @@ export function mergeOptions(options: ContainerOptions, facts: MergeFacts): Merg
     ...mergeMounts(options, image),
     network: options.network ?? 'networks',
     ...(options.dns === undefined ? {} : { dns: options.dns }),
+    ...(Object.keys(facts.namespaces).length === 0 ? {} : { namespaces: facts.namespaces }),
     ...present('extraHosts', options.extraHosts),
     ...present('additionalGroups', options.additionalGroups),
     ...(options.shmSizeBytes === undefined ? {} : { shmSizeBytes: options.shmSizeBytes }),

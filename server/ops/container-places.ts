@@ -99,7 +99,7 @@ export function planNetwork(
   runId: string,
   slots: SlotAllocator,
 ): NetworkPart {
-  if (config.network === 'host') return NO_NETWORK;
+  if (config.network === 'host' || config.network === 'container') return NO_NETWORK;
   const [endpoint] = endpoints ?? [];
   const network = endpoint === undefined ? undefined : engine.store.networks.get(endpoint.networkId);
   if (config.network === 'none' || endpoint === undefined || network === undefined) return LOOPBACK_ONLY;

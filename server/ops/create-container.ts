@@ -4,7 +4,6 @@
  * server sweeps.
  */
 import { rmSync, statSync, writeFileSync } from 'node:fs';
-import { hostname } from 'node:os';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerConfig, ContainerRecord, RootfsSource } from '../model/container.ts';
 import { cannot, notFound, unimplemented } from '../model/error.ts';
@@ -24,6 +23,7 @@ import { findNetwork } from './default-network.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { findImage } from './image-engine.ts';
 import { lookUpUser } from './look-up-user.ts';
+import { findShared, usualHostname } from './shared-namespaces.ts';
 
 export interface CreateRequest {
   /** `''`: one is made up. */
@@ -109,11 +109,12 @@ export async function planContainer(engine: Engine, options: ContainerOptions): 
     options.rootfs.kind === 'image'
       ? { kind: 'image', imageId: image?.id ?? '', reference: options.rootfs.reference }
       : options.rootfs;
+  const namespaces = findShared(engine, options);
   const merged = mergeOptions(options, {
     rootfs,
     ...(image === undefined ? {} : { image: image.config }),
-    // In the host's network the host's name is the one that its addresses resolve to.
-    hostname: options.network === 'host' ? hostname() : shortId(id),
+    hostname: usualHostname(engine, options, namespaces) ?? shortId(id),
+    namespaces,
     storageDriver:
       options.storageDriver === undefined
         ? engine.storage.driver

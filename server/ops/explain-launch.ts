@@ -118,7 +118,7 @@ export async function explainLaunch(
   // The address that it would get now; it is not kept.
   using places = await takePlaces(engine, found);
   const launchable = places.endpoints === undefined ? found : { ...found, endpoints: places.endpoints };
-  const prepared = prepareLaunch(engine, launchable, EXAMPLE_RUN_ID, { rows: 0, columns: 0 });
+  using prepared = prepareLaunch(engine, launchable, EXAMPLE_RUN_ID, { rows: 0, columns: 0 });
   return explain(engine, launchable, prepared, showEnv);
 }
 

@@ -75,7 +75,7 @@ export async function signalRun(run: LiveRun, signal: number): Promise<void> {
 export async function releaseStuckShims(engine: Engine, run: LiveRun): Promise<void> {
   const over = await Promise.race([run.ended.then(() => true), sleep(KILL_GRACE_MS, false)]);
   if (over) return;
-  for (const held of [...engine.runs.execsOf(run.containerId), run]) {
+  for (const held of [...inPidNamespace(engine, run.containerId), run]) {
     const answers = await held.connection.request(REQUEST.status, 0, 0, STATUS_DEADLINE_MS).then(
       () => true,
       () => false,
@@ -85,6 +85,18 @@ export async function releaseStuckShims(engine: Engine, run: LiveRun): Promise<v
     engine.log.warn({ container: run.containerId, run: held.runId }, 'killing a shim that does not answer');
     signalProcess(created.shimPid, created.shimStartTime, SIGKILL);
   }
+}
+
+/** Processes other than a container's first one that its pid namespace waits for: execs, and containers that share it. */
+function inPidNamespace(engine: Engine, containerId: string): LiveRun[] {
+  const sharing = engine.store.containers.list().filter(({ config: { namespaces } }) => {
+    const pid = namespaces?.pid;
+    return pid?.kind === 'container' && pid.container === containerId;
+  });
+  const others = sharing.flatMap(({ id }) =>
+    [...inPidNamespace(engine, id), engine.runs.initOf(id) ?? []].flat(),
+  );
+  return [...engine.runs.execsOf(containerId), ...others];
 }
 
 /** There is nobody any more, or never was: the start failed. */

@@ -47,6 +47,7 @@ const ADVICE: readonly Advice[] = [
   { op: 'mount', errno: 'EPERM', hint: 'the server needs CAP_SYS_ADMIN' },
   { op: 'mount', errno: 'ENODEV', hint: 'this kernel lacks the filesystem' },
   { op: 'bind', errno: 'EINVAL', hint: 'a file is mounted on a file and a folder on a folder' },
+  { op: 'setns', errno: 'ESRCH', hint: 'the other container has just ended' },
   { op: 'write', errno: 'EINVAL', hint: 'the kernel refuses the value' },
   { op: 'join', errno: 'EAGAIN', hint: 'the pids limit is reached' },
   { op: 'netlink', errno: 'ENODEV', hint: 'somebody removed the bridge this moment; try again' },

@@ -21,6 +21,7 @@ import { hostMounts } from './container-volumes.ts';
 import { containerFolder, type Engine, runFolder, snapshotterOf } from './engine.ts';
 import { etcFiles } from './etc-files.ts';
 import { lookUpUser } from './look-up-user.ts';
+import { networkOwner, openShared } from './shared-namespaces.ts';
 
 /** What a start needs to know of its container; a record has it, and so has one that was never created. */
 export interface Launchable {
@@ -34,10 +35,10 @@ export interface Launchable {
   readonly exit?: unknown;
 }
 
-export interface PreparedLaunch {
+export interface PreparedLaunch extends Disposable {
   readonly spec: OciSpec;
   readonly plan: Plan;
-  /** Descriptors for the plan's first slots; the caller closes them. */
+  /** Descriptors for the plan's first slots; those that are this launch's alone are closed with the value. */
   readonly descriptors: readonly number[];
   readonly cgroupPath: string;
   readonly runFolder: string;
@@ -57,7 +58,7 @@ function rootfsOf(engine: Engine, container: Launchable): Rootfs {
 }
 
 /** The host's address in its first network. */
-function gatewayOf({ store }: Engine, { endpoints = [] }: Launchable): string {
+function gatewayOf({ store }: Engine, { endpoints = [] }: Pick<Launchable, 'endpoints'>): string {
   return store.networks.get(endpoints[0]?.networkId ?? '')?.gateway ?? '';
 }
 
@@ -79,7 +80,12 @@ export function prepareLaunch(
   const firstRun = container.run === undefined && container.exit === undefined;
   const logFrom = firstRun ? { serial: 1, offset: 0 } : logEnd(`${folder}/logs`);
   const cgroupPath = `${cgroups.parent}/${id}`;
-  const descriptors = engine.deviceProgram === undefined ? [] : [engine.deviceProgram];
+  const device = engine.deviceProgram === undefined ? [] : [engine.deviceProgram];
+  // Closed again when something below fails.
+  using opened = new DisposableStack();
+  const shared = opened.use(openShared(engine, container, device.length));
+  const descriptors = [...device, ...shared.descriptors];
+  const owner = networkOwner(engine, container);
   const slots = slotAllocator(descriptors.length);
   const mounts = hostMounts(paths, config);
   const spec = buildSpec(
@@ -108,7 +114,7 @@ export function prepareLaunch(
     { layout: cgroups.layout, path: cgroupPath },
     config.resources,
     (count) => Array.from({ length: count }, () => slots.take()),
-    descriptors.length > 0 ? 0 : undefined,
+    device.length > 0 ? 0 : undefined,
   );
   const plan = planLaunch(
     {
@@ -118,18 +124,23 @@ export function prepareLaunch(
         rootfs: rootfsOf(engine, container),
         mountPoint: `${paths.state}/mount/root`,
         filesPoint: `${paths.state}/mount/etc`,
-        etcFiles: etcFiles(container, gatewayOf(engine, container)),
+        etcFiles: etcFiles(owner, gatewayOf(engine, owner)),
         fileSources: new Set(mounts.map((m) => m.source).filter((s) => existsSync(s) && !isFolder(s))),
         cgroupMounts: cgroupMounts(cgroups.layout),
       },
       maskedFolders: engine.host.maskedFolders,
       openStdin: config.openStdin,
       init: config.init === true,
+      joins: shared.joins,
       terminalSize,
       cgroup,
       network: planNetwork(engine, container, runId, slots),
     },
     slots,
   );
-  return { spec, plan, descriptors, cgroupPath, runFolder: place.runFolder, logFrom };
+  const kept = opened.move();
+  return {
+    ...{ spec, plan, descriptors, cgroupPath, runFolder: place.runFolder, logFrom },
+    [Symbol.dispose]: () => kept.dispose(),
+  };
 }

@@ -78,7 +78,7 @@ async function launch(
   const runId = newRunId();
   using places = await takePlaces(engine, before);
   const placed = places.endpoints === undefined ? before : { ...before, endpoints: places.endpoints };
-  const prepared = decide(engine, placed, runId, request.terminalSize ?? { rows: 0, columns: 0 });
+  using prepared = decide(engine, placed, runId, request.terminalSize ?? { rows: 0, columns: 0 });
   await failpoint('start.plan');
   // 3. What must exist on the host: the parent of the groups, sources of mounts, bridges, what is copied once.
   prepareHost(engine, before);

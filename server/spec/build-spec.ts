@@ -3,7 +3,7 @@
  * Pure; the launch plan is made from the result and from nothing else.
  */
 import type { ContainerConfig } from '../model/container.ts';
-import type { OciProcess, OciSpec } from '../model/oci-spec.ts';
+import type { OciNamespace, OciProcess, OciSpec } from '../model/oci-spec.ts';
 import type { Credentials } from '../model/user-spec.ts';
 import {
   DEFAULT_CAPABILITIES,
@@ -46,7 +46,8 @@ export function buildSpec(
   cgroupsPath: string,
   host: HostFacts,
 ): OciSpec {
-  const ownNetwork = config.network !== 'host';
+  const ownNetwork = config.network !== 'host' && config.network !== 'container';
+  const shared: Partial<Record<OciNamespace, unknown>> = config.namespaces ?? {};
   const { terminal, hostname } = config;
   return {
     ociVersion: OCI_VERSION,
@@ -64,7 +65,9 @@ export function buildSpec(
     root: { readonly: config.readOnlyRootfs },
     mounts: [...defaultMounts(config), ...userMounts(config)],
     linux: {
-      namespaces: DEFAULT_NAMESPACES.filter((name) => ownNetwork || name !== 'network'),
+      namespaces: DEFAULT_NAMESPACES.filter((name) =>
+        name === 'network' ? ownNetwork : shared[name] === undefined,
+      ),
       cgroupsPath,
       devices: DEFAULT_DEVICES,
       maskedPaths: host.maskedPaths,

@@ -12,6 +12,7 @@ import {
   type Slot,
   type SlotAllocator,
 } from '../model/plan.ts';
+import { closeJoined, type Joins, joinOthers, joinPid } from './join-plan.ts';
 import { MOUNT_ATTR_RDONLY, MS_REC_PRIVATE, MS_REC_SLAVE } from './mount-options.ts';
 import { ANY, barrier, bind, O, open, openInRoot, touch, unshare, write } from './ops.ts';
 import {
@@ -49,6 +50,8 @@ export interface LaunchInput {
   /** Process 1 is an init of ours, the program its child. */
   readonly init: boolean;
   readonly terminalSize: TerminalSize;
+  /** Namespaces of other containers. */
+  readonly joins: Joins;
   readonly cgroup: Omit<PlanPart, 'child'> & { readonly cgroup?: Slot };
   /** Messages in the host's and the container's network namespace. */
   readonly network: NetworkPart;
@@ -94,6 +97,7 @@ function childOps(
   const { root, dev, gate } = known;
   const scratch = slots.take();
   const cwd = planWorkingDirectory(spec.process.cwd, root, slots);
+  const joined = joinOthers(input.joins, slots);
   const own = (kind: OciNamespace): boolean => spec.linux.namespaces.includes(kind);
   return [
     { name: 'umask', x: 0, about: 'make files with exactly the modes given' },
@@ -107,9 +111,17 @@ function childOps(
     },
     usualOomScore,
     { name: 'keyring', s1: '_ses.mydocker', about: 'make a session keyring' },
+    ...joined.ops,
     // Before the mounts, which the shim spends with making the interface.
     ...input.network.handOver,
-    ...planRootfs(spec, input.rootfs, input.maskedFolders, slots, root, dev),
+    ...planRootfs(
+      spec,
+      { ...input.rootfs, mountShm: joined.mountShm },
+      input.maskedFolders,
+      slots,
+      root,
+      dev,
+    ),
     ...cwd.ops,
     ...stdio.makeTerminal,
     ...console(stdio, dev, scratch),
@@ -119,7 +131,9 @@ function childOps(
     ...Object.entries(spec.linux.sysctl).map(([key, value]) =>
       write(`/proc/sys/${key.replaceAll('.', '/')}`, value, `set sysctl ${key}`),
     ),
-    { name: 'hostname', s1: spec.hostname, about: `set hostname ${spec.hostname}` },
+    ...(own('uts')
+      ? [{ name: 'hostname', s1: spec.hostname, about: `set hostname ${spec.hostname}` } as const]
+      : []),
     // While all this was mounted the shim moved this process into its cgroup and made its interface; only now the
     // cgroup's namespace begins there.
     barrier,
@@ -184,6 +198,7 @@ export function planLaunch(input: LaunchInput, slots: SlotAllocator): Plan {
         { name: 'mkfifo', a: gate, b: run, s2: 'gate', x: 0o600, about: 'make the start gate' },
         ...stdio.parentBefore,
         ...cgroup.parentBefore,
+        ...joinPid(input.joins),
       ],
       // Joining waits for the kernel (RCU), and so do interfaces (RTNL); the child mounts meanwhile, and both meet
       // at the barrier.
@@ -192,6 +207,7 @@ export function planLaunch(input: LaunchInput, slots: SlotAllocator): Plan {
         // Last: interfaces of containers that have ended go meanwhile, and hold the lock that this one needs.
         ...input.network.parentAfter,
         ...stdio.parentAfter,
+        ...closeJoined(input.joins),
         barrier,
       ],
       child: childOps(input, stdio, slots, { root, dev, gate }),

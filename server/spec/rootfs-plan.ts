@@ -54,6 +54,8 @@ export interface RootfsParts {
   readonly etcFiles: readonly (readonly [name: string, content: string])[];
   /** Which bind sources are files; all others are folders. */
   readonly fileSources: ReadonlySet<string>;
+  /** What comes onto /dev/shm instead of one of its own. Default nothing. */
+  readonly mountShm?: (root: Slot) => readonly Op[];
   /** Empty on v2, where there is one hierarchy. */
   readonly cgroupMounts: readonly CgroupMount[];
 }
@@ -249,10 +251,12 @@ export function planRootfs(
   return [
     ...rootMount(parts, root, slots),
     ...kernel.flatMap((m) => {
-      const ops = kernelMount(m, root, target);
+      const ops =
+        m.type === 'bind' ? bindMount(m, 0, { root, target, source }, false) : kernelMount(m, root, target);
       // The nodes go into /dev before anything below it is mounted.
       return m.destination === '/dev' ? [...ops, ...devices(spec, root, dev)] : ops;
     }),
+    ...(parts.mountShm?.(root) ?? []),
     ...etcFiles(parts, root, target, slots),
     ...userMounts(spec, given, parts.fileSources, { root, target, source }),
     ...maskedPaths(spec, maskedFolders, root, dev, slots),

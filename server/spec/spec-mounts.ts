@@ -3,8 +3,20 @@ import type { BindMount, ContainerConfig, TmpfsMount } from '../model/container.
 import type { OciMount } from '../model/oci-spec.ts';
 import { DEFAULT_MOUNTS } from './defaults.ts';
 
+const HOST_SHM: OciMount = {
+  destination: '/dev/shm',
+  type: 'bind',
+  source: '/dev/shm',
+  options: ['rbind'],
+};
+
 /** The default ones with what the configuration says about their size. */
-export function defaultMounts({ shmSizeBytes }: ContainerConfig): readonly OciMount[] {
+export function defaultMounts({ shmSizeBytes, namespaces }: ContainerConfig): readonly OciMount[] {
+  const ipc = namespaces?.ipc?.kind;
+  // POSIX's shared memory is files, which go with the namespace that has the other kinds.
+  if (ipc === 'host')
+    return DEFAULT_MOUNTS.map((mount) => (mount.destination === '/dev/shm' ? HOST_SHM : mount));
+  if (ipc === 'container') return DEFAULT_MOUNTS.filter(({ destination }) => destination !== '/dev/shm');
   if (shmSizeBytes === undefined) return DEFAULT_MOUNTS;
   return DEFAULT_MOUNTS.map((mount) =>
     mount.destination === '/dev/shm'

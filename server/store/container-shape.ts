@@ -51,6 +51,7 @@ const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
   additionalGroups: (value) => value === undefined || isTexts(value),
   tmpfs: (value) => value === undefined || (Array.isArray(value) && value.every(isTmpfs)),
   shmSizeBytes: (value) => value === undefined || isAmount(value),
+  namespaces: (value) => value === undefined || isNamespaces(value),
   extraHosts: (value) => value === undefined || (Array.isArray(value) && value.every(isHostEntry)),
   volumes: (value) => value === undefined || (Array.isArray(value) && value.every(isVolumeMount)),
   exposedPorts: (value) => value === undefined || isTexts(value),
@@ -98,6 +99,18 @@ function isMount(value: unknown): boolean {
 function isTmpfs(value: unknown): boolean {
   return (
     isFields(value) && isText(value['destination']) && isFlag(value['readOnly']) && isTexts(value['options'])
+  );
+}
+
+function isNamespaces(value: unknown): boolean {
+  return (
+    isFields(value) &&
+    Object.entries(value).every(
+      ([kind, shared]) =>
+        ['pid', 'ipc', 'uts', 'network'].includes(kind) &&
+        isFields(shared) &&
+        (shared['kind'] === 'host' || (isText(shared['container']) && isId(shared['container']))),
+    )
   );
 }
 

@@ -234,6 +234,7 @@ export class ShimGround {
         maskedFolders: this.host.maskedFolders,
         openStdin: config.openStdin,
         init: config.init === true,
+        joins: {},
         terminalSize: { rows: 24, columns: 80 },
         cgroup: planCgroup({ layout: this.layout, path: cgroupPath }, config.resources, take),
         network: LOOPBACK_ONLY,

@@ -15,6 +15,7 @@ function merge(options: Partial<ContainerOptions>, image: Partial<ImageConfig> =
       rootfs: ROOTFS,
       image: { ...EMPTY_IMAGE_CONFIG, ...image },
       hostname: 'made',
+      namespaces: {},
       storageDriver: 'overlay',
     },
   );
@@ -31,6 +32,7 @@ function args(options: Omit<ContainerOptions, 'rootfs'>, image: Partial<ImageCon
       rootfs: ROOTFS,
       image: { ...EMPTY_IMAGE_CONFIG, ...image },
       hostname: 'made',
+      namespaces: {},
       storageDriver: 'overlay',
     },
   ).config.args;

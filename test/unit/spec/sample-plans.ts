@@ -1,7 +1,12 @@
 /** Plans of every kind, as the server makes them, for tests that look at plans and run none. */
 import { planCgroup, planCgroupExec } from '../../../server/cgroup/cgroup-plan.ts';
 import { type CgroupLayout, cgroupMounts, parseCgroupLayout } from '../../../server/cgroup/layout.ts';
-import type { ContainerConfig, NetworkMode, Resources } from '../../../server/model/container.ts';
+import type {
+  ContainerConfig,
+  NetworkMode,
+  Resources,
+  SharedNamespaces,
+} from '../../../server/model/container.ts';
 import type { Endpoint, NetworkRecord } from '../../../server/model/network.ts';
 import {
   type NetworkPart,
@@ -15,6 +20,7 @@ import { LOOPBACK_ONLY, NO_NETWORK, planVeth } from '../../../server/network/vet
 import { buildExecProcess, buildSpec, type ExecChoice } from '../../../server/spec/build-spec.ts';
 import type { HostFacts } from '../../../server/spec/defaults.ts';
 import { EXEC_INHERITED, planExecProcess } from '../../../server/spec/exec-plan.ts';
+import type { Joins } from '../../../server/spec/join-plan.ts';
 import { planLaunch } from '../../../server/spec/launch-plan.ts';
 import type { Rootfs } from '../../../server/spec/rootfs-plan.ts';
 import { planWorker } from '../../../server/spec/worker-plan.ts';
@@ -91,6 +97,13 @@ const OVERLAY: Rootfs = {
   options: 'index=off',
 };
 
+const SHARED: SharedNamespaces = {
+  pid: { kind: 'container', container: 'c0' },
+  ipc: { kind: 'container', container: 'c0' },
+  uts: { kind: 'host' },
+  network: { kind: 'container', container: 'c0' },
+};
+
 export interface SampleChoice {
   readonly config?: Partial<ContainerConfig>;
   readonly user?: Credentials;
@@ -98,6 +111,8 @@ export interface SampleChoice {
   readonly rootfs?: Rootfs;
   readonly deviceProgram?: boolean;
   readonly resources?: Resources;
+  /** Their slots are the first ones. */
+  readonly joins?: Joins;
 }
 
 const taking =
@@ -106,7 +121,7 @@ const taking =
     Array.from({ length: count }, () => slots.take());
 
 function networkPart(mode: NetworkMode, slots: SlotAllocator): NetworkPart {
-  if (mode === 'host') return NO_NETWORK;
+  if (mode === 'host' || mode === 'container') return NO_NETWORK;
   if (mode === 'none') return LOOPBACK_ONLY;
   return planVeth(NETWORK, ENDPOINT, 'veth0123456789a', slots.take());
 }
@@ -114,7 +129,7 @@ function networkPart(mode: NetworkMode, slots: SlotAllocator): NetworkPart {
 export function launchPlan(choice: SampleChoice = {}): Plan {
   const config = { ...CONFIG, ...choice.config };
   const layout = choice.layout ?? LAYOUTS.v2;
-  const inherited = choice.deviceProgram === true ? 1 : 0;
+  const inherited = (choice.deviceProgram === true ? 1 : 0) + Object.keys(choice.joins ?? {}).length;
   const slots = slotAllocator(inherited);
   const path = '/mydocker-1/c';
   return planLaunch(
@@ -139,6 +154,7 @@ export function launchPlan(choice: SampleChoice = {}): Plan {
       maskedFolders: HOST.maskedFolders,
       openStdin: config.openStdin,
       init: config.init === true,
+      joins: choice.joins ?? {},
       terminalSize: { rows: 24, columns: 80 },
       cgroup: planCgroup(
         { layout, path },
@@ -207,6 +223,15 @@ export function allPlans(): ReadonlyMap<string, Plan> {
       }),
     );
     plans.set(`start with an init on ${kind}`, launchPlan({ layout, config: { init: true } }));
+    const other = { slot: 0, container: 'other' };
+    plans.set(
+      `start in namespaces of others on ${kind}`,
+      launchPlan({
+        layout,
+        config: { network: 'container', namespaces: SHARED },
+        joins: { pid: other, ipc: { ...other, slot: 1 }, network: { ...other, slot: 2 } },
+      }),
+    );
     plans.set(`start in a network on ${kind}`, launchPlan({ layout, config: { network: 'networks' } }));
     plans.set(
       `start of a folder on the host's network on ${kind}`,
