@@ -86,14 +86,17 @@ int await_note(struct run *run, uint32_t kind, struct note *note, int *fd) {
     if (poll(polled, 2, -1) < 0 && errno != EINTR)
       return -errno;
     struct message message;
-    if (polled[0].revents == 0) {
-      int taken = polled[1].revents == 0 ? 0 : take_message(run, &message);
+    /* The server first: what it gave up shall not get any further. */
+    if (polled[1].revents != 0) {
+      int taken = take_message(run, &message);
       if (taken == -ECANCELED || (taken < 0 && !run->committed))
         return -ECANCELED;
       if (taken < 0)
         server = -1; /* it may be gone now: the next one will find this run */
       continue;
     }
+    if (polled[0].revents == 0)
+      continue;
     int got = recv_note(run->sync, note, fd);
     if (got <= 0)
       return got < 0 ? got : -EPIPE;

@@ -1,5 +1,5 @@
 /** An additional process in a running container. */
-import { closeSync, rmSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord, Exit } from '../model/container.ts';
 import { cannot } from '../model/error.ts';
@@ -14,7 +14,7 @@ import type { LiveRun } from '../task/runs.ts';
 import { connectedPair, type ShimConnection, socketOf } from '../task/shim-connection.ts';
 import { tell } from './container-event.ts';
 import { type Engine, runFolder } from './engine.ts';
-import { exitOf } from './finish-run.ts';
+import { discardRunFolder, exitOf } from './finish-run.ts';
 import { launchError } from './launch-error.ts';
 import { type ExecRequest, prepareExec } from './prepare-exec.ts';
 
@@ -139,8 +139,8 @@ export async function superviseExec(
   // Its shim was killed: nobody would ever hear of the process again.
   if (exit.reason === 'lost' && created !== undefined)
     signalProcess(created.pid, created.pidStartTime, SIGKILL);
-  rmSync(folder, { recursive: true, force: true });
-  connection.close();
+  discardRunFolder(folder, connection);
+  if (!connection.silent) connection.close();
   if (begun || exit.reason === 'failed') tell(engine, containerId, 'exec-exit', { runId, exit });
   engine.runs.remove(live(), exit);
   return exit;

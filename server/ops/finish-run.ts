@@ -12,7 +12,7 @@ import { isAlive, transition } from '../model/task-state.ts';
 import { nowNs } from '../model/time.ts';
 import { type ExitFile, readExitFile } from '../task/run-files.ts';
 import type { LiveRun } from '../task/runs.ts';
-import type { ShimExit } from '../task/shim-connection.ts';
+import type { ShimConnection, ShimExit } from '../task/shim-connection.ts';
 import { containerEvent, tell } from './container-event.ts';
 import type { Engine } from './engine.ts';
 import { keepTrying } from './keep-trying.ts';
@@ -89,6 +89,12 @@ export async function recordExit(
   await failpoint('exit.put');
   rmSync(folder, { recursive: true, force: true });
   await failpoint('exit.cleanup');
+}
+
+/** Removes the folder of a run that is over; a shim that never answered may make it again, until it is gone. */
+export function discardRunFolder(folder: string, connection: ShimConnection): void {
+  rmSync(folder, { recursive: true, force: true });
+  if (connection.silent) void connection.closed.then(() => rmSync(folder, { recursive: true, force: true }));
 }
 
 /** Ends the `ended` of a run. */

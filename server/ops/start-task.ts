@@ -2,7 +2,6 @@
  * How a container starts: the page to read first. Each step is undone when a later one fails, and whatever
  * dies in between (this server, the shim, the process), nothing unknown is left.
  */
-import { rmSync } from 'node:fs';
 import { reapCgroup } from '../cgroup/reap.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord, Exit, Run } from '../model/container.ts';
@@ -21,7 +20,7 @@ import { prepareNetworks, takePlaces } from './container-places.ts';
 import { fillVolumes } from './container-volumes.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
-import { type Ending, failedExit, removeIfAsked, superviseRun } from './finish-run.ts';
+import { discardRunFolder, type Ending, failedExit, removeIfAsked, superviseRun } from './finish-run.ts';
 import { keepTrying } from './keep-trying.ts';
 import { launchError } from './launch-error.ts';
 import { makeSources } from './mount-sources.ts';
@@ -210,7 +209,7 @@ async function undoStart(
   const undo = async (): Promise<void> => {
     await live.connection.giveUp();
     await reapCgroup(engine.cgroups.layout, `${engine.cgroups.parent}/${before.id}`);
-    rmSync(live.folder, { recursive: true, force: true });
+    discardRunFolder(live.folder, live.connection);
     const starting = await written.catch(() => undefined);
     const now = engine.store.containers.get(before.id);
     if (starting === undefined || now?.run?.runId !== live.runId) return;

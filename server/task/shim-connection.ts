@@ -73,6 +73,8 @@ export class ShimGone extends Error {
   }
 }
 
+const SIGKILL = 9;
+
 interface Waiter {
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
@@ -84,6 +86,7 @@ export class ShimConnection {
   readonly #created = Promise.withResolvers<Created>();
   readonly #started = Promise.withResolvers<void>();
   readonly #exited = Promise.withResolvers<ShimExit>();
+  readonly #closed = Promise.withResolvers<void>();
   readonly #waiters = new Map<number, Waiter>();
   #pending = Buffer.alloc(0);
   #seq = 0;
@@ -105,6 +108,7 @@ export class ShimConnection {
     socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#end());
+    socket.on('close', () => this.#closed.resolve());
     for (const { promise } of [this.#created, this.#started, this.#exited]) promise.catch(() => undefined);
   }
 
@@ -123,6 +127,11 @@ export class ShimConnection {
     return this.#exited.promise;
   }
 
+  /** The connection is closed. The shim keeps its end open as long as it lives, unless it is committed and the server has left. */
+  get closed(): Promise<void> {
+    return this.#closed.promise;
+  }
+
   /** It has left a request without an answer, and said nothing since. */
   get silent(): boolean {
     return this.#silent;
@@ -130,6 +139,8 @@ export class ShimConnection {
 
   /** From now on the shim outlives this server. @param start - and its gate may open. */
   commit(start: boolean): void {
+    // Whoever gave it up has hung up, perhaps after this could still arrive.
+    if (this.#givenUp) return;
     this.#committed = true;
     this.#send(encodeMessage(REQUEST.commit, 0, start ? 1 : 0));
   }
@@ -162,12 +173,16 @@ export class ShimConnection {
 
   /**
    * Ends the process, wherever its start stands. Before the commit the shim leaves nothing at all.
-   * @returns when the shim has said that it is over, or is gone.
+   * @returns when the shim has said that it is over, is gone, or does not answer: then it is {@link silent}, counts
+   * as gone, and what it still makes has to go when it does.
    */
   async giveUp(): Promise<void> {
     this.#givenUp = true;
-    if (this.#committed) await this.request(REQUEST.signal, 9).catch(() => this.#socket.destroy());
-    else this.#socket.end();
+    if (this.#committed) {
+      // An errno says that the process is ending already.
+      await this.request(REQUEST.signal, SIGKILL).catch(() => undefined);
+      if (this.#silent) this.#fail(new ShimGone(true));
+    } else this.#socket.end();
     await this.exited.catch(() => undefined);
   }
 

@@ -15,6 +15,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { sealedMemfd } from '../../native/memfd.ts';
 import type { Op, Plan } from '../../server/model/plan.ts';
 import { O, open } from '../../server/spec/ops.ts';
@@ -149,6 +150,20 @@ test('a commit that is cut off is none', async () => {
   connection.close();
   ground.removeRuns();
   await ground.assertNothingLeft('after half a commit');
+});
+
+test('what is given up behind the commit gets no further than the barrier', async () => {
+  const { connection, runFolder } = launch({ change: asked('parent-after', 0) });
+  await connection.next(NOTICE.ask);
+  // Now the child is at the barrier, and both it and the server have something to say.
+  await sleep(100);
+  connection.send(REQUEST.commit, 1);
+  connection.send(REQUEST.answer, 0);
+  connection.send(REQUEST.signal, SIGKILL);
+  await connection.next(NOTICE.failed);
+  assert.ok(!existsSync(join(runFolder, 'exit')));
+  await connection.end();
+  connection.close();
 });
 
 test('a container whose server is gone after the commit goes on and leaves its exit record', async () => {

@@ -185,6 +185,40 @@ test('before the commit a launch is given up by leaving, afterwards by a kill', 
   other.destroy();
 });
 
+test('one that gives no answer counts as gone, and is told when it really is', async () => {
+  shim.resume();
+  connection.commit(true);
+  let closed = false;
+  void connection.closed.then(() => {
+    closed = true;
+  });
+  await connection.giveUp();
+  assert.ok(connection.silent);
+  await assert.rejects(connection.created, ShimGone);
+  assert.ok(!closed);
+  shim.destroy();
+  await connection.closed;
+});
+
+test('one that is ending already is waited for', async () => {
+  connection.commit(true);
+  const done = connection.giveUp();
+  shim.write(notice(NOTICE.reply, { seq: 1, a: 3 }));
+  await sleep(50);
+  shim.write(notice(NOTICE.exited, { a: 7, y: 1n }));
+  await done;
+  assert.equal((await connection.exited).exitStatus, 7);
+});
+
+test('what was given up is not committed any more', async () => {
+  const said: Buffer[] = [];
+  shim.on('data', (bytes: Buffer) => said.push(bytes));
+  const done = connection.giveUp();
+  connection.commit(true);
+  await done;
+  assert.deepEqual(said, []);
+});
+
 test('what comes after the end of a run changes nothing', async () => {
   shim.write(notice(NOTICE.exited, { a: 3 }));
   shim.write(notice(NOTICE.exited, { a: 4 }));
