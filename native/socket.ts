@@ -1,9 +1,10 @@
 /**
  * Socket pairs, and descriptors sent over them: how a launch reaches the zygote.
  *
- * WHY NOT node:net: it makes no socket pairs and passes no descriptors.
+ * WHY NOT node:net: it makes no socket pairs, passes no descriptors and sets no buffers.
  * SAFETY: sends never block (MSG_DONTWAIT); all buffers live in this function's frame until the call is over.
  */
+import type { Socket } from 'node:net';
 import koffi from 'koffi';
 import { SyscallError } from './errno.ts';
 import { lastErrno, libc } from './libc.ts';
@@ -11,6 +12,7 @@ import { lastErrno, libc } from './libc.ts';
 const AF_UNIX = 1;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
+const SO_SNDBUFFORCE = 32;
 const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
@@ -30,6 +32,9 @@ koffi.struct('mydocker_msghdr', {
 });
 
 const sysSocketpair = libc.func('int socketpair(int domain, int type, int protocol, void *ends)');
+const sysSetsockopt = libc.func(
+  'int setsockopt(int fd, int level, int option, const void *value, uint32_t length)',
+);
 const sysSendmsg = libc.func('long sendmsg(int fd, const mydocker_msghdr *message, int flags)');
 
 /**
@@ -65,4 +70,14 @@ export function sendDescriptors(socket: number, bytes: Uint8Array, descriptors: 
   };
   if ((sysSendmsg(socket, message, MSG_DONTWAIT | MSG_NOSIGNAL) as number) < 0)
     throw new SyscallError('sendmsg', lastErrno());
+}
+
+/**
+ * Lets a socket take more before it makes its writer wait. Without CAP_NET_ADMIN it stays as it is.
+ * @param socket - connected, of node:net, which tells its descriptor nobody but through a field of its own.
+ * @param bytes - of data; the kernel doubles them for what it keeps beside it.
+ */
+export function widenSendBuffer(socket: Socket, bytes: number): void {
+  const { fd = -1 } = (socket as { readonly _handle?: { readonly fd?: number } })._handle ?? {};
+  if (fd >= 0) sysSetsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, Int32Array.of(bytes), 4);
 }

@@ -7,6 +7,7 @@ import { flushCompileCache } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadDeviceProgram } from '../native/bpf.ts';
 import { exitNow } from '../native/process.ts';
+import { widenSendBuffer } from '../native/socket.ts';
 import { DEFAULT_DEVICE_RULES, deviceProgram } from './cgroup/devices.ts';
 import { readCgroupLayout } from './cgroup/layout.ts';
 import { prepareCgroupParent, removeCgroupParent } from './cgroup/parent.ts';
@@ -109,6 +110,13 @@ function buildEngine(
   };
 }
 
+/**
+ * What a client may leave unread before its connection makes the server wait: twice the widest window that clients
+ * ask for. An end that waits to write does not read (node:http2 is so); where both ends do that, as with a client of
+ * Node that sends as much as it gets, neither goes on.
+ */
+const UNREAD_BYTES = 16 << 20;
+
 /** Everything up to the moment when clients are served. */
 async function start(config: ServerConfig, log: Logger): Promise<{ engine: Engine; api: Api }> {
   const startedAt = nowNs();
@@ -133,7 +141,9 @@ async function start(config: ServerConfig, log: Logger): Promise<{ engine: Engin
     await sweepVolumes(engine);
     await sweepImages(engine);
     const { listen, debug } = config;
-    const api = createApi(engine, { startedAt, listen, debug }, log);
+    const api = createApi(engine, { startedAt, listen, debug }, log, (socket) =>
+      widenSendBuffer(socket, UNREAD_BYTES),
+    );
     for (const address of listen) await api.listen(address, prepared.socketGid);
     await store.events.append({ type: 'system.start', kind: 'system', id: '' }, { sync: false });
     return { engine, api };

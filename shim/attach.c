@@ -17,7 +17,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 
-enum { CHUNK = 64 << 10, PENDING_MAX = CHUNK + 4 * (int)sizeof(struct frame) };
+enum { CHUNK = 64 << 10, PENDING_MAX = OUTPUT_MAX + 4 * (int)sizeof(struct frame) };
 
 struct client {
   int fd;

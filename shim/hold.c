@@ -15,7 +15,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-enum { CHUNK = 64 << 10, DRAIN_MS = 10000 };
+enum { LOG_CHUNK = 64 << 10, DRAIN_MS = 10000 };
 enum { AT_SIGNAL, AT_SYNC, AT_CONTROL, AT_ATTACH, AT_STDOUT, AT_STDERR, AT_CONTROLS };
 
 static struct holder self;
@@ -101,8 +101,14 @@ static void reap(void) {
 
 /* @returns whether more may be there. */
 static bool relay(int which) {
-  static char chunk[CHUNK];
-  ssize_t got = read(self.out[which], chunk, sizeof chunk);
+  static char chunk[OUTPUT_MAX];
+  static bool wide[2];
+  bool logged = !(self.run->plan.header->flags & PLAN_BACKPRESSURE);
+  ssize_t got = read(self.out[which], chunk, logged ? LOG_CHUNK : sizeof chunk);
+  if (got >= PIPE_USUAL && !wide[which]) { /* it was full: its writer had to wait */
+    wide[which] = true;
+    (void)fcntl(self.out[which], F_SETPIPE_SZ, PIPE_WIDE);
+  }
   if (got > 0) {
     struct log_position from = log_position();
     log_write(which == 1, chunk, (size_t)got);

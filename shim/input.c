@@ -7,12 +7,14 @@
 #include "shim.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { INPUT_MAX = 64 << 10 };
 
 static int input_fd = -1;
+static bool wide;
 static char pending[INPUT_MAX];
 static size_t pending_at, pending_end;
 
@@ -39,6 +41,10 @@ void input_feed(const char *bytes, size_t length) {
     return;
   }
   size_t past = written < 0 ? 0 : (size_t)written;
+  if (past < length && !wide) { /* a terminal or a pipe that is full */
+    wide = true;
+    (void)fcntl(input_fd, F_SETPIPE_SZ, PIPE_WIDE);
+  }
   memcpy(pending, bytes + past, length - past);
   pending_at = 0;
   pending_end = length - past;

@@ -80,6 +80,9 @@ void log_write(bool is_stderr, const char *bytes, size_t length);
 int log_reopen(void);
 struct log_position log_position(void);
 
+/* A pipe as the kernel makes it; as wide as one becomes that was found full. */
+enum { PIPE_USUAL = 64 << 10, PIPE_WIDE = 256 << 10 };
+
 /* input.c */
 void input_open(int fd);
 void input_close(void);
@@ -88,7 +91,7 @@ void input_feed(const char *bytes, size_t length);
 void input_flush(void);
 
 /* attach.c */
-enum { CLIENTS_MAX = 24 };
+enum { CLIENTS_MAX = 24, OUTPUT_MAX = 256 << 10 /* most bytes of a frame */ };
 int listen_in(int folder, const char *name);
 void attach_configure(bool backpressure);
 void attach_add(int fd);

@@ -21,9 +21,9 @@ import type { Logger } from '../model/logger.ts';
 import type { RequestIds } from '../ops/request-ids.ts';
 import type { CallContext, Calls, OpenCall } from './calls.ts';
 import { type EnumCheck, enumCheck } from './enums.ts';
-import { type GenericMethod, type GenericService, Malformed } from './service-definition.ts';
+import { type GenericMethod, type GenericService, Malformed, responseEncoder } from './service-definition.ts';
 import { isFault, statusOf } from './status.ts';
-import { received, send } from './streams.ts';
+import { received, sender } from './streams.ts';
 
 /** What all calls of a server share. */
 export interface Surroundings {
@@ -57,6 +57,8 @@ interface Bound {
   readonly name: string;
   readonly check: EnumCheck;
   readonly method: GenericMethod;
+  /** Of its responses. */
+  readonly encode: (message: unknown) => Buffer;
 }
 
 /** All methods of a service as grpc-js calls them. */
@@ -69,7 +71,7 @@ export function implement<S extends GenericService>(
   return Object.fromEntries(
     Object.entries(service.methods).map(([key, method]) => {
       const name = `${service.fullName}/${method.name}`;
-      const bound: Bound = { name, check: enumCheck(name), method };
+      const bound: Bound = { name, check: enumCheck(name), method, encode: responseEncoder(method) };
       return [key, bind(surroundings, bound, methods[key] ?? missing(bound))];
     }),
   );
@@ -155,10 +157,12 @@ async function stream(
   work: (open: OpenCall) => Messages<unknown>,
 ): Promise<void> {
   const open = around.calls.begin(call);
+  const send = sender(call, open.signal);
   try {
     for await (const message of work(open)) {
       await failpoint('stream.message');
-      await send(call, message, open.signal);
+      // Encoded at once: what it was made of may be used again for the next one.
+      await send(bound.encode(message));
     }
     // Some work just ends with its signal, which is not the end that its client waits for.
     open.signal.throwIfAborted();

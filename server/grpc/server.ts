@@ -1,6 +1,7 @@
 /** The API as a whole: all services on one grpc-js server, its limits, its sockets, its end. */
 import { subscribe } from 'node:diagnostics_channel';
 import type { Http2Session, ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { HealthDefinition } from '../../proto/gen/grpc/health/v1/health.ts';
@@ -73,7 +74,13 @@ export interface Api {
   stop(): Promise<void>;
 }
 
-export function createApi(engine: Engine, facts: ServerFacts, log: Logger): Api {
+/** @param prepareSocket - called with each connection before anything is read from it. */
+export function createApi(
+  engine: Engine,
+  facts: ServerFacts,
+  log: Logger,
+  prepareSocket: (socket: Socket) => void = () => undefined,
+): Api {
   const server = new Server({
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_concurrent_streams': MAX_STREAMS_PER_CONNECTION,
@@ -105,7 +112,11 @@ export function createApi(engine: Engine, facts: ServerFacts, log: Logger): Api 
   const listeners: Listener[] = [];
   return {
     listen: async (address, gid) => {
-      listeners.push(await listenUnix(address, gid, (socket) => injector.injectConnection(socket)));
+      const accept = (socket: Socket): void => {
+        prepareSocket(socket);
+        injector.injectConnection(socket);
+      };
+      listeners.push(await listenUnix(address, gid, accept));
     },
     stop: async () => {
       for (const listener of listeners) listener.close();

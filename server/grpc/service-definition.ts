@@ -3,6 +3,7 @@
  * server knows that the generated code does not speak grpc-js by itself.
  */
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
+import { encodeOutput, OUTPUT_FIELDS } from './output-message.ts';
 
 /** Codec of one message, as ts-proto generates it. */
 interface Codec<T> {
@@ -47,10 +48,17 @@ function deserializer(codec: Codec<unknown>): (wire: Uint8Array) => unknown {
 }
 
 /** Encodes without a copy: grpc-js wants a Buffer, the writer gives the bytes of one. */
-function serializer(codec: Codec<unknown>): (message: unknown) => Buffer {
+function encode(codec: Codec<unknown>, message: unknown): Buffer {
+  const bytes = codec.encode(message).finish();
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Encodes the responses of a method. What is encoded already stays as it is. */
+export function responseEncoder({ name, responseType }: GenericMethod): (message: unknown) => Buffer {
+  const output = OUTPUT_FIELDS[name];
   return (message) => {
-    const bytes = codec.encode(message).finish();
-    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    if (message instanceof Buffer) return message;
+    return (output && encodeOutput(message as object, output)) ?? encode(responseType, message);
   };
 }
 
@@ -66,9 +74,9 @@ export function serviceDefinition(service: GenericService): ServiceDefinition {
         path: `/${service.fullName}/${method.name}`,
         requestStream: method.requestStream,
         responseStream: method.responseStream,
-        requestSerialize: serializer(method.requestType),
+        requestSerialize: (message) => encode(method.requestType, message),
         requestDeserialize: deserializer(method.requestType),
-        responseSerialize: serializer(method.responseType),
+        responseSerialize: responseEncoder(method),
         responseDeserialize: (wire) => method.responseType.decode(wire),
       },
     ],

@@ -5,28 +5,43 @@ import type { Readable, Writable } from 'node:stream';
 const PAGE_ITEMS = 100;
 /** A client that keeps the usual limit of 4 MiB must be able to read a page of large items. */
 const PAGE_BYTES = 1 << 20;
+/** What may wait for a client beyond what is on its way. */
+const QUEUED_BYTES = 512 << 10;
 
 /**
- * Sends a message and waits while the client's window is full.
- * @throws the signal's reason when the call ends meanwhile.
+ * Sends messages one by one, each waiting while the client's window is full and enough is queued behind it.
+ * @returns throws the signal's reason when the call ends meanwhile.
  */
-export async function send(call: Writable, message: unknown, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  if (call.write(message)) return;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const wake = (): void => resolve();
-  call.once('drain', wake);
-  // A call that was reset never drains.
-  call.once('close', wake);
-  signal.addEventListener('abort', wake);
-  try {
-    await promise;
-  } finally {
-    call.removeListener('drain', wake);
-    call.removeListener('close', wake);
-    signal.removeEventListener('abort', wake);
-  }
-  signal.throwIfAborted();
+export function sender(call: Writable, signal: AbortSignal): (message: Uint8Array) => Promise<void> {
+  let queuedBytes = 0;
+  let wake = (): void => undefined;
+  const isFull = (): boolean => call.writableNeedDrain || queuedBytes > QUEUED_BYTES;
+  return async (message) => {
+    signal.throwIfAborted();
+    queuedBytes += message.length;
+    call.write(message, () => {
+      queuedBytes -= message.length;
+      wake();
+    });
+    if (!isFull()) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    wake = () => {
+      if (!isFull()) resolve();
+    };
+    // A call that was reset takes nothing any more and says so by its end alone.
+    const over = (): void => resolve();
+    call.on('drain', wake);
+    call.once('close', over);
+    signal.addEventListener('abort', over);
+    try {
+      await promise;
+    } finally {
+      call.removeListener('drain', wake);
+      call.removeListener('close', over);
+      signal.removeEventListener('abort', over);
+    }
+    signal.throwIfAborted();
+  };
 }
 
 /**

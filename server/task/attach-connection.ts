@@ -3,7 +3,6 @@
  * leaves a hole, and each frame says where its bytes stand in the log, so that the hole is read from there.
  * What a reader gets is complete and in order whatever its speed.
  */
-import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { resourceExhausted } from '../model/error.ts';
@@ -65,15 +64,23 @@ export class AttachConnection {
 
   /** Resolves when the process may be given more: a reader that reads nothing stops its writer. */
   async write(data: Uint8Array): Promise<void> {
-    if (data.length === 0 || this.#socket.destroyed) return;
-    this.#socket.write(encodeFrame(STREAM.stdin, data.length));
-    if (this.#socket.write(data) || this.#socket.destroyed) return;
+    const socket = this.#socket;
+    if (data.length === 0 || socket.destroyed) return;
+    socket.cork();
+    socket.write(encodeFrame(STREAM.stdin, data.length));
+    socket.write(data);
+    socket.uncork();
+    if (!socket.writableNeedDrain || socket.destroyed) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
     // Whichever comes second is not waited for, and must not be listened for either.
-    const listening = new AbortController();
-    const { signal } = listening;
-    const either = ['drain', 'close'].map((event) => once(this.#socket, event, { signal }));
-    await Promise.race(either).catch(() => undefined);
-    listening.abort();
+    const over = (): void => {
+      socket.off('drain', over);
+      socket.off('close', over);
+      resolve();
+    };
+    socket.on('drain', over);
+    socket.on('close', over);
+    await promise;
   }
 
   closeStdin(): void {
@@ -95,6 +102,7 @@ export class AttachConnection {
     let frame: Frame | undefined;
     let given = 0;
     for await (const chunk of this.#chunks()) {
+      const joined = new JoinedOutput(chunk);
       for (let at = 0; at < chunk.length || frame?.length === given; ) {
         if (frame === undefined) {
           const copied = chunk.copy(head, headLength, at, at + FRAME_BYTES - headLength);
@@ -105,17 +113,22 @@ export class AttachConnection {
           this.#greeted = true;
           headLength = 0;
           given = 0;
-          yield* this.#fillHole(frame.from);
+          if (this.#isHole(frame.from)) {
+            yield* joined.take();
+            yield* this.#fillHole(frame.from);
+          }
+          this.#at = frame.from;
         }
-        const data = chunk.subarray(at, at + frame.length - given);
-        given += data.length;
-        at += data.length;
+        const end = Math.min(chunk.length, at + frame.length - given);
         const stream = STREAM_NAME[frame.stream];
-        if (stream !== undefined && data.length > 0) yield { stream, data };
+        if (stream !== undefined && end > at) yield* joined.add(stream, at, end);
+        given += end - at;
+        at = end;
         if (given < frame.length) break;
         this.#at = frame.to;
         frame = undefined;
       }
+      yield* joined.take();
     }
     if (!this.#greeted && !this.#closedByUs && (await this.#isRefused())) throw noRoom();
     // The shim left without waiting for us: the rest is in the log.
@@ -143,15 +156,14 @@ export class AttachConnection {
     }
   }
 
+  #isHole(upTo: LogPosition): boolean {
+    return this.#at !== undefined && upTo.serial !== 0 && isBefore(this.#at, upTo);
+  }
+
   async *#fillHole(upTo: LogPosition): AsyncGenerator<RawChunk, void> {
     const { logsFolder } = this.#options;
-    const from = this.#at;
-    if (from === undefined || upTo.serial === 0 || logsFolder === undefined) {
-      this.#at = upTo;
-      return;
-    }
-    if (isBefore(from, upTo)) yield* readRaw(logsFolder, from, upTo, this.#filter);
-    this.#at = upTo;
+    if (this.#at !== undefined && logsFolder !== undefined)
+      yield* readRaw(logsFolder, this.#at, upTo, this.#filter);
   }
 
   async *#rest(skip: number): AsyncGenerator<RawChunk, void> {
@@ -170,6 +182,41 @@ export class AttachConnection {
       left -= passed;
       if (passed < data.length) yield { stream, data: data.subarray(passed) };
     }
+  }
+}
+
+/**
+ * What lies in a piece of memory between frames' heads, neighbours of one stream joined: text moves up over the heads
+ * in front of it.
+ */
+class JoinedOutput {
+  readonly #memory: Buffer;
+  #stream: OutputStream = 'stdout';
+  #begin = 0;
+  #end = 0;
+
+  constructor(memory: Buffer) {
+    this.#memory = memory;
+  }
+
+  /** @param from - not before the end of what was added before. @returns what is complete by that. */
+  *add(stream: OutputStream, from: number, to: number): Generator<RawChunk, void> {
+    if (stream !== this.#stream) yield* this.take();
+    this.#stream = stream;
+    if (this.#begin === this.#end) {
+      this.#begin = from;
+      this.#end = to;
+      return;
+    }
+    this.#memory.copyWithin(this.#end, from, to);
+    this.#end += to - from;
+  }
+
+  /** What was added since. */
+  *take(): Generator<RawChunk, void> {
+    if (this.#end > this.#begin)
+      yield { stream: this.#stream, data: this.#memory.subarray(this.#begin, this.#end) };
+    this.#begin = this.#end;
   }
 }
 

@@ -6,8 +6,8 @@ import { closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, stat
 import { type FileHandle, open } from 'node:fs/promises';
 import type { LogPosition } from './shim-protocol.ts';
 
-/** One read: hundreds of lines for a call of the kernel, and more than the longest record (64 KiB and its head). */
-export const LOG_READ_BYTES: number = 128 << 10;
+/** One read: thousands of lines for a call of the kernel, and more than the longest record (64 KiB and its head). */
+export const LOG_READ_BYTES: number = 256 << 10;
 
 export const logName = (serial: number): string => `${String(serial).padStart(8, '0')}.log`;
 
@@ -29,6 +29,8 @@ export class LogCursor implements AsyncDisposable {
   /** The furthest byte ever read: beyond `#at` where a record was cut. */
   #seen: LogPosition;
   #file: FileHandle | undefined;
+  /** One for all reads: a new one each time costs more than the read. */
+  #memory: Buffer | undefined;
 
   constructor(folder: string, from: LogPosition) {
     this.#folder = folder;
@@ -43,7 +45,7 @@ export class LogCursor implements AsyncDisposable {
   /**
    * The next bytes; never across two files.
    * @param until - stops there.
-   * @returns an empty buffer when there is nothing now.
+   * @returns an empty buffer when there is nothing now; its memory is used again by the next read.
    */
   async read(until?: LogPosition): Promise<Buffer> {
     for (;;) {
@@ -52,14 +54,17 @@ export class LogCursor implements AsyncDisposable {
       const sameFile = until?.serial === this.#at.serial;
       const wanted = sameFile ? Math.min(LOG_READ_BYTES, until.offset - this.#at.offset) : LOG_READ_BYTES;
       if (wanted <= 0 || (until !== undefined && !isBefore(this.#at, until))) return Buffer.alloc(0);
-      const buffer = Buffer.allocUnsafe(wanted);
+      this.#memory ??= Buffer.allocUnsafeSlow(LOG_READ_BYTES);
+      const buffer = this.#memory;
       const { bytesRead } = await file.read(buffer, 0, wanted, this.#at.offset);
       if (bytesRead > 0) {
         this.#at = { serial: this.#at.serial, offset: this.#at.offset + bytesRead };
         this.#seen = this.#at;
         return buffer.subarray(0, bytesRead);
       }
-      if (!(await this.#next())) return Buffer.alloc(0);
+      if (await this.#next()) continue;
+      this.#memory = undefined;
+      return Buffer.alloc(0);
     }
   }
 

@@ -35,7 +35,7 @@ async function readAll(
   await using cursor = new LogCursor(folder, from);
   const parts: Buffer[] = [];
   for (let bytes = await cursor.read(until); bytes.length > 0; bytes = await cursor.read(until))
-    parts.push(bytes);
+    parts.push(Buffer.from(bytes));
   return Buffer.concat(parts).toString();
 }
 
