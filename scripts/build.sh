@@ -63,8 +63,7 @@ build_worker() {
     return 0
   fi
   echo 'build: build/compile-cache'
-  NODE_COMPILE_CACHE="$PWD/build/compile-cache" sh scripts/node.sh server/image/unpack-worker.ts \
-    '{"verb":"nothing"}' 4>/dev/null 9>&-
+  NODE_COMPILE_CACHE="$PWD/build/compile-cache" sh scripts/node.sh server/image/unpack-worker.ts compile 9>&-
   : >build/.worker-compiled
 }
 

@@ -5,6 +5,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { constants, createReadStream, openSync, writeSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { exitNow } from '../../native/process.ts';
 import { syncFs } from '../../native/tree-write.ts';
 import { type Digest, parseDigest } from '../model/digest.ts';
@@ -18,6 +19,7 @@ import { type SpoolResult, spoolArchive } from './spool-archive.ts';
 import { readTar } from './tar-reader.ts';
 import { emptyTrees } from './tree-remover.ts';
 import {
+  COMPILE_ONLY,
   encodeError,
   encodeResult,
   type RemoveTreesResult,
@@ -101,10 +103,16 @@ function answer(line: string): void {
 }
 
 process.title = 'mydocker-unpack';
-try {
-  answer(encodeResult(await run(process.argv[2] ?? '')));
-} catch (error) {
-  answer(encodeError(withoutSpace(error)));
+const [, , job = ''] = process.argv;
+if (job === COMPILE_ONLY) {
+  // An end that is one keeps nothing by itself.
+  flushCompileCache();
+} else {
+  try {
+    answer(encodeResult(await run(job)));
+  } catch (error) {
+    answer(encodeError(withoutSpace(error)));
+  }
 }
 // Not at the end of the input's stream: after an error the sender may still have much to send.
 exitNow(0);

@@ -18,6 +18,9 @@ import type { SpoolResult } from './spool-archive.ts';
 /** Descriptors of the worker. */
 export const WORKER_FD = { archive: 0, stderr: 2, directory: 3, answer: 4 } as const;
 
+/** What the build starts a worker with instead of a job: it loads its code, keeps it compiled, and ends. */
+export const COMPILE_ONLY = 'compile';
+
 /** Longest answer that is believed, in bytes. */
 export const MAX_ANSWER_BYTES = 65_536;
 

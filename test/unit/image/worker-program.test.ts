@@ -1,11 +1,12 @@
 /** The worker's program where packages are symlinks: it runs with what it is given, and with nothing else. */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { workerProgramPaths } from '../../../server/image/worker-program.ts';
+import { WORKER_PROGRAM, workerProgramPaths } from '../../../server/image/worker-program.ts';
+import { COMPILE_ONLY } from '../../../server/image/worker-protocol.ts';
 
 const HERE = join(import.meta.dirname, '../../..');
 let folder = '';
@@ -68,3 +69,20 @@ for (const [name, linkPackages] of cases) {
     assert.equal(runIn(workerProgramPaths(path), join(path, 'server/image/unpack-worker.ts')).trim(), '{}');
   });
 }
+
+test('what the build compiles is what a worker finds: nothing is compiled again', () => {
+  const env = { ...process.env, NODE_COMPILE_CACHE: join(folder, 'cache') };
+  const start = (job: string, more: object = {}): string => {
+    const { stderr, status } = spawnSync(process.execPath, [WORKER_PROGRAM, job], {
+      env: { ...env, ...more },
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe', 'pipe'],
+    });
+    assert.equal(status, 0, stderr);
+    return stderr;
+  };
+  start(COMPILE_ONLY);
+  const told = start('{"verb":"none"}', { NODE_DEBUG_NATIVE: 'COMPILE_CACHE' });
+  assert.match(told, /cache for \S+ file:\S+unpack-worker.ts.*success/);
+  assert.doesNotMatch(told, /no transpile cache|not initialized|rejected/);
+});
