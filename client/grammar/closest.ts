@@ -2,13 +2,18 @@
 
 const FAR = 2;
 
-/** @returns the candidate with at most two letters wrong, missing or too many; undefined where none is so close. */
+/**
+ * @returns the candidate with at most two letters wrong, missing or too many, and half of a short word's; undefined where
+ * none is so close.
+ */
 export function closest(typed: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates
     .map((word) => ({ word, far: distance(typed, word) }))
     .sort((one, other) => one.far - other.far);
   const [best] = ranked;
-  return best !== undefined && best.far <= Math.min(FAR, typed.length - 1) ? best.word : undefined;
+  return best !== undefined && best.far <= Math.min(FAR, Math.floor(typed.length / 2))
+    ? best.word
+    : undefined;
 }
 
 /** Levenshtein distance, row by row. */
