@@ -15,7 +15,7 @@ import { showId } from '../render/values.ts';
 import type { Call } from '../transport/call.ts';
 import { Code, RpcError } from '../transport/rpc-error.ts';
 import { detachDetector } from './detach-detector.ts';
-import { enterRawMode, terminalSize } from './raw-terminal.ts';
+import { enterRawMode, type TerminalSize, terminalSize } from './raw-terminal.ts';
 import { proxySignals } from './signal-proxy.ts';
 
 /** To what to attach and how. */
@@ -31,6 +31,11 @@ export interface SessionOptions {
   readonly sigProxy: boolean;
   /** Bytes that leave the run alone; only looked for on a terminal. */
   readonly detachKeys: Buffer;
+  /**
+   * What the run shows was drawn for somebody else, and a program draws anew only when its window changes: so the
+   * window has another size for a moment.
+   */
+  readonly redraw?: boolean;
 }
 
 /** How it ended. */
@@ -38,6 +43,9 @@ export interface SessionEnd {
   /** Undefined where the person left. */
   readonly exit: Exit | undefined;
 }
+
+/** How long the other size lasts, in ms: two changes at once are none to most programs. */
+const REDRAW_MS = 100;
 
 type AttachCall = Call<AttachTaskRequest, AttachTaskResponse>;
 
@@ -64,6 +72,7 @@ export async function attachSession(context: Context, options: SessionOptions): 
     ? proxySignals(connection, container, isExec, () => raw?.restore())
     : undefined;
   const size = options.terminal ? terminalSize() : undefined;
+  const first = size !== undefined && options.redraw === true ? larger(size) : size;
   const resized = (): void => sendSize(call);
   try {
     const open = AttachOpen.create({
@@ -71,7 +80,7 @@ export async function attachSession(context: Context, options: SessionOptions): 
       stdin: options.stdin,
       stdout: options.stdout,
       stderr: options.stderr,
-      ...(size === undefined ? {} : { terminalSize: size }),
+      ...(first === undefined ? {} : { terminalSize: first }),
     });
     await call.send({ frame: { $case: 'open', value: open } });
     if (options.terminal) process.on('SIGWINCH', resized);
@@ -82,7 +91,8 @@ export async function attachSession(context: Context, options: SessionOptions): 
     signals?.stop();
   }
   tellDropped(progress.droppedBytes, container);
-  if (progress.detached) printError(`left ${showId(container)} running\n`);
+  // The cursor stands wherever the run left it.
+  if (progress.detached) printError(`\nleft ${showId(container)} running\n`);
   if (progress.exit === undefined && !progress.detached) {
     throw new RpcError(
       Code.UNAVAILABLE,
@@ -106,6 +116,7 @@ async function relay(
     switch (frame?.$case) {
       case 'ready':
         if (frame.value.runId !== '') aim(frame.value.runId);
+        if (options.terminal && options.redraw === true) setTimeout(sendSize, REDRAW_MS, call);
         if (options.stdin) void sendInput(call, options, progress);
         break;
       case 'started':
@@ -144,6 +155,10 @@ async function sendInput(call: AttachCall, options: SessionOptions, progress: Pr
     // A terminal that went away has no more input.
   }
   await call.send({ frame: { $case: 'closeStdin', value: {} } });
+}
+
+function larger({ columns, rows }: TerminalSize): TerminalSize {
+  return { columns: columns + 1, rows: rows + 1 };
 }
 
 function sendSize(call: AttachCall): void {

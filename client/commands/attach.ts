@@ -44,6 +44,7 @@ export async function attachTo(context: Context, name: string, choices: AttachCh
   const { exit } = await attachSession(context, {
     open: { container: container.id, start: !running },
     terminal,
+    redraw: running,
     stdin,
     stdout: true,
     stderr: true,

@@ -108,6 +108,8 @@ export interface Terminal {
   output(): string;
   /** Types text. `\x03` is ^C. */
   type(text: string): void;
+  /** Types bytes that need not be text. */
+  typeBytes(bytes: Uint8Array): void;
   /** Changes the window's size. */
   resize(rows: number, columns: number): void;
   /** Waits until the output matches. @returns the match. @throws Error after timeoutMs (10 s). */
@@ -154,6 +156,7 @@ export function openTerminal(
   return {
     output: () => text,
     type: (typed) => void stdin?.write(typed),
+    typeBytes: (typed) => void stdin?.write(typed),
     resize: (rows, columns) => void sizes.write(`${rows} ${columns}\n`),
     waitFor: (pattern, timeoutMs = 10_000) =>
       within(
