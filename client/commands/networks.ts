@@ -16,29 +16,41 @@ import {
 } from '../api/networks.ts';
 import { eachTarget } from '../each-target.ts';
 import type { Action } from '../grammar/command.ts';
-import type { NETWORK_CREATE_OPTIONS, NO_OPTIONS } from '../grammar/command-options.ts';
+import type { NETWORK_CREATE_OPTIONS, NETWORKS_OPTIONS, NO_OPTIONS } from '../grammar/command-options.ts';
 import { print } from '../output.ts';
-import { renderTable } from '../render/table.ts';
-import { showTime } from '../render/values.ts';
+import { parseFilters } from '../parse/parse-filters.ts';
+import { type Column, renderRows } from '../render/rows.ts';
+import { showId, showTime } from '../render/values.ts';
 
-const HEADING = ['NAME', 'IPNETS', 'GATEWAY', 'COUNTS', 'DRIVER', 'CREATED'];
+const USUAL = ['Name', 'IPNets', 'Gateway', 'Counts', 'Driver', 'CreatedAt'];
 
-export const listNetworks: Action<typeof NO_OPTIONS> = async (_, context) => {
+export const listNetworks: Action<typeof NETWORKS_OPTIONS> = async ({ options }, context) => {
+  const given = parseFilters(options.filter, ['name', 'id', 'driver']);
+  const request = { names: given.name, idPrefixes: given.id, drivers: given.driver };
   const found: Network[] = [];
-  for await (const page of context.connect().serverStream(listMethod, ListNetworksRequest.create())) {
+  for await (const page of context.connect().serverStream(listMethod, ListNetworksRequest.create(request))) {
     found.push(...page.networks);
   }
-  const rows = found.map((network) => [
-    network.name,
-    network.subnets.map(({ cidr }) => cidr).join(', '),
-    network.subnets.map(({ gateway }) => gateway).join(', '),
-    String(network.endpointCount),
-    network.driver,
-    showTime(network.createdAt),
-  ]);
-  print(renderTable(HEADING, rows));
+  const { quiet, noTrunc = false, format } = options;
+  if (quiet) print(found.map(({ id }) => `${showId(id, noTrunc)}\n`).join(''));
+  else print(renderRows(found, columns(noTrunc), USUAL, format));
   return 0;
 };
+
+function columns(whole: boolean): readonly Column<Network>[] {
+  return [
+    { name: 'ID', heading: 'NETWORK ID', of: ({ id }) => showId(id, whole) },
+    { name: 'Name', heading: 'NAME', of: ({ name }) => name },
+    { name: 'Driver', heading: 'DRIVER', of: ({ driver }) => driver },
+    { name: 'Scope', heading: 'SCOPE', of: () => 'local' },
+    { name: 'IPv6', heading: 'IPV6', of: ({ ipv6 }) => String(ipv6) },
+    { name: 'Internal', heading: 'INTERNAL', of: ({ internal }) => String(internal) },
+    { name: 'IPNets', heading: 'IPNETS', of: ({ subnets }) => subnets.map(({ cidr }) => cidr).join(', ') },
+    { name: 'Gateway', heading: 'GATEWAY', of: ({ subnets }) => subnets.map((s) => s.gateway).join(', ') },
+    { name: 'Counts', heading: 'COUNTS', of: ({ endpointCount }) => String(endpointCount) },
+    { name: 'CreatedAt', heading: 'CREATED', of: ({ createdAt }) => showTime(createdAt) },
+  ];
+}
 
 export const createNetwork: Action<typeof NETWORK_CREATE_OPTIONS> = async (
   { options, positionals },

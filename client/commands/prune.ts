@@ -14,7 +14,7 @@ import { print } from '../output.ts';
 import { labelConditions, parseFilters } from '../parse/parse-filters.ts';
 import { parseWhen } from '../parse/parse-when.ts';
 import { printable } from '../render/printable.ts';
-import { showSize } from '../render/values.ts';
+import { showReference, showSize } from '../render/values.ts';
 
 const FILTERS = ['until', 'label', 'label!'] as const;
 
@@ -30,7 +30,7 @@ export const pruneImages: Action<typeof IMAGE_PRUNE_OPTIONS> = async ({ options 
   const { untagged, deleted, reclaimedBytes } = await context
     .connect()
     .unary(method, PruneImagesRequest.create({ all, filter }));
-  print(listed('untagged', untagged) + listed('deleted', deleted) + reclaimed(reclaimedBytes));
+  print(listedImages(untagged, deleted) + reclaimed(reclaimedBytes));
   return 0;
 };
 
@@ -42,7 +42,7 @@ export const pruneContainers: Action<typeof CONTAINER_PRUNE_OPTIONS> = async ({ 
   const { removed, reclaimedBytes } = await context
     .connect()
     .unary(method, PruneContainersRequest.create({ filter }));
-  print(listed('deleted', removed) + reclaimed(reclaimedBytes));
+  print(listed('Containers', removed) + reclaimed(reclaimedBytes));
   return 0;
 };
 
@@ -57,8 +57,9 @@ export const pruneSystem: Action<typeof SYSTEM_PRUNE_OPTIONS> = async ({ options
     .unary(method, PruneSystemRequest.create({ allImages: all, volumes, filter }));
   const { containers, untagged, images, reclaimedBytes } = removed;
   print(
-    listed('deleted', [...containers, ...images, ...removed.volumes]) +
-      listed('untagged', untagged) +
+    listed('Containers', containers) +
+      listed('Volumes', removed.volumes) +
+      listedImages(untagged, images) +
       reclaimed(reclaimedBytes),
   );
   return 0;
@@ -73,7 +74,18 @@ function pruneFilter(given: readonly string[]): PruneFilter {
   });
 }
 
-const listed = (word: string, names: readonly string[]): string =>
-  names.map((name) => `${word}: ${printable(name)}\n`).join('');
+/** As Docker lists them: a heading, a line each, an empty one. */
+function listed(what: string, lines: readonly string[]): string {
+  return lines.length === 0
+    ? ''
+    : `Deleted ${what}:\n${lines.map((line) => `${printable(line)}\n`).join('')}\n`;
+}
 
-const reclaimed = (bytes: bigint): string => `total reclaimed space: ${showSize(bytes)}\n`;
+function listedImages(untagged: readonly string[], deleted: readonly string[]): string {
+  return listed('Images', [
+    ...untagged.map((name) => `untagged: ${showReference(name)}`),
+    ...deleted.map((id) => `deleted: ${id}`),
+  ]);
+}
+
+const reclaimed = (bytes: bigint): string => `Total reclaimed space: ${showSize(bytes)}\n`;

@@ -257,6 +257,14 @@ export const EVENTS_OPTIONS = {
   json: { names: ['--json'], type: 'flag', about: 'an object a line, as the contract has it' },
 } as const;
 
+/** Options of `networks`. */
+export const NETWORKS_OPTIONS = {
+  quiet: { names: ['-q', '--quiet'], type: 'flag', about: 'ids only' },
+  noTrunc: NO_TRUNC as typeof NO_TRUNC,
+  format: FORMAT as typeof FORMAT,
+  filter: { names: ['-f', '--filter'], type: 'list', value: 'KEY=VALUE', about: 'name, id or driver' },
+} as const;
+
 /** Options of `network create`. */
 export const NETWORK_CREATE_OPTIONS = {
   subnet: { names: ['-s', '--subnet'], type: 'list', value: 'CIDR', about: 'addresses: 10.20.30.0/24' },

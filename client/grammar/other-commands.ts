@@ -10,6 +10,7 @@ import {
   IMPORT_OPTIONS,
   LOAD_OPTIONS,
   NETWORK_CREATE_OPTIONS,
+  NETWORKS_OPTIONS,
   NO_OPTIONS,
   RMI_OPTIONS,
   SYSTEM_PRUNE_OPTIONS,
@@ -108,7 +109,7 @@ export const NETWORK_COMMANDS: readonly AnyCommand[] = [
     about: 'list networks',
     usage: '',
     count: [0, 0],
-    options: NO_OPTIONS,
+    options: NETWORKS_OPTIONS,
     load: async () => (await import('../commands/networks.ts')).listNetworks,
   }),
   command({

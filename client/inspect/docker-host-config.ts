@@ -58,6 +58,8 @@ export function dockerHostConfig({ config, ports }: Container): Readonly<Record<
     ShmSize: Number(config?.shmSizeBytes ?? SHM_SIZE),
     Sysctls: Object.keys(config?.sysctls ?? {}).length === 0 ? undefined : mapOrNil(config?.sysctls ?? {}),
     Runtime: 'mydocker-shim',
+    ConsoleSize: [0, 0],
+    Isolation: '',
     Init: config?.init ? true : undefined,
     ...limits(config),
     MaskedPaths: security?.maskedPaths?.values ?? [],
@@ -74,6 +76,11 @@ function limits(config: ContainerConfig | undefined): Readonly<Record<string, un
     NanoCpus: number(resources?.nanoCpus),
     CgroupParent: config?.cgroupParent ?? '',
     BlkioWeight: number(resources?.blkioWeight),
+    BlkioWeightDevice: [],
+    BlkioDeviceReadBps: NIL_LIST,
+    BlkioDeviceWriteBps: NIL_LIST,
+    BlkioDeviceReadIOps: NIL_LIST,
+    BlkioDeviceWriteIOps: NIL_LIST,
     CpuPeriod: number(resources?.cpuPeriodUs),
     CpuQuota: number(resources?.cpuQuotaUs),
     CpuRealtimePeriod: number(resources?.cpuRtPeriodUs),
@@ -98,6 +105,11 @@ function limits(config: ContainerConfig | undefined): Readonly<Record<string, un
     Ulimits: listOrNil(
       config?.ulimits.map(({ name, soft, hard }) => ({ Name: name, Soft: Number(soft), Hard: Number(hard) })),
     ),
+    // Windows'.
+    CpuCount: 0,
+    CpuPercent: 0,
+    IOMaximumIOps: 0,
+    IOMaximumBandwidth: 0,
   };
 }
 

@@ -70,7 +70,11 @@ export function containerColumns(whole: boolean): readonly Column<ContainerSumma
     { name: 'ID', heading: 'CONTAINER ID', of: ({ id }) => showId(id, whole) },
     { name: 'Names', heading: 'NAMES', of: ({ name }) => name },
     { name: 'Image', heading: 'IMAGE', of: ({ image }) => showId(image, whole) },
-    { name: 'Command', heading: 'COMMAND', of: ({ args }) => `"${cut(args.join(' '), COMMAND_WIDTH)}"` },
+    {
+      name: 'Command',
+      heading: 'COMMAND',
+      of: ({ args }) => `"${cut(args.map(quoted).join(' '), COMMAND_WIDTH)}"`,
+    },
     { name: 'CreatedAt', heading: 'CREATED AT', of: ({ createdAt }) => showZonedTime(createdAt) },
     { name: 'RunningFor', heading: 'CREATED', of: ({ createdAt }) => showAgo(createdAt) },
     { name: 'Ports', heading: 'PORTS', of: showDockerPorts },
@@ -78,6 +82,7 @@ export function containerColumns(whole: boolean): readonly Column<ContainerSumma
     { name: 'Status', heading: 'STATUS', of: showStatus },
     { name: 'Size', heading: 'SIZE', of: showFiles },
     { name: 'Labels', heading: 'LABELS', of: showLabels },
+    { name: 'LocalVolumes', heading: 'LOCAL VOLUMES', of: ({ volumeCount }) => String(volumeCount) },
     { name: 'Mounts', heading: 'MOUNTS', of: ({ mounts }) => mounts.join(',') },
     { name: 'Networks', heading: 'NETWORKS', of: ({ networks }) => networks.join(',') },
     { name: 'Name', heading: 'NAME', of: ({ name }) => name },
@@ -96,9 +101,15 @@ export function labelOf({ labels }: ContainerSummary, key: string): string {
   return Object.hasOwn(labels, key) ? (labels[key] ?? '') : '';
 }
 
+/** As Docker shows it: what has a space in it stands in quotes. */
+function quoted(word: string, place: number): string {
+  return place > 0 && /\s/.test(word) ? `'${word}'` : word;
+}
+
 function showLabels({ labels }: ContainerSummary): string {
   return Object.entries(labels)
     .map(([key, value]) => `${key}=${value}`)
+    .sort()
     .join(',');
 }
 

@@ -71,6 +71,7 @@ export function encodeSummary(
     networks: networkNames(engine, record),
     mounts: [...config.mounts, ...(config.volumes ?? [])].map(({ destination }) => destination),
     size: undefined,
+    volumeCount: config.volumes?.length ?? 0,
     exposedPorts: (config.exposedPorts ?? []).flatMap(encodePort),
   };
 }

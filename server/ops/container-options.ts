@@ -119,7 +119,8 @@ export function mergeOptions(options: ContainerOptions, facts: MergeFacts): Merg
     rootfs: facts.rootfs,
     ...mergeArgs(options, image),
     env: mergeEnv(image.env, options.env ?? []),
-    workingDir: absolute(options.workingDir ?? image.workingDir),
+    // What an image says is made absolute, what somebody typed is refused where it is not.
+    workingDir: options.workingDir ? normalPath(options.workingDir) : absolute(image.workingDir),
     user,
     hostname: options.hostname === undefined || options.hostname === '' ? facts.hostname : options.hostname,
     terminal: options.terminal ?? false,

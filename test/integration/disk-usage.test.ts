@@ -173,10 +173,10 @@ test('image prune takes images without a name, with -a all that nothing uses', a
   await host.ok(['create', '--name', 'user', 'p:3', 'true']);
   await refused(host, ['image', 'prune'], /standard input is no terminal\nhint: -f/);
   const one = await host.ok(['image', 'prune', '-f']);
-  assert.match(one, new RegExp(`^deleted: ${old}\ntotal reclaimed space: [\\d.]+ MB$`));
-  assert.equal(await host.ok(['image', 'prune', '-f']), 'total reclaimed space: 0 B');
+  assert.match(one, new RegExp(`^Deleted Images:\ndeleted: ${old}\n\nTotal reclaimed space: [\\d.]+ MB$`));
+  assert.equal(await host.ok(['image', 'prune', '-f']), 'Total reclaimed space: 0 B');
   const none = await host.ok(['image', 'prune', '-af', '--filter', 'until=1h']);
-  assert.equal(none, 'total reclaimed space: 0 B');
+  assert.equal(none, 'Total reclaimed space: 0 B');
   const some = await host.ok(['image', 'prune', '-af', '--filter', 'label!=keep', '--filter', 'until=0s']);
   assert.match(some, new RegExp(`deleted: ${renamed}`));
   const left = (await host.ok(['images', '--format', '{{.Repository}}:{{.Tag}}'])).split('\n').sort();

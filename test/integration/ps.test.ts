@@ -135,7 +135,7 @@ describe('with some', () => {
     const object = JSON.parse(await shown('json', 'two'));
     assert.deepEqual(
       [object.ID, object.Names, object.Labels],
-      [ids['two']?.slice(0, 12), 'two', 'tier=db,big='],
+      [ids['two']?.slice(0, 12), 'two', 'big=,tier=db'],
     );
     assert.equal(JSON.parse(await shown('{{json .}}', 'two')).Names, 'two');
     assert.equal(await shown('table {{.Names}}\\t{{.Image}}', 'three'), 'NAMES   IMAGE\nthree   other:1');

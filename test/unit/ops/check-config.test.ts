@@ -22,6 +22,7 @@ const REFUSED: readonly [why: RegExp, change: Partial<ContainerConfig>][] = [
   [/hostname/, { hostname: 'a\nb' }],
   [/hostname/, { hostname: '' }],
   [/working directory/, { workingDir: '/a\0b' }],
+  [/working directory .* not absolute/, { workingDir: 'a' }],
   [/working directory .* too long/, { workingDir: `/${'x'.repeat(4095)}` }],
   [/rootfs directory .* own root/, { rootfs: { kind: 'directory', path: '/' } }],
   [/rootfs directory/, { rootfs: { kind: 'directory', path: 'x' } }],

@@ -115,8 +115,9 @@ test('defaults are the server’s', () => {
 });
 
 test('paths become absolute and plain', () => {
-  assert.equal(config({ workingDir: 'a/../b/' }).workingDir, '/b');
-  assert.equal(config({ workingDir: '../..' }).workingDir, '/');
+  assert.equal(config({ workingDir: '/a/../b/' }).workingDir, '/b');
+  assert.equal(config({ workingDir: '/../..' }).workingDir, '/');
+  assert.equal(config({}, { workingDir: 'a/' }).workingDir, '/a');
   const [mount] = config({ mounts: [{ source: '/a//b/', destination: '/x/./y/', readOnly: true }] }).mounts;
   assert.deepEqual(mount, { source: '/a/b', destination: '/x/y', readOnly: true });
 });

@@ -239,6 +239,8 @@ export interface ContainerSummary {
     | undefined;
   /** Ports that its service listens on, published or not. */
   readonly exposedPorts: readonly ExposedPort[];
+  /** How many of its mounts are volumes. */
+  readonly volumeCount: number;
 }
 
 export interface ContainerSummary_LabelsEntry {
@@ -1428,6 +1430,7 @@ function createBaseContainerSummary(): ContainerSummary {
     mounts: [],
     size: undefined,
     exposedPorts: [],
+    volumeCount: 0,
   };
 }
 
@@ -1501,6 +1504,9 @@ export const ContainerSummary: MessageFns<ContainerSummary> = {
     }
     for (const v of message.exposedPorts) {
       ExposedPort.encode(v!, writer.uint32(178).fork()).join();
+    }
+    if (message.volumeCount !== 0) {
+      writer.uint32(184).uint32(message.volumeCount);
     }
     return writer;
   },
@@ -1697,6 +1703,14 @@ export const ContainerSummary: MessageFns<ContainerSummary> = {
             message.exposedPorts.push(ExposedPort.decode(reader, reader.uint32()));
             continue;
           }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.volumeCount = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1750,6 +1764,7 @@ export const ContainerSummary: MessageFns<ContainerSummary> = {
       ? ContainerSize.fromPartial(object.size)
       : undefined;
     message.exposedPorts = object.exposedPorts?.map((e) => ExposedPort.fromPartial(e)) || [];
+    message.volumeCount = object.volumeCount ?? 0;
     return message;
   },
 };

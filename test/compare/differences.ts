@@ -1,0 +1,142 @@
+/** Where mydocker differs from Docker on purpose, and why. docs/differences.md is made of it. */
+
+/** What of a command differs. */
+export type Aspect = 'exit' | 'output' | 'state';
+
+/** What one program did with a command. */
+export interface Outcome {
+  readonly code: number;
+  /** Standard output, normalized. */
+  readonly output: string;
+  readonly error: string;
+}
+
+/** A command, and what both did with it. */
+export interface Pair {
+  readonly command: string;
+  readonly docker: Outcome;
+  readonly mydocker: Outcome;
+  /** Containers and images that are there afterwards. */
+  readonly states: { readonly docker: string; readonly mydocker: string };
+  readonly aspects: readonly Aspect[];
+}
+
+/** A difference that is meant. */
+export interface Difference {
+  readonly aspect: Aspect;
+  readonly commands: RegExp;
+  /** Only where the outcomes are like this. */
+  readonly when?: (pair: Pair) => boolean;
+  /** Why, as a sentence for users. */
+  readonly about: string;
+}
+
+const refused = ({ mydocker }: Pair): boolean => mydocker.code === 125;
+const lacks = ({ mydocker }: Pair): boolean =>
+  /unknown (?:option|command)|server lacks it/.test(mydocker.error);
+
+/** In the order in which they are looked for: the first one that fits explains. */
+export const DIFFERENCES: readonly Difference[] = [
+  ...(['exit', 'output', 'state'] as const).map(
+    (aspect): Difference => ({
+      aspect,
+      commands: /./,
+      when: lacks,
+      about: 'Not there yet; it is refused with a sentence.',
+    }),
+  ),
+  {
+    aspect: 'exit',
+    commands: /logs --tail nosuch/,
+    when: refused,
+    about: 'A number that is none is refused; Docker takes it for `all`.',
+  },
+  {
+    aspect: 'output',
+    commands: /logs --tail nosuch/,
+    about: 'A number that is none is refused; Docker takes it for `all`.',
+  },
+  {
+    aspect: 'exit',
+    commands: /events .*nosuch=1/,
+    about: 'An unknown filter is refused; Docker ignores it in `events`.',
+  },
+  {
+    aspect: 'output',
+    commands: /events .*nosuch=1/,
+    about: 'An unknown filter is refused; Docker ignores it in `events`.',
+  },
+  {
+    aspect: 'exit',
+    commands: /exec web nosuch-program/,
+    when: ({ mydocker }) => mydocker.code === 127,
+    about: 'A program that is not there is 127 with `exec` too, as newer versions of Docker have it.',
+  },
+  {
+    aspect: 'output',
+    commands: /exec web nosuch-program/,
+    about: 'Errors are on standard error; Docker prints this one on standard output.',
+  },
+  {
+    aspect: 'exit',
+    commands: /./,
+    when: ({ docker, mydocker }) => [1, 64].includes(docker.code) && mydocker.code === 125,
+    about: 'An error of the client or the server is 125 with every command; Docker has 1 for all but `run`.',
+  },
+  {
+    aspect: 'output',
+    commands: /^D ps -q$/,
+    about: '`ps` lists all containers; `-r` or a filter narrows it.',
+  },
+  {
+    aspect: 'output',
+    commands: /image inspect told:1/,
+    about:
+      'Nothing about how old builders made an image (`ContainerConfig`), no folders of a driver: layers are shared.',
+  },
+  {
+    aspect: 'output',
+    commands: /IPPrefixLen/,
+    about: 'The default network is a /24.',
+  },
+  {
+    aspect: 'output',
+    commands: /HostConfig\.NetworkMode/,
+    about: 'The default network has the name of its bridge, also where it was not asked for by name.',
+  },
+  {
+    aspect: 'output',
+    commands: /inspect -s -f '\{\{\.SizeRw\}\}'/,
+    about: 'Sizes are what the disk gives away, as `du` counts; Docker adds the lengths of files.',
+  },
+  {
+    aspect: 'output',
+    commands: /events .*container=p3/,
+    about: '`task_create` tells that everything is made and nothing runs yet; Docker has no such event.',
+  },
+  {
+    aspect: 'output',
+    commands: /events .*(?:exitCode|event=tag)/,
+    about: 'The last 10,000 events are kept, over restarts too; Docker has the last 256, in memory.',
+  },
+  {
+    aspect: 'output',
+    commands: /system df/,
+    about: '`system df` tells blobs, logs and metadata too; there is no build cache.',
+  },
+  {
+    aspect: 'output',
+    commands: /network ls --format '\{\{\.Name\}\}'/,
+    about: '`none` and `host` are no networks, and the default one has the name of its bridge.',
+  },
+];
+
+/** The difference that explains an aspect of a pair; undefined: it is not meant. */
+export function explanation(pair: Pair, aspect: Aspect): Difference | undefined {
+  return DIFFERENCES.find(
+    (difference) =>
+      difference.aspect === aspect &&
+      difference.commands.test(pair.command) &&
+      (difference.when?.(pair) ?? true),
+  );
+}
