@@ -73,7 +73,8 @@ export async function attachSession(context: Context, options: SessionOptions): 
     : undefined;
   const size = options.terminal ? terminalSize() : undefined;
   const first = size !== undefined && options.redraw === true ? larger(size) : size;
-  const resized = (): void => sendSize(call);
+  // The streams of node:process read their new size in their own handler of the same signal.
+  const resized = (): void => void setImmediate(sendSize, call);
   try {
     const open = AttachOpen.create({
       ...options.open,
@@ -116,8 +117,7 @@ async function relay(
     switch (frame?.$case) {
       case 'ready':
         if (frame.value.runId !== '') aim(frame.value.runId);
-        if (options.terminal && options.redraw === true) setTimeout(sendSize, REDRAW_MS, call);
-        if (options.stdin) void sendInput(call, options, progress);
+        void takePart(call, options, progress);
         break;
       case 'started':
         aim(frame.value.run?.runId ?? '');
@@ -136,6 +136,15 @@ async function relay(
         break;
     }
   }
+}
+
+/** What is typed finds the window as it is. */
+async function takePart(call: AttachCall, options: SessionOptions, progress: Progress): Promise<void> {
+  if (options.terminal && options.redraw === true) {
+    await new Promise((resolve) => setTimeout(resolve, REDRAW_MS));
+    sendSize(call);
+  }
+  if (options.stdin) await sendInput(call, options, progress);
 }
 
 /** Standard input to its end, or to the keys that leave. */
@@ -162,11 +171,8 @@ function larger({ columns, rows }: TerminalSize): TerminalSize {
 }
 
 function sendSize(call: AttachCall): void {
-  // The streams of node:process read their new size in their own handler of the same signal.
-  setImmediate(() => {
-    const size = terminalSize();
-    if (size !== undefined) void call.send({ frame: { $case: 'resize', value: size } });
-  });
+  const size = terminalSize();
+  if (size !== undefined) void call.send({ frame: { $case: 'resize', value: size } });
 }
 
 function tellDropped(bytes: bigint, container: string): void {

@@ -4,7 +4,7 @@ import { cancelled, cannot } from '../model/error.ts';
 import { AttachConnection } from '../task/attach-connection.ts';
 import type { RawChunk } from '../task/log-record.ts';
 import type { LiveRun, Reading } from '../task/runs.ts';
-import { connectInFolder, endedSocket } from '../task/shim-connection.ts';
+import { connectInFolder, endedSocket } from '../task/shim-sockets.ts';
 import { tell } from './container-event.ts';
 import type { Engine } from './engine.ts';
 import { containerFolder } from './engine.ts';

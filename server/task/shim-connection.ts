@@ -2,10 +2,9 @@
  * A conversation with one shim: over its launch connection when this server started it, over its control
  * socket when an earlier server did. Both speak the same records, so everything above is one path.
  */
-import { closeSync, constants, openSync, writeSync } from 'node:fs';
-import { connect, Socket } from 'node:net';
+import { writeSync } from 'node:fs';
+import type { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
-import { SOCKET_TYPE, socketPair } from '../../native/socket.ts';
 import { deadlineExceeded, unavailable } from '../model/error.ts';
 import {
   decodeFound,
@@ -276,38 +275,3 @@ export class ShimConnection {
       reject(unavailable('the shim is gone', { reason: 'SHIM_GONE' }));
   }
 }
-
-/** O_PATH: enough to reach what is below. */
-const O_PATH = 0o10000000;
-
-/**
- * Connects to a socket in a run folder, through the folder's descriptor: a path of any length will do.
- * @throws the errors of node:net: ENOENT, ECONNREFUSED when no shim listens.
- */
-export async function connectInFolder(folder: string, name: 'control' | 'attach'): Promise<Socket> {
-  const fd = openSync(folder, O_PATH | constants.O_DIRECTORY);
-  try {
-    const socket = connect({ path: `/proc/self/fd/${fd}/${name}`, allowHalfOpen: false });
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    socket.once('connect', resolve);
-    socket.once('error', reject);
-    await promise;
-    socket.off('error', reject);
-    return socket;
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** Two connected descriptors: one for {@link socketOf}, one to hand over with a launch. */
-export const connectedPair = (): [ours: number, theirs: number] => socketPair(SOCKET_TYPE.stream);
-
-/** A socket whose other end has hung up. */
-export function endedSocket(): Socket {
-  const [ours, theirs] = connectedPair();
-  closeSync(theirs);
-  return socketOf(ours);
-}
-
-/** Wraps a descriptor that is one end of a socket pair. */
-export const socketOf = (fd: number): Socket => new Socket({ fd, readable: true, writable: true });

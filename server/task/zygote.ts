@@ -8,8 +8,9 @@ import { SyscallError } from '../../native/errno.ts';
 import { sealedMemfd } from '../../native/memfd.ts';
 import { SOCKET_TYPE, sendDescriptors, socketPair } from '../../native/socket.ts';
 import { unavailable } from '../model/error.ts';
-import { ShimConnection, socketOf } from './shim-connection.ts';
+import { ShimConnection } from './shim-connection.ts';
 import { encodeLaunchRequest } from './shim-protocol.ts';
+import { socketOf } from './shim-sockets.ts';
 
 /** Tries after which a queue that stays full is an error. */
 const SEND_TRIES = 3;

@@ -13,7 +13,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { pidfdOpen } from '../../native/pidfd.ts';
 import { SOCKET_TYPE, socketPair } from '../../native/socket.ts';
 import { encodePlan } from '../../server/spec/plan-codec.ts';
-import { connectInFolder, socketOf } from '../../server/task/shim-connection.ts';
 import {
   ATTACH_FLAG,
   decodeFrame,
@@ -24,6 +23,7 @@ import {
   REQUEST,
   STREAM,
 } from '../../server/task/shim-protocol.ts';
+import { connectInFolder, socketOf } from '../../server/task/shim-sockets.ts';
 import { collect, type Launched, ShimGround, until } from './shim-ground.ts';
 import { RawConnection } from './shim-raw.ts';
 

@@ -6,8 +6,9 @@ import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { reapCgroup } from '../../server/cgroup/reap.ts';
 import { readExitFile } from '../../server/task/run-files.ts';
-import { connectInFolder, ShimConnection, ShimGone } from '../../server/task/shim-connection.ts';
+import { ShimConnection, ShimGone } from '../../server/task/shim-connection.ts';
 import { REQUEST } from '../../server/task/shim-protocol.ts';
+import { connectInFolder } from '../../server/task/shim-sockets.ts';
 import { listProcesses } from '../harness/leaks.ts';
 import { collect, end, type Launched, ShimGround, SLEEP, USER, until } from './shim-ground.ts';
 

@@ -30,8 +30,9 @@ import { planWorker, type WorkerPlanInput } from '../../server/spec/worker-plan.
 import { AttachConnection, type AttachOptions } from '../../server/task/attach-connection.ts';
 import type { RawChunk } from '../../server/task/log-record.ts';
 import { formatRunHead } from '../../server/task/run-files.ts';
-import { connectInFolder, type ShimConnection, socketOf } from '../../server/task/shim-connection.ts';
+import type { ShimConnection } from '../../server/task/shim-connection.ts';
 import { REQUEST } from '../../server/task/shim-protocol.ts';
+import { connectInFolder, socketOf } from '../../server/task/shim-sockets.ts';
 import { Zygote } from '../../server/task/zygote.ts';
 import { fixtureTar } from '../fixtures/images.ts';
 import { endEverything, removeCgroups } from '../harness/clean.ts';

@@ -7,7 +7,6 @@ import { closeSync, readFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { sealedMemfd } from '../../native/memfd.ts';
 import { SOCKET_TYPE, sendDescriptors, socketPair } from '../../native/socket.ts';
-import { socketOf } from '../../server/task/shim-connection.ts';
 import {
   decodeMessage,
   encodeLaunchRequest,
@@ -16,6 +15,7 @@ import {
   type Message,
   type NOTICE,
 } from '../../server/task/shim-protocol.ts';
+import { socketOf } from '../../server/task/shim-sockets.ts';
 
 /** One end of a conversation with a shim. */
 export class RawConnection {

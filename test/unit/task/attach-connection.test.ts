@@ -9,8 +9,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SOCKET_TYPE, socketPair } from '../../../native/socket.ts';
 import { AttachConnection, type AttachOptions, readRaw } from '../../../server/task/attach-connection.ts';
 import { logName } from '../../../server/task/log-file.ts';
-import { socketOf } from '../../../server/task/shim-connection.ts';
 import { FRAME_BYTES, type LogPosition, STREAM } from '../../../server/task/shim-protocol.ts';
+import { socketOf } from '../../../server/task/shim-sockets.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'mydocker-attach-'));
 after(() => rmSync(root, { recursive: true }));

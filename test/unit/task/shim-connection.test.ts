@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SOCKET_TYPE, socketPair } from '../../../native/socket.ts';
-import { LaunchFailure, ShimConnection, ShimGone, socketOf } from '../../../server/task/shim-connection.ts';
+import { LaunchFailure, ShimConnection, ShimGone } from '../../../server/task/shim-connection.ts';
 import {
   encodeMessage,
   FOUND_BYTES,
@@ -13,6 +13,7 @@ import {
   NOTICE,
   REQUEST,
 } from '../../../server/task/shim-protocol.ts';
+import { socketOf } from '../../../server/task/shim-sockets.ts';
 
 let connection: ShimConnection;
 let shim: Socket;
