@@ -1,6 +1,6 @@
 /** From what was typed after `create` and `run` to the contract's configuration of a container. */
 import { resolve } from 'node:path';
-import { type ContainerConfig, NetworkMode } from '../proto/gen/mydocker/v1/config.ts';
+import { type ContainerConfig, NetworkMode, RestartMode } from '../proto/gen/mydocker/v1/config.ts';
 import type { Resources } from '../proto/gen/mydocker/v1/resources.ts';
 import type { CreateOptions } from './grammar/container-options.ts';
 import type { Arguments } from './grammar/option.ts';
@@ -9,6 +9,7 @@ import { type Environment, parseEnvironment, parseLabels } from './parse/parse-k
 import { parseMount, parseTmpfs } from './parse/parse-mount.ts';
 import { parseNamespace } from './parse/parse-namespace.ts';
 import { parseBillionths, parseSize, parseWhole } from './parse/parse-number.ts';
+import { parseRestart } from './parse/parse-restart.ts';
 import { parseVolumes } from './parse/parse-volume.ts';
 import { UsageError } from './usage-error.ts';
 
@@ -67,7 +68,8 @@ export function containerConfig(
     stopSignal: options.stopSignal ?? '',
     ...(stopTimeout === undefined ? {} : { stopTimeoutMs: timeoutMs('--stop-timeout', stopTimeout) }),
     autoRemove: options.rm ?? false,
-    labels: parseLabels(options.label),
+    labels: parseLabels(options.label, options.labelFile),
+    ...restart(options),
     // Its second version is the only one that there is today.
     storageDriver: options.storageDriver === 'overlay2' ? 'overlay' : (options.storageDriver ?? ''),
   };
@@ -141,6 +143,15 @@ function networkMode(names: readonly string[]): ConfigFields['network'] {
   if (first === 'host') return { mode: NetworkMode.HOST };
   if (shared !== undefined) return { mode: NetworkMode.CONTAINER, container: shared };
   return { mode: NetworkMode.NETWORKS, attachments: names.map((name) => ({ network: name })) };
+}
+
+/** What is removed at its end cannot be started again. */
+function restart({ restart: text, rm }: Given): Pick<ConfigFields, 'restartPolicy'> {
+  if (text === undefined) return {};
+  const restartPolicy = parseRestart(text);
+  if (restartPolicy.mode === RestartMode.NEVER) return {};
+  if (rm) throw new UsageError('--rm and --restart exclude each other');
+  return { restartPolicy };
 }
 
 function namespaces({ pid, ipc, uts }: Given): Pick<ConfigFields, 'namespaces'> {

@@ -8,7 +8,7 @@ import {
   commandHelp,
   GLOBAL_OPTIONS,
   groupHelp,
-  HELP_OPTION,
+  helpOption,
   programHelp,
   usageLine,
 } from './grammar/help.ts';
@@ -36,7 +36,7 @@ async function main(words: readonly string[]): Promise<number> {
     return 0;
   }
   const { command, name, rest } = findCommand(positionals);
-  const args = parseArguments({ ...command.options, ...HELP_OPTION }, rest, {
+  const args = parseArguments({ ...command.options, ...helpOption(command.options) }, rest, {
     interspersed: !command.takesCommand,
   });
   if (args.options.help) {

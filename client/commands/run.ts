@@ -2,26 +2,24 @@
  * `mydocker run`: create, attach and start in one call, stay until the end; or create and start, and print the id. The
  * composition is the client's, each part is the server's.
  */
-import { CreateContainerRequest, RemoveContainerRequest } from '../../proto/gen/mydocker/v1/containers.ts';
+import { RemoveContainerRequest } from '../../proto/gen/mydocker/v1/containers.ts';
 import { StartTaskRequest, WaitCondition } from '../../proto/gen/mydocker/v1/tasks.ts';
 import type { Exit } from '../../proto/gen/mydocker/v1/types.ts';
-import { createContainer, removeContainer } from '../api/containers.ts';
+import { removeContainer } from '../api/containers.ts';
 import { startTask, waitTask } from '../api/tasks.ts';
 import { attachSession } from '../attach/attach-session.ts';
 import { exitStatus } from '../attach/exit-status.ts';
 import { requireTerminal } from '../attach/require-terminal.ts';
-import { containerConfig } from '../container-config.ts';
 import type { Context } from '../context.ts';
 import type { Action } from '../grammar/command.ts';
 import type { RunOptions } from '../grammar/container-options.ts';
 import type { Arguments } from '../grammar/option.ts';
-import { print, printError } from '../output.ts';
+import { newContainer } from '../new-container.ts';
+import { print } from '../output.ts';
 import { DEFAULT_DETACH_KEYS, parseDetachKeys } from '../parse/parse-detach-keys.ts';
 import { oneOf } from '../parse/parse-filters.ts';
-import { printable } from '../render/printable.ts';
 import { Code, RpcError } from '../transport/rpc-error.ts';
 import { UsageError } from '../usage-error.ts';
-import { explainCreate } from './explain.ts';
 
 /** Which streams the client attaches to. */
 interface Streams {
@@ -36,12 +34,14 @@ export const run: Action<RunOptions> = async (args, context) => {
   if (detached && options.attach.length > 0) throw new UsageError('-d and -a exclude each other');
   const streams = attachedStreams(args);
   const detachKeys = parseDetachKeys(options.detachKeys ?? DEFAULT_DETACH_KEYS);
-  const config = containerConfig(args, detached, { env: context.env, folder: process.cwd() });
-  const request = CreateContainerRequest.create({ name: options.name ?? '', config });
-  if (options.explain) return await explainCreate(context, request, options.showEnv ?? false);
-  if (!detached && streams.stdin && options.tty) requireTerminal();
-  const { id, warnings } = await context.connect().unary(createContainer, request);
-  for (const warning of warnings) printError(`warning: ${printable(warning)}\n`);
+  const id = await newContainer(context, {
+    args,
+    detached,
+    check: () => {
+      if (!detached && streams.stdin && options.tty) requireTerminal();
+    },
+  });
+  if (id === undefined) return 0;
   try {
     if (detached) {
       await context.connect().unary(startTask, StartTaskRequest.create({ container: id }));

@@ -22,7 +22,7 @@ export const CREATE_OPTIONS = {
     about: 'a small init is process 1: passes signals on, reaps orphans',
   },
   rm: { names: ['--rm'], type: 'flag', about: 'remove the container when its process ends' },
-  hostname: { names: ['--hostname'], type: 'text', value: 'NAME', about: 'host name inside' },
+  hostname: { names: ['-h', '--hostname'], type: 'text', value: 'NAME', about: 'host name inside' },
   env: {
     names: ['-e', '--env'],
     type: 'list',
@@ -137,6 +137,25 @@ export const CREATE_OPTIONS = {
     about: 'how long a stop waits before SIGKILL; -1: without end',
   },
   label: { names: ['-l', '--label'], type: 'list', value: 'KEY[=VALUE]', about: 'label' },
+  labelFile: { names: ['--label-file'], type: 'list', value: 'FILE', about: 'labels, one a line' },
+  restart: {
+    names: ['--restart'],
+    type: 'text',
+    value: 'POLICY',
+    about: 'no, on-failure[:N], always, unless-stopped: kept, not acted on by this version',
+  },
+  pull: {
+    names: ['--pull'],
+    type: 'text',
+    value: 'WHEN',
+    about: 'missing, never: what this version can do without pulling',
+  },
+  cidfile: {
+    names: ['--cidfile'],
+    type: 'text',
+    value: 'FILE',
+    about: 'write the id to this file, which must not exist',
+  },
   storageDriver: {
     names: ['-s', '--storage-driver'],
     type: 'text',

@@ -19,9 +19,16 @@ export const GLOBAL_OPTIONS = {
 } as const;
 
 /** Help of each command. */
-export const HELP_OPTION = {
-  help: { names: ['-h', '--help'], type: 'flag', about: 'print this' },
-} as const;
+type HelpOption = { readonly help: Option & { readonly type: 'flag' } };
+
+const HELP_OPTION: HelpOption = { help: { names: ['-h', '--help'], type: 'flag', about: 'print this' } };
+const LONG_HELP_OPTION: HelpOption = { help: { ...HELP_OPTION.help, names: ['--help'] } };
+
+/** With its short name, unless a command has another use for that: `run -h NAME`. */
+export function helpOption(options: Options): HelpOption {
+  const isTaken = Object.values(options).some(({ names }) => names.includes('-h'));
+  return isTaken ? LONG_HELP_OPTION : HELP_OPTION;
+}
 
 const INDENT = '   ';
 
@@ -53,7 +60,7 @@ export function commandHelp(command: AnyCommand, name: string): string {
     section('NAME', [`mydocker ${name} - ${command.about}`]),
     section('USAGE', [usageLine(command, name)]),
     ...(others.length === 0 ? [] : [section('OTHER NAMES', [others.join(', ')])]),
-    section('OPTIONS', optionLines({ ...command.options, ...HELP_OPTION })),
+    section('OPTIONS', optionLines({ ...command.options, ...helpOption(command.options) })),
     ...(command.notes === undefined ? [] : [section('NOTES', command.notes)]),
   ].join('\n');
 }

@@ -8,6 +8,7 @@ import {
   NetworkMode,
   RestartMode,
   type HostEntry as WireHost,
+  type RestartPolicy as WirePolicy,
 } from '../../proto/gen/mydocker/v1/config.ts';
 import type { Resources as WireResources } from '../../proto/gen/mydocker/v1/resources.ts';
 import type { NetworkAttachment } from '../../proto/gen/mydocker/v1/types.ts';
@@ -32,9 +33,9 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
   const { rootfs, imageId, args, entrypoint, command, env, workingDir, user, hostname, ...others } = config;
   const { terminal, openStdin, stdinOnce, mounts, readOnlyRootfs, network, resources, ...more } = others;
   const { stopSignal, stopTimeoutMs, autoRemove, labels, healthCheck, storageDriver, ...last } = more;
-  const { additionalGroups, shmSizeBytes, init, namespaces, ...rest } = last;
+  const { additionalGroups, shmSizeBytes, init, namespaces, restartPolicy, ...rest } = last;
   if (imageId !== '' || args.length > 0) throw serverSets(imageId === '' ? 'args' : 'image_id');
-  refuseRest('config', withoutDefaults(rest));
+  refuseRest('config', rest);
   return {
     rootfs:
       rootfs.$case === 'image'
@@ -48,6 +49,7 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
     ...(storageDriver === '' ? {} : { storageDriver }),
     ...(stopTimeoutMs === undefined ? {} : { stopTimeoutMs }),
     ...{ env, hostname, terminal, openStdin, stdinOnce, readOnlyRootfs, stopSignal, autoRemove, labels },
+    ...decodeRestart(restartPolicy),
     ...decodeMounts(mounts),
     ...(shmSizeBytes === undefined || shmSizeBytes === 0n ? {} : { shmSizeBytes }),
     additionalGroups,
@@ -59,15 +61,21 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
   };
 }
 
-type Rest = Pick<ContainerConfig, 'restartPolicy'>;
+const RESTART = {
+  [RestartMode.ON_FAILURE]: 'on-failure',
+  [RestartMode.ALWAYS]: 'always',
+  [RestartMode.UNLESS_STOPPED]: 'unless-stopped',
+} as const;
 
-/** Some ways to say what is so anyway. */
-function withoutDefaults<T extends Rest>(rest: T): object {
-  const { restartPolicy, ...others } = rest;
-  return {
-    ...others,
-    ...(restartPolicy?.mode === RestartMode.NEVER ? {} : { restartPolicy }),
-  };
+function decodeRestart(policy: WirePolicy | undefined): Pick<ContainerOptions, 'restartPolicy'> {
+  const { mode = RestartMode.NEVER, maxRetries = 0 } = policy ?? {};
+  if (maxRetries !== 0 && mode !== RestartMode.ON_FAILURE)
+    throw invalidArgument('invalid config.restart_policy: only ON_FAILURE counts its starts', {
+      reason: 'CONFIG_INVALID',
+      metadata: { field: 'config.restart_policy.max_retries' },
+    });
+  if (mode === RestartMode.UNSPECIFIED || mode === RestartMode.NEVER) return {};
+  return { restartPolicy: { mode: RESTART[mode], maxRetries } };
 }
 
 const ALONE = {

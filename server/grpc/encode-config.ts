@@ -2,6 +2,7 @@
 import {
   ContainerConfig as Codec,
   NetworkMode,
+  RestartMode,
   type ContainerConfig as WireConfig,
 } from '../../proto/gen/mydocker/v1/config.ts';
 import type { ContainerConfig, Resources } from '../model/container.ts';
@@ -17,10 +18,17 @@ const NETWORK = {
   container: NetworkMode.CONTAINER,
 } as const;
 
+const RESTART = {
+  'on-failure': RestartMode.ON_FAILURE,
+  always: RestartMode.ALWAYS,
+  'unless-stopped': RestartMode.UNLESS_STOPPED,
+} as const;
+
 /** @param networks - names of the networks that it stands in. */
 export function encodeConfig(config: ContainerConfig, networks: readonly string[]): WireConfig {
   const { rootfs, resources } = config;
   const shared = config.namespaces?.network;
+  const restart = config.restartPolicy;
   const namespaces = encodeNamespaces(config.namespaces);
   return Codec.fromPartial({
     rootfs:
@@ -61,6 +69,9 @@ export function encodeConfig(config: ContainerConfig, networks: readonly string[
     autoRemove: config.autoRemove,
     labels: config.labels,
     healthCheck: config.healthCheck,
+    ...(restart === undefined
+      ? {}
+      : { restartPolicy: { mode: RESTART[restart.mode], maxRetries: restart.maxRetries } }),
     storageDriver: rootfs.kind === 'image' ? (config.storageDriver ?? 'overlay') : '',
   });
 }

@@ -96,6 +96,13 @@ export interface SharedNamespaces {
   readonly network?: SharedNamespace;
 }
 
+/** When a container that has ended starts again by itself. */
+export interface RestartPolicy {
+  readonly mode: 'on-failure' | 'always' | 'unless-stopped';
+  /** Most starts in a row; 0: without end. */
+  readonly maxRetries: number;
+}
+
 /** All that decides how a container runs: image defaults and the user's options, merged at create. */
 export interface ContainerConfig {
   readonly rootfs: RootfsSource;
@@ -145,6 +152,8 @@ export interface ContainerConfig {
   readonly labels: Readonly<Record<string, string>>;
   /** What the service listens on: `80/tcp`, `8000-8009/udp`; told, never acted on by itself. Absent: nothing. */
   readonly exposedPorts?: readonly string[];
+  /** Kept and told; nothing acts on it yet. Absent: never. */
+  readonly restartPolicy?: RestartPolicy;
   /** Kept and told; nothing runs it yet. Absent: none. */
   readonly healthCheck?: HealthCheck;
   /** Absent: overlay, and with a rootfs directory. A container keeps the one that it was made with. */

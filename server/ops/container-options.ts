@@ -9,6 +9,7 @@ import type {
   HostEntry,
   NetworkMode,
   Resources,
+  RestartPolicy,
   RootfsSource,
   SharedNamespaces,
   StorageDriver,
@@ -66,6 +67,7 @@ export interface ContainerOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** `80/tcp`; told beside the image's. */
   readonly exposedPorts?: readonly string[];
+  readonly restartPolicy?: RestartPolicy;
   /** Replaces the image's. */
   readonly healthCheck?: HealthCheck;
   /** `overlay`, `overlay2`, `vfs`. Absent: the server's. */
@@ -242,12 +244,21 @@ function mergeFacts(
   options: ContainerOptions,
   image: ImageConfig,
   warnings: string[],
-): Pick<ContainerConfig, 'exposedPorts' | 'healthCheck'> {
+): Pick<ContainerConfig, 'exposedPorts' | 'healthCheck' | 'restartPolicy'> {
   const exposedPorts = [...new Set([...image.exposedPorts, ...(options.exposedPorts ?? [])])];
   const healthCheck = options.healthCheck ?? image.healthCheck;
   if (options.healthCheck !== undefined && !options.healthCheck.disabled)
     warnings.push('the health check is kept, but this version of the server does not run it');
+  const { restartPolicy, autoRemove } = options;
+  if (restartPolicy !== undefined && autoRemove === true)
+    throw invalidArgument('cannot create container: what is removed at its end cannot start again', {
+      reason: 'CONFIG_INVALID',
+      hint: 'leave out the restart policy or the automatic removal',
+    });
+  if (restartPolicy !== undefined)
+    warnings.push('the restart policy is kept, but this version of the server does not act on it');
   return {
+    ...(restartPolicy === undefined ? {} : { restartPolicy }),
     ...(exposedPorts.length === 0 ? {} : { exposedPorts }),
     ...(healthCheck === undefined ? {} : { healthCheck }),
   };

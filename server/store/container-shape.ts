@@ -55,6 +55,7 @@ const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
   extraHosts: (value) => value === undefined || (Array.isArray(value) && value.every(isHostEntry)),
   volumes: (value) => value === undefined || (Array.isArray(value) && value.every(isVolumeMount)),
   exposedPorts: (value) => value === undefined || isTexts(value),
+  restartPolicy: (value) => value === undefined || isFields(value),
   healthCheck: (value) => value === undefined || isFields(value),
   storageDriver: (value) => value === undefined || value === 'overlay' || value === 'vfs',
   stopSignal: Number.isInteger,

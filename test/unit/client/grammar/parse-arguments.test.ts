@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CREATE_OPTIONS, RUN_OPTIONS } from '../../../../client/grammar/container-options.ts';
 import { findCommand, GROUPS } from '../../../../client/grammar/find-command.ts';
-import { commandHelp, GLOBAL_OPTIONS, HELP_OPTION, programHelp } from '../../../../client/grammar/help.ts';
+import { commandHelp, GLOBAL_OPTIONS, helpOption, programHelp } from '../../../../client/grammar/help.ts';
 import type { Options } from '../../../../client/grammar/option.ts';
 import { parseArguments } from '../../../../client/grammar/parse-arguments.ts';
 import { UsageError } from '../../../../client/usage-error.ts';
@@ -80,7 +80,7 @@ for (const [line, message, hint] of [
 test('no spelling means two options, and every table can be read', () => {
   const tables: Options[] = Object.values(GROUPS)
     .flat()
-    .map(({ options }) => ({ ...options, ...HELP_OPTION }));
+    .map(({ options }) => ({ ...options, ...helpOption(options) }));
   assert.ok(tables.length > 30);
   for (const table of [...tables, GLOBAL_OPTIONS, CREATE_OPTIONS]) {
     const names = Object.values(table).flatMap((option) => option.names);

@@ -9,10 +9,11 @@ import { parseDetachKeys } from '../../../../client/parse/parse-detach-keys.ts';
 import { labelConditions, parseFilters } from '../../../../client/parse/parse-filters.ts';
 import { parseEnvironment, parseLabels } from '../../../../client/parse/parse-key-value.ts';
 import { parseBillionths, parseSize, parseWhole } from '../../../../client/parse/parse-number.ts';
+import { parseRestart } from '../../../../client/parse/parse-restart.ts';
 import { parseVolumes } from '../../../../client/parse/parse-volume.ts';
 import { parseWhen } from '../../../../client/parse/parse-when.ts';
 import { UsageError } from '../../../../client/usage-error.ts';
-import { MountPropagation } from '../../../../proto/gen/mydocker/v1/config.ts';
+import { MountPropagation, RestartMode } from '../../../../proto/gen/mydocker/v1/config.ts';
 
 test('sizes', () => {
   const cases: readonly [string, bigint][] = [
@@ -92,15 +93,31 @@ test('volumes', () => {
 test('environment: options win over files, a name alone takes the value from here', () => {
   const folder = mkdtempSync(join(tmpdir(), 'mydocker-env-'));
   const file = join(folder, 'env');
-  writeFileSync(file, '# comment\nA=file\r\n\n  B = x \nHOME\nNOWHERE\n');
+  writeFileSync(
+    file,
+    '\uFEFFFIRST=1\n# comment\nA=file\r\n\n  B= x \nQ="quoted" # no comment\nHOME \nNOWHERE\nLAST=no newline',
+  );
   assert.deepEqual(parseEnvironment(['A=b=c', 'EMPTY='], [file], { HOME: '/root' }), [
+    'FIRST=1',
     'A=file',
-    'B = x ',
+    'B= x ',
+    'Q="quoted" # no comment',
     'HOME=/root',
-    'NOWHERE',
+    'LAST=no newline',
     'A=b=c',
     'EMPTY=',
   ]);
+  for (const [content, said] of [
+    ['A=1\n\n=2\n', /invalid variable in .*env, line 3: it has no name/],
+    ['A B=1\n', /line 1: the name "A B" has a blank in it/],
+    ['A =1\n', /line 1: the name "A " has a blank/],
+    [Buffer.from([0x41, 0x3d, 0x0a, 0x42, 0x3d, 0xff, 0x0a]), /line 2: it is not UTF-8/],
+  ] as const) {
+    writeFileSync(file, content);
+    assert.throws(() => parseEnvironment([], [file], {}), said);
+  }
+  writeFileSync(file, 'a=b\nonly\n# x\nspaced= v \n');
+  assert.deepEqual(parseLabels(['a=c'], [file]), { a: 'c', only: '', spaced: ' v ' });
   rmSync(folder, { recursive: true });
   assert.throws(() => parseEnvironment(['=x'], [], {}), UsageError);
   assert.throws(() => parseEnvironment([''], [], {}), UsageError);
@@ -154,4 +171,23 @@ test('changes of an import', () => {
   for (const change of ['', 'CMD', 'FROM x', 'EXPOSE x', 'EXPOSE 70000']) {
     assert.throws(() => parseChanges([change]), UsageError, change);
   }
+});
+
+test('restart policies', () => {
+  const { NEVER, ON_FAILURE, ALWAYS, UNLESS_STOPPED } = RestartMode;
+  assert.deepEqual(parseRestart('no'), { mode: NEVER, maxRetries: 0 });
+  assert.deepEqual(parseRestart(''), { mode: NEVER, maxRetries: 0 });
+  assert.deepEqual(parseRestart('on-failure:3'), { mode: ON_FAILURE, maxRetries: 3 });
+  assert.deepEqual(parseRestart('always'), { mode: ALWAYS, maxRetries: 0 });
+  assert.deepEqual(parseRestart('unless-stopped'), { mode: UNLESS_STOPPED, maxRetries: 0 });
+  for (const text of [
+    'yes',
+    'on-failure:',
+    'on-failure:x',
+    'on-failure:-1',
+    'always:3',
+    'on-failure:1:2',
+    'toString',
+  ])
+    assert.throws(() => parseRestart(text), UsageError, text);
 });
