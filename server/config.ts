@@ -6,6 +6,12 @@ import { readFileSync } from 'node:fs';
 import { isAbsolute, normalize } from 'node:path';
 import { parseArgs } from 'node:util';
 import { invalidArgument, quoteId } from './model/error.ts';
+import {
+  parseRegistries,
+  parseRegistryLimits,
+  type Registries,
+  type RegistryLimits,
+} from './model/registry.ts';
 
 /** What a server is started with. */
 export interface ServerConfig {
@@ -22,6 +28,10 @@ export interface ServerConfig {
   readonly storageDriver?: string;
   /** Limits of archives that are not the usual ones, by name; only a file gives them. */
   readonly archiveLimits?: ArchiveLimitSettings;
+  /** How registries are reached; only a file says it. */
+  readonly registries?: Registries;
+  /** Limits of what registries send; only a file gives them. */
+  readonly registryLimits?: RegistryLimits;
 }
 
 /** Limits of archives that may be set; what they mean is in docs/unpacking.md. */
@@ -51,7 +61,8 @@ export const HELP: string = `mydockerd: runs containers and serves their API
                          KEY being made from the root)
   -s, --storage-driver D how root filesystems are made: overlay (default), vfs (full copies)
   --config FILE          JSON object with the same names without dashes in front; flags win.
-                         It may have archive-limits as well, see docs/unpacking.md
+                         It may have archive-limits as well, see docs/unpacking.md, and
+                         registries and registry-limits, see docs/registries.md
   --debug                log more
   --version, --help
 
@@ -83,6 +94,8 @@ interface Settings {
   'storage-driver'?: string | undefined;
   debug?: boolean | undefined;
   'archive-limits'?: ArchiveLimitSettings | undefined;
+  registries?: Registries | undefined;
+  'registry-limits'?: RegistryLimits | undefined;
 }
 
 /**
@@ -97,7 +110,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
   const state = absolute('state', flags.state ?? file.state ?? DEFAULT_STATE);
   const parent = flags['cgroup-parent'] ?? file['cgroup-parent'];
   const storageDriver = flags['storage-driver'] ?? file['storage-driver'];
-  const limits = file['archive-limits'];
+  const { 'archive-limits': limits, 'registry-limits': registryLimits, registries } = file;
   return {
     kind: 'serve',
     config: {
@@ -108,6 +121,8 @@ export function parseInvocation(args: readonly string[]): Invocation {
       ...(storageDriver === undefined ? {} : { storageDriver }),
       debug: flags.debug ?? file.debug ?? false,
       ...(limits === undefined ? {} : { archiveLimits: limits }),
+      ...(registries === undefined ? {} : { registries }),
+      ...(registryLimits === undefined ? {} : { registryLimits }),
     },
   };
 }
@@ -165,6 +180,10 @@ function setting(path: string, key: string, value: unknown): unknown {
       if (!isLimits(value))
         throw wrong(`is no object of numbers above 0 named ${ARCHIVE_LIMIT_NAMES.join(', ')}`);
       return value;
+    case 'registries':
+      return parseRegistries(path, value);
+    case 'registry-limits':
+      return parseRegistryLimits(path, value);
     default:
       throw wrong('is no setting');
   }

@@ -25,6 +25,7 @@ import { WORKER_FD } from './image/worker-protocol.ts';
 import { createLog } from './log.ts';
 import { toMydockerError } from './model/error.ts';
 import type { Logger } from './model/logger.ts';
+import { REGISTRY_LIMITS } from './model/registry.ts';
 import { nowNs } from './model/time.ts';
 import { sweepVolumes } from './ops/container-volumes.ts';
 import { discardsDone } from './ops/discard-folder.ts';
@@ -39,6 +40,8 @@ import { probeStorage } from './ops/probe-storage.ts';
 import { recover } from './ops/recover.ts';
 import { sweepContainers } from './ops/sweep-containers.ts';
 import { sweepImages } from './ops/sweep-images.ts';
+import { Downloads } from './registry/downloads.ts';
+import { createRegistryAccess } from './registry/registries.ts';
 import type { Storage } from './snapshot/drivers.ts';
 import { ensureInitLayer } from './snapshot/init-layer.ts';
 import { overlaySnapshotter } from './snapshot/overlay.ts';
@@ -92,9 +95,13 @@ function buildEngine(
   const limits = { ...ARCHIVE_LIMITS, ...config.archiveLimits };
   const layers = createLayerStore(paths.root, launch, log, limits);
   const ingest = createIngest(paths.root, launch, layers.removeFolder, limits);
+  const registryLimits = config.registryLimits ?? REGISTRY_LIMITS;
+  const registries = createRegistryAccess(config.registries ?? {}, registryLimits);
+  const downloads = new Downloads(paths.root, registryLimits, log);
   return {
     config: { version: version(), logMaxFiles: LOG_MAX_FILES, logMaxBytes: LOG_MAX_BYTES },
     ...{ paths, instance, log, store, zygote, cgroups, queues, layers, blobs, ingest, ...program },
+    ...{ registries, registryLimits, downloads },
     garbage: new Garbage({ store, queues, layers, blobs, log }),
     copyTree,
     storage,
@@ -160,6 +167,7 @@ async function stop({ engine, api }: { engine: Engine; api: Api }): Promise<void
   // What is not deleted by then is deleted by the next server.
   const deleted = Promise.all([discardsDone(), engine.garbage.idle().then(() => engine.layers.idle())]);
   await Promise.race([deleted, sleep(DELETE_GRACE_MS, undefined, { ref: false })]);
+  engine.registries.close();
   engine.zygote.close();
   await engine.store.close();
   removeCgroupParent(engine.cgroups.layout, engine.cgroups.parent);

@@ -50,8 +50,16 @@ export const images: Action<typeof IMAGES_OPTIONS> = async ({ options, positiona
 };
 
 function rowsOf(image: ImageSummary): Row[] {
-  if (image.references.length === 0) return [{ image, repository: NONE, tag: NONE }];
-  return image.references.map((reference) => ({ image, ...splitReference(reference) }));
+  // What was pulled by its digest has no tag, and is known by where it came from.
+  const names = image.references.length > 0 ? image.references : image.repoDigests;
+  if (names.length === 0) return [{ image, repository: NONE, tag: NONE }];
+  return names.map((reference) => ({ image, ...splitReference(reference) }));
+}
+
+/** What the registry called it, or else its own manifest. */
+function digestOf({ image, repository }: Row): string {
+  const own = image.repoDigests.find((reference) => splitReference(reference).repository === repository);
+  return own?.slice(own.indexOf('@') + 1) ?? image.target?.digest ?? NONE;
 }
 
 const labelOf = ({ image }: Row, key: string): string =>
@@ -65,7 +73,7 @@ function columns(whole: boolean): readonly Column<Row>[] {
     { name: 'ID', heading: 'IMAGE ID', of: ({ image }) => showId(image.id, whole) },
     { name: 'Repository', heading: 'REPO', of: ({ repository }) => repository },
     { name: 'Tag', heading: 'TAG', of: ({ tag }) => tag },
-    { name: 'Digest', heading: 'DIGEST', of: ({ image }) => image.target?.digest ?? NONE },
+    { name: 'Digest', heading: 'DIGEST', of: digestOf },
     { name: 'Containers', heading: 'COUNTS', of: ({ image }) => String(image.containerCount) },
     { name: 'CreatedAt', heading: 'CREATED', of: (row) => showTime(timeOf(row)) || UNKNOWN },
     { name: 'CreatedSince', heading: 'CREATED', of: (row) => showAgo(timeOf(row)) || UNKNOWN },

@@ -128,6 +128,24 @@ export const LOAD_OPTIONS = {
   },
 } as const;
 
+/** Options of `pull`. */
+export const PULL_OPTIONS = {
+  quiet: { names: ['-q', '--quiet'], type: 'flag', about: 'only the name of what was pulled' },
+  allTags: { names: ['-a', '--all-tags'], type: 'flag', about: 'every tag of the repository' },
+  platform: {
+    names: ['--platform'],
+    type: 'text',
+    value: 'OS/ARCH',
+    about: "of an image for several platforms, the one for this; the server's",
+  },
+  policy: {
+    names: ['--policy'],
+    type: 'text',
+    value: 'POLICY',
+    about: 'when the registry is asked: always, missing, newer, never; always',
+  },
+} as const;
+
 /** Options of `logs`. */
 export const LOGS_OPTIONS = {
   follow: { names: ['-f', '--follow'], type: 'flag', about: 'go on with what comes' },

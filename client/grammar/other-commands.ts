@@ -12,6 +12,7 @@ import {
   NETWORK_CREATE_OPTIONS,
   NETWORKS_OPTIONS,
   NO_OPTIONS,
+  PULL_OPTIONS,
   RMI_OPTIONS,
   SYSTEM_PRUNE_OPTIONS,
 } from './command-options.ts';
@@ -47,9 +48,9 @@ export const IMAGE_COMMANDS: readonly AnyCommand[] = [
   command({
     names: ['pull', 'image pull'],
     about: 'fetch images from a registry',
-    usage: 'REFERENCE…',
+    usage: '[OPTIONS] REFERENCE…',
     count: [1, MANY],
-    options: NO_OPTIONS,
+    options: PULL_OPTIONS,
     load: async () => (await import('../commands/pull.ts')).pull,
   }),
   command({

@@ -106,6 +106,9 @@ export function showPort({ hostIp, hostPort, containerPort, count, protocol }: P
 
 /** A reference as people type it: `docker.io/library/redis:7` is `redis:7`. */
 export function showReference(reference: string): string {
+  const at = reference.indexOf('@');
+  if (at >= 0)
+    return `${showReference(reference.slice(0, at)).replace(/:<none>$/, '')}${reference.slice(at)}`;
   const { repository, tag } = splitReference(reference);
   return `${repository}:${tag}`;
 }

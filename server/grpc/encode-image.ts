@@ -7,7 +7,7 @@ import {
   ImageConfig as WireConfig,
 } from '../../proto/gen/mydocker/v1/images.ts';
 import type { Platform } from '../../proto/gen/mydocker/v1/types.ts';
-import type { ImageConfig, ImageRecord } from '../model/image.ts';
+import { type ImageConfig, type ImageRecord, repoDigestsOf, tagsOf } from '../model/image.ts';
 import type { InspectedImage } from '../ops/inspect-image.ts';
 import type { ImageView } from '../ops/list-images.ts';
 import { decodePort, encodePort } from './ports.ts';
@@ -18,8 +18,8 @@ export function encodeImage({ view, layerBlobs }: InspectedImage): Image {
   return {
     id: record.id,
     rev: record.rev,
-    references: [...record.references].sort(),
-    repoDigests: [],
+    references: [...tagsOf(record)].sort(),
+    repoDigests: [...repoDigestsOf(record)].sort(),
     target: encodeDescriptor(view.manifest),
     platform: encodePlatform(record),
     createdAt: toTimestampOrNone(record.builtAt),
@@ -42,8 +42,8 @@ export function encodeImageSummary(view: ImageView): ImageSummary {
   const { record, uniqueSizeBytes, containerCount } = view;
   return {
     id: record.id,
-    references: [...record.references].sort(),
-    repoDigests: [],
+    references: [...tagsOf(record)].sort(),
+    repoDigests: [...repoDigestsOf(record)].sort(),
     createdAt: toTimestampOrNone(record.builtAt),
     addedAt: toTimestamp(record.createdAt),
     sizeBytes: record.sizeBytes,
@@ -65,9 +65,9 @@ function encodeDescriptor(content: Content | undefined): Descriptor | undefined 
 }
 
 /** Rough size of a summary in bytes. */
-export function imageSummarySize({ references, labels }: ImageSummary): number {
+export function imageSummarySize({ references, repoDigests, labels }: ImageSummary): number {
   let chars = 512;
-  for (const text of references) chars += text.length + 4;
+  for (const text of [...references, ...repoDigests]) chars += text.length + 4;
   for (const key in labels) chars += key.length + (labels[key]?.length ?? 0) + 8;
   return chars;
 }
@@ -88,7 +88,7 @@ export function encodeHistory({ record, layerSizes }: ImageView): readonly Image
   // Of the steps only the last one is an image that is here.
   return entries
     .map((entry, index) =>
-      index < entries.length - 1 ? entry : { ...entry, imageId: record.id, references: record.references },
+      index < entries.length - 1 ? entry : { ...entry, imageId: record.id, references: tagsOf(record) },
     )
     .reverse();
 }

@@ -9,6 +9,7 @@ import {
   RestartMode,
 } from '../../proto/gen/mydocker/v1/config.ts';
 import { EventAction, EventSubject } from '../../proto/gen/mydocker/v1/events.ts';
+import { PullPolicy } from '../../proto/gen/mydocker/v1/images.ts';
 import { DeviceType } from '../../proto/gen/mydocker/v1/resources.ts';
 import { AttachReplay, LogFormat, OutputStream, WaitCondition } from '../../proto/gen/mydocker/v1/tasks.ts';
 import { HealthStatus, PortProtocol, TaskStatus } from '../../proto/gen/mydocker/v1/types.ts';
@@ -40,6 +41,7 @@ const below = (prefix: string, fields: readonly EnumField[]): EnumField[] =>
 /** By `SERVICE/METHOD`; a test compares it with the contract. */
 export const ENUM_FIELDS: Readonly<Record<string, readonly EnumField[]>> = {
   'mydocker.v1.ImagesService/ImportImage': [['frame.header:config.exposedPorts[].protocol', PortProtocol]],
+  'mydocker.v1.ImagesService/PullImage': [['policy', PullPolicy]],
   'mydocker.v1.ContainersService/CreateContainer': below('config.', CONFIG),
   'mydocker.v1.ContainersService/ListContainers': [
     ['statuses[]', TaskStatus],

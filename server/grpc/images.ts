@@ -24,6 +24,7 @@ import {
 } from './encode-image.ts';
 import { fingerprintOf, type Implementation } from './handlers.ts';
 import { serveLoad } from './load-images.ts';
+import { servePull } from './pull-image.ts';
 import { pages } from './streams.ts';
 
 const IMPORT = 'mydocker.v1.ImagesService/ImportImage';
@@ -43,6 +44,7 @@ export function imagesService(
         : requestIds.run({ rpc: IMPORT, requestId, fingerprint }, work));
       return { imageId: image.id, reference, sizeBytes: image.sizeBytes };
     },
+    pullImage: (request, { signal }) => servePull(engine, requestIds, request, signal),
     loadImages: (requests, { signal }) => serveLoad(engine, requestIds, requests, signal),
     getImage: async ({ image }) => ({ image: encodeImage(await inspectImage(engine, image)) }),
     *listImages({ references, danglingOnly, labels, beforeImage, sinceImage, createdBefore }) {

@@ -1,6 +1,5 @@
 /**
- * LoadImages between the wire and the operation: chunks come in while news go out, progress no oftener than a
- * person can see and never more of it waiting than one for each layer.
+ * LoadImages between the wire and the operation: chunks come in while news go out.
  */
 import {
   LoadHeader,
@@ -14,10 +13,9 @@ import { type LoadedImage, type LoadProgress, type LoadReport, loadImages } from
 import type { RequestIds } from '../ops/request-ids.ts';
 import { decodePlatform } from './encode-image.ts';
 import { fingerprintOf } from './handlers.ts';
+import { TransferNews } from './transfer-news.ts';
 
 const RPC = 'mydocker.v1.ImagesService/LoadImages';
-/** Between two messages about the same thing. */
-const PROGRESS_MS = 200;
 
 const STAGE: Readonly<Record<LoadProgress['stage'], TransferStage>> = {
   fetching: TransferStage.FETCHING,
@@ -34,13 +32,14 @@ export async function* serveLoad(
   signal: AbortSignal,
 ): AsyncGenerator<LoadImagesResponse, undefined> {
   const header = await firstFrame(requests);
-  const news = new News();
+  const news = new TransferNews<Event>();
+  const report = reportTo(news);
   const { requestId, defaultReference, totalBytes } = header;
   const platform = decodePlatform(header.platform);
   const load = (): Promise<LoadedImage[]> => {
-    const archive = chunksOf(requests, totalBytes, news);
+    const archive = chunksOf(requests, totalBytes, report);
     const wish = { defaultReference, ...(platform === undefined ? {} : { platform }) };
-    return loadImages(engine, wish, archive, news, signal);
+    return loadImages(engine, wish, archive, report, signal);
   };
   const fingerprint = fingerprintOf({ requestType: LoadHeader }, header);
   const work = requestId === '' ? load() : requestIds.run({ rpc: RPC, requestId, fingerprint }, load);
@@ -61,48 +60,14 @@ export async function* serveLoad(
 
 type Event = LoadImagesResponse['event'];
 
-/** What is to be told and was not sent yet. */
-class News implements LoadReport {
-  /** By what it is about: newer progress replaces older. */
-  readonly #waiting = new Map<string, Event>();
-  readonly #sentAt = new Map<string, number>();
-  #wake: () => void = () => undefined;
-  #ended = false;
-
-  readonly progress = (progress: LoadProgress): void => {
-    const { digest, stage, doneBytes, totalBytes } = progress;
-    const key = `${digest} ${stage}`;
-    const now = performance.now();
-    if (now - (this.#sentAt.get(key) ?? -PROGRESS_MS) < PROGRESS_MS) return;
-    this.#sentAt.set(key, now);
-    const value = { digest, stage: STAGE[stage], doneBytes, totalBytes, message: '' };
-    this.#waiting.set(digest, { $case: 'progress', value });
-    this.#wake();
+function reportTo(news: TransferNews<Event>): LoadReport {
+  return {
+    progress: ({ digest, stage, doneBytes, totalBytes }) => {
+      const value = { digest, stage: STAGE[stage], doneBytes, totalBytes, message: '' };
+      news.progress(digest, stage, { $case: 'progress', value });
+    },
+    image: (image) => news.tell(`image ${image.imageId}`, encodeLoaded(image)),
   };
-
-  readonly image = (image: LoadedImage): void => {
-    this.#waiting.set(`image ${image.imageId}`, encodeLoaded(image));
-    this.#wake();
-  };
-
-  readonly end = (): void => {
-    this.#ended = true;
-    this.#wake();
-  };
-
-  async *events(): AsyncGenerator<Event, undefined> {
-    for (;;) {
-      for (const [key, event] of this.#waiting) {
-        this.#waiting.delete(key);
-        yield event;
-      }
-      if (this.#waiting.size > 0) continue;
-      if (this.#ended) return;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-  }
 }
 
 function encodeLoaded({ imageId, references }: LoadedImage): Event {

@@ -17,8 +17,10 @@ import {
 } from './archive-image.ts';
 import { type Platform, platformRank, platformText } from './choose-platform.ts';
 import {
+  checkLayerType,
   type Descriptor,
   type IndexEntry,
+  isAttestation,
   MAX_MANIFEST_BYTES,
   mediaKind,
   parseIndex,
@@ -35,7 +37,6 @@ const MAX_LOOKS = 10_000;
 
 const FULL_NAME = 'io.containerd.image.name';
 const NAME = 'org.opencontainers.image.ref.name';
-const KIND = 'vnd.docker.reference.type';
 
 /** A manifest that is an image, and its platform. */
 interface Candidate {
@@ -138,18 +139,10 @@ async function readCandidate(
   return { platform: image.description, load: async () => image };
 }
 
-/** A layer of another type, encrypted or the memory of a stopped process, is no folder of files. */
+/** @throws MydockerError as {@link checkLayerType}; when it is not in the archive. */
 function layerFile(files: ArchiveFiles, layer: Descriptor): ArchiveFile {
-  if (mediaKind(layer.mediaType) === 'layer') return files.blob(layer, 'layer');
-  const why = `layer ${layer.digest} is of the type ${quoteId(layer.mediaType)}, which no layer here has`;
-  throw unfit(why, 'LAYER_TYPE_UNKNOWN');
-}
-
-/** Docker keeps what is said about an image beside it, as if it were one. */
-function isAttestation({ annotations, platform }: IndexEntry): boolean {
-  return (
-    annotations[KIND] !== undefined || (platform?.os === 'unknown' && platform.architecture === 'unknown')
-  );
+  checkLayerType(layer);
+  return files.blob(layer, 'layer');
 }
 
 /** Of images with a name the best one; of images without, each that fits as well as the best. */

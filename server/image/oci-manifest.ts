@@ -14,6 +14,7 @@ export const MAX_MANIFEST_BYTES: number = 4 * 2 ** 20;
 
 const MAX_ENTRIES = 10_000;
 const MAX_ANNOTATIONS = 1000;
+const KIND = 'vnd.docker.reference.type';
 
 /** Content by its hash. */
 export interface Descriptor {
@@ -77,6 +78,23 @@ export function parseManifest(bytes: Uint8Array, mediaType: string): Manifest {
   if (config === undefined) throw invalid('it has no config');
   const layers = root.objects('layers', MAX_ENTRIES).map(descriptor);
   return { config: descriptor(config), layers };
+}
+
+/** Docker keeps what is said about an image beside it, as if it were one. */
+export function isAttestation({ annotations, platform }: IndexEntry): boolean {
+  return (
+    annotations[KIND] !== undefined || (platform?.os === 'unknown' && platform.architecture === 'unknown')
+  );
+}
+
+/**
+ * A layer of another type, encrypted or the memory of a stopped process, is no folder of files.
+ * @throws MydockerError `invalid-argument` (LAYER_TYPE_UNKNOWN).
+ */
+export function checkLayerType({ mediaType, digest }: Descriptor): void {
+  if (mediaKind(mediaType) === 'layer') return;
+  const why = `layer ${digest} is of the type ${quoteId(mediaType)}, which no layer here has`;
+  throw invalidArgument(`cannot read manifest: ${why}`, { reason: 'LAYER_TYPE_UNKNOWN', metadata: { why } });
 }
 
 function openDocument(bytes: Uint8Array, name: string, mediaType: string | undefined): Fields {

@@ -93,7 +93,10 @@ export interface ImageRecord {
   readonly updatedAt: bigint;
   /** Digest of the image config: `sha256:<64 hex>`. */
   readonly id: Digest;
-  /** Full references that point here (`docker.io/library/busybox:latest`); empty is a dangling image. */
+  /**
+   * Full references that point here: by tag (`docker.io/library/busybox:latest`; none is a dangling image), and
+   * by digest (`docker.io/library/busybox@sha256:…`) where it came from.
+   */
   readonly references: readonly string[];
   /** Base layer first; empty for an image without files. */
   readonly layers: readonly ImageLayer[];
@@ -141,4 +144,14 @@ export interface BlobRecord {
   readonly digest: Digest;
   readonly mediaType: string;
   readonly sizeBytes: bigint;
+}
+
+/** References by tag: what people call an image. */
+export function tagsOf({ references }: Pick<ImageRecord, 'references'>): readonly string[] {
+  return references.filter((reference) => !reference.includes('@'));
+}
+
+/** References by digest: what registries called it. */
+export function repoDigestsOf({ references }: Pick<ImageRecord, 'references'>): readonly string[] {
+  return references.filter((reference) => reference.includes('@'));
 }

@@ -55,6 +55,25 @@ export function formatReference(reference: Reference): string {
   return `${reference.domain}/${reference.path}${suffix(reference)}`;
 }
 
+/** The form by which an image is found: a digest says more than the tag beside it. */
+export function lookupReference({ domain, path, tag, digest }: Reference): string {
+  return formatReference({
+    domain,
+    path,
+    ...(digest !== undefined ? { digest } : tag === undefined ? {} : { tag }),
+  });
+}
+
+/**
+ * Parses the name of a repository, without tag and digest.
+ * @throws MydockerError `invalid-argument` as {@link parseReference}, and where one of them is given.
+ */
+export function parseRepository(text: string): Pick<Reference, 'domain' | 'path'> {
+  const { domain, path } = parseReference(text);
+  if (!text.includes('@') && !text.slice(text.lastIndexOf('/') + 1).includes(':')) return { domain, path };
+  throw invalid(text, 'all tags of a repository are meant, and one is given');
+}
+
 /** The short form, as people type it: `redis:7`, `user/app:1`, `localhost:5000/app:1`. */
 export function familiarReference(reference: Reference): string {
   const { domain, path } = reference;

@@ -4,7 +4,7 @@
  */
 import { invalidArgument, type MydockerError, notFound, quoteId } from './error.ts';
 import { isId, SHORT_ID_CHARS, shortId } from './ids.ts';
-import { formatReference, parseReference } from './reference.ts';
+import { lookupReference, parseReference } from './reference.ts';
 
 /** What is needed to resolve: the sorted ids and a look-up by exact name. */
 export interface IdIndex {
@@ -91,7 +91,7 @@ export function resolveImage(query: string, index: IdIndex): string {
   if (hexOnly && (hex !== query || hex.length === 64)) {
     return uniquePrefix('image', query, `sha256:${hex}`, index.ids);
   }
-  const named = index.idByName(formatReference(parseReference(query)));
+  const named = index.idByName(lookupReference(parseReference(query)));
   if (named !== undefined && hexOnly && hex.length >= SHORT_ID_CHARS)
     refuseLookAlike(query, named, index.ids);
   if (named !== undefined) return named;

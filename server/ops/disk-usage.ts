@@ -5,7 +5,7 @@
 import { statfs } from 'node:fs/promises';
 import { measureTrees } from '../image/measure-trees.ts';
 import type { ContainerRecord } from '../model/container.ts';
-import type { ImageRecord } from '../model/image.ts';
+import { type ImageRecord, tagsOf } from '../model/image.ts';
 import { isAlive } from '../model/task-state.ts';
 import { usedVolumes, volumeFolder } from './container-volumes.ts';
 import { containerFolder, type Engine } from './engine.ts';
@@ -186,7 +186,7 @@ function imageUsage(
     const serials = [...serialsOf(image)];
     const shared = serials.filter((serial) => (owners.get(serial) ?? 0) > 1);
     return {
-      ...{ kind: 'images', id: image.id, names: image.references, active: active.has(image) },
+      ...{ kind: 'images', id: image.id, names: tagsOf(image), active: active.has(image) },
       bytes: sum(serials.map(bytesOf)),
       sharedBytes: sum(shared.map(bytesOf)),
     };

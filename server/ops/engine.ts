@@ -8,6 +8,9 @@ import type { LayerStore } from '../image/layer-store.ts';
 import type { CopyTree } from '../image/tree-copier.ts';
 import type { ContainerConfig, StorageDriver } from '../model/container.ts';
 import type { Logger } from '../model/logger.ts';
+import type { RegistryLimits } from '../model/registry.ts';
+import type { Downloads } from '../registry/downloads.ts';
+import type { RegistryAccess } from '../registry/registries.ts';
 import type { Storage } from '../snapshot/drivers.ts';
 import type { Snapshotter } from '../snapshot/snapshotter.ts';
 import type { HostFacts } from '../spec/defaults.ts';
@@ -48,6 +51,10 @@ export interface Engine {
   readonly copyTree: CopyTree;
   readonly blobs: BlobStore;
   readonly ingest: Ingest;
+  readonly registries: RegistryAccess;
+  readonly registryLimits: RegistryLimits;
+  /** Layers on their way here. */
+  readonly downloads: Downloads;
   /** Takes away layers and blobs that nothing needs any more. */
   readonly garbage: Garbage;
   readonly zygote: Zygote;

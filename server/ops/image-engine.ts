@@ -14,7 +14,11 @@ import type { Store } from '../store/store.ts';
 import type { Engine } from './engine.ts';
 
 /** What main.ts gives to the operations on images. */
-export interface ImageEngine extends Pick<Engine, 'store' | 'queues' | 'log' | 'garbage'> {
+export interface ImageEngine
+  extends Pick<
+    Engine,
+    'store' | 'queues' | 'log' | 'garbage' | 'registries' | 'registryLimits' | 'downloads'
+  > {
   readonly layers: LayerStore;
   readonly blobs: BlobStore;
   readonly ingest: Ingest;

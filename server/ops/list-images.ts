@@ -1,7 +1,7 @@
 /**
  * Which images a list shows, and what is counted about each. Reads memory alone and never waits.
  */
-import type { BlobRecord, ImageRecord } from '../model/image.ts';
+import { type BlobRecord, type ImageRecord, tagsOf } from '../model/image.ts';
 import { familiarReference, parseReference } from '../model/reference.ts';
 import { findImage, type ImageEngine } from './image-engine.ts';
 import { type LabelCondition, labelsMatch } from './list-containers.ts';
@@ -51,8 +51,8 @@ export function listImages(engine: ReadEngine, filter: ImageFilter = {}): ImageV
     .sort((a, b) => (a.builtAt === b.builtAt ? 0 : a.builtAt < b.builtAt ? 1 : -1))
     .filter(
       (image) =>
-        (patterns.length === 0 || image.references.some((reference) => matches(reference, patterns))) &&
-        (filter.danglingOnly !== true || image.references.length === 0) &&
+        (patterns.length === 0 || tagsOf(image).some((reference) => matches(reference, patterns))) &&
+        (filter.danglingOnly !== true || tagsOf(image).length === 0) &&
         labelsMatch(image.config.labels, labels) &&
         (createdBefore === undefined || isBuiltBefore(image, createdBefore)) &&
         (beforeAt === undefined || isBuiltBefore(image, beforeAt)) &&

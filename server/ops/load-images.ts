@@ -3,12 +3,15 @@
  * each image the layers that are not there yet unpacked, base first, and the image recorded. What was made for
  * an image that fails is unneeded and collected; images recorded before it stay.
  */
-import { unlink } from 'node:fs/promises';
+import { open, unlink } from 'node:fs/promises';
 import { failpoint } from '../failpoint.ts';
+import type { ArchiveFile } from '../image/archive-files.ts';
 import type { ArchiveImage } from '../image/archive-image.ts';
 import { hostPlatform, type Platform } from '../image/choose-platform.ts';
+import { filePosition } from '../image/file-position.ts';
 import type { SpooledArchive } from '../image/ingest.ts';
 import { readArchive } from '../image/read-archive.ts';
+import type { Digest } from '../model/digest.ts';
 import { familiarReference, parseReference } from '../model/reference.ts';
 import type { Lease } from './garbage.ts';
 import type { ImageEngine } from './image-engine.ts';
@@ -90,7 +93,7 @@ async function loadAll(
   for (const image of images) {
     const [first = ''] = image.references;
     try {
-      loaded.push(await loadOne(engine, image, { report, release, signal }));
+      loaded.push(await loadOne(engine, image, release, { report, signal }));
     } catch (error) {
       throw asLoadError(first === '' ? '' : familiarReference(parseReference(first)), error);
     }
@@ -99,15 +102,37 @@ async function loadAll(
   return loaded;
 }
 
-function packedLayers({ layers, description: { diffIds } }: ArchiveImage): PackedLayer[] {
+function packedLayers(
+  { layers, description: { diffIds } }: ArchiveImage,
+  release: (file: ArchiveFile) => Promise<void>,
+): PackedLayer[] {
   return layers.flatMap((file, index) => {
     const diffId = diffIds[index];
-    return diffId === undefined ? [] : [{ file, diffId }];
+    return diffId === undefined ? [] : [packedLayer(file, diffId, () => release(file))];
   });
 }
 
+function packedLayer(file: ArchiveFile, diffId: Digest, release: () => Promise<void>): PackedLayer {
+  const { digest, sizeBytes, path } = file;
+  return {
+    ...{ digest, sizeBytes, diffId, reportAs: diffId, release },
+    open: async () => {
+      const blob = await open(path, 'r');
+      // A file without a name that is closed before the disk is waited for is never written to it.
+      await release();
+      return {
+        archive: { fd: blob.fd },
+        position: () => filePosition(blob.fd),
+        // Its digest was taken when it was spooled.
+        checked: Promise.resolve(),
+        [Symbol.asyncDispose]: () => blob.close(),
+      };
+    },
+  };
+}
+
 /** Takes the name of a spooled layer away with its last use in the archive. */
-function releaser(images: readonly ArchiveImage[]): LayerLoad['release'] {
+function releaser(images: readonly ArchiveImage[]): (file: ArchiveFile) => Promise<void> {
   const uses = new Map<string, number>();
   for (const { path } of images.flatMap(({ layers }) => layers)) uses.set(path, (uses.get(path) ?? 0) + 1);
   return async ({ path }) => {
@@ -120,15 +145,16 @@ function releaser(images: readonly ArchiveImage[]): LayerLoad['release'] {
 async function loadOne(
   engine: ImageEngine,
   image: ArchiveImage,
+  release: (file: ArchiveFile) => Promise<void>,
   load: Omit<LayerLoad, 'lease'>,
 ): Promise<LoadedImage> {
   // Disposed of when the image is recorded; what it kept and nobody else needs is collected then.
   using lease: Lease = engine.garbage.lease();
-  const layers = await loadLayers(engine, packedLayers(image), { ...load, lease });
+  const layers = await loadLayers(engine, packedLayers(image, release), { ...load, lease });
   load.signal?.throwIfAborted();
-  await recordLoaded(engine, lease, image, layers);
-  await failpoint('load.done');
   const { references, config } = image;
+  await recordLoaded(engine, lease, { ...image, layers }, { references, verb: 'load' });
+  await failpoint('load.done');
   engine.log.info({ image: config.digest, references }, 'image loaded');
   return { imageId: config.digest, references };
 }

@@ -3,40 +3,63 @@
  * unpacked once, also where two clients load the same at the same time. The disk is waited for once, with the
  * topmost layer; only then are they recorded.
  */
-import { open } from 'node:fs/promises';
 import { failpoint } from '../failpoint.ts';
-import type { ArchiveFile } from '../image/archive-files.ts';
-import { filePosition } from '../image/file-position.ts';
+import type { ArchiveSource } from '../image/run-worker.ts';
 import { chainIdOn, type Digest } from '../model/digest.ts';
-import { internal, invalidArgument } from '../model/error.ts';
+import { internal, invalidArgument, MydockerError } from '../model/error.ts';
 import type { ImageLayer, LayerRecord } from '../model/image.ts';
 import { nowNs } from '../model/time.ts';
 import { UndoStack } from '../model/undo.ts';
 import { changeLayers, type Lease } from './garbage.ts';
 import type { ImageEngine } from './image-engine.ts';
 import { inLayer } from './load-error.ts';
-import type { LoadReport } from './load-images.ts';
 
 /** Between two looks at how far a worker is. */
 const WATCH_MS = 250;
 
-/** A layer in the archive. */
+/** A layer as it was sent. */
 export interface PackedLayer {
-  readonly file: ArchiveFile;
+  /** Of the bytes as they are. */
+  readonly digest: Digest;
+  readonly sizeBytes: number;
   /** What its content must have. */
   readonly diffId: Digest;
+  /** What it is called in reports. */
+  readonly reportAs: Digest;
+  /** Its bytes; asked for once, where the layer is not there. */
+  open(): Promise<LayerInput>;
+  /** Not needed for this layer any more; before its bytes are read, and where they are not. */
+  release(): Promise<void>;
+}
+
+/** The bytes of a layer. To be disposed of. */
+export interface LayerInput extends AsyncDisposable {
+  readonly archive: ArchiveSource;
+  /** How much of it is unpacked, in bytes; undefined: there is something else to tell. */
+  readonly position: () => number | undefined;
+  /** Resolves once it is known that the bytes have the digest; rejects where they do not. */
+  readonly checked: Promise<void>;
+}
+
+/** What happens to a layer. */
+export interface LayerProgress {
+  readonly digest: Digest;
+  readonly stage: 'unpacking' | 'present' | 'done';
+  readonly doneBytes: bigint;
+  readonly totalBytes: bigint;
 }
 
 /** What a load of layers works with. */
 export interface LayerLoad {
   readonly lease: Lease;
-  readonly report: LoadReport;
-  /** The file is not needed for this layer any more. */
-  readonly release: (file: ArchiveFile) => Promise<void>;
+  /** Must not wait. */
+  readonly report: { progress(progress: LayerProgress): void };
   readonly signal: AbortSignal | undefined;
 }
 
-interface StackedLayer extends PackedLayer {
+interface StackedLayer {
+  readonly packed: PackedLayer;
+  readonly diffId: Digest;
   readonly chainId: Digest;
   readonly parent: Digest | undefined;
 }
@@ -80,9 +103,10 @@ export function loadLayers(
 
 function stacked(packed: readonly PackedLayer[]): StackedLayer[] {
   const stack: StackedLayer[] = [];
-  for (const { file, diffId } of packed) {
+  for (const layer of packed) {
+    const { diffId } = layer;
     const parent = stack.at(-1)?.chainId;
-    stack.push({ file, diffId, parent, chainId: chainIdOn(parent, diffId) });
+    stack.push({ packed: layer, diffId, parent, chainId: chainIdOn(parent, diffId) });
   }
   return stack;
 }
@@ -97,7 +121,7 @@ function serialOf({ store }: ImageEngine, chainId: Digest): bigint {
 async function unpackMissing(
   engine: ImageEngine,
   stack: readonly StackedLayer[],
-  { lease, report, release, signal }: LayerLoad,
+  { lease, report, signal }: LayerLoad,
   unpacked: Unpacked[],
 ): Promise<void> {
   const found: (LayerRecord | undefined)[] = [];
@@ -106,27 +130,28 @@ async function unpackMissing(
   const below: bigint[] = [];
   for (const [index, layer] of stack.entries()) {
     signal?.throwIfAborted();
-    const { file, diffId } = layer;
-    const totalBytes = BigInt(file.sizeBytes);
+    const { packed } = layer;
+    const digest = packed.reportAs;
+    const totalBytes = BigInt(packed.sizeBytes);
     const present = found[index];
     if (present === undefined) {
-      report.progress({ digest: diffId, stage: 'unpacking', doneBytes: 0n, totalBytes });
+      report.progress({ digest, stage: 'unpacking', doneBytes: 0n, totalBytes });
       const serial = await engine.store.layers.allocateSerial();
       unpacked.push({ ...layer, serial, sizeBytes: 0n });
       await failpoint('load.unpack');
       const progress = (done: number): void =>
-        report.progress({ digest: diffId, stage: 'unpacking', doneBytes: BigInt(done), totalBytes });
-      const options = { below, mayLackEnd: true, sync: index === last, release, progress };
-      const sizeBytes = await unpack(engine, layer, serial, options, signal);
+        report.progress({ digest, stage: 'unpacking', doneBytes: BigInt(done), totalBytes });
+      const options = { below, mayLackEnd: true, sync: index === last, progress };
+      const sizeBytes = await unpack(engine, packed, serial, options, signal);
       await failpoint('load.unpacked');
       unpacked[unpacked.length - 1] = { ...layer, serial, sizeBytes };
       below.unshift(serial);
     } else {
-      await release(file);
+      await packed.release();
       below.unshift(present.serial);
     }
     const stage = present === undefined ? 'done' : 'present';
-    report.progress({ digest: diffId, stage, doneBytes: totalBytes, totalBytes });
+    report.progress({ digest, stage, doneBytes: totalBytes, totalBytes });
   }
 }
 
@@ -134,7 +159,6 @@ interface UnpackHow {
   readonly below: readonly bigint[];
   readonly mayLackEnd: boolean;
   readonly sync: boolean;
-  readonly release: LayerLoad['release'];
   /** Told now and then how much of the file is done, in bytes. */
   readonly progress: (doneBytes: number) => void;
 }
@@ -142,30 +166,39 @@ interface UnpackHow {
 /** @returns bytes unpacked. */
 async function unpack(
   engine: ImageEngine,
-  { file, diffId }: PackedLayer,
+  layer: PackedLayer,
   serial: bigint,
-  { release, progress, ...how }: UnpackHow,
+  { progress, ...how }: UnpackHow,
   signal: AbortSignal | undefined,
 ): Promise<bigint> {
-  const blob = await open(file.path, 'r');
-  const watch = setInterval(() => progress(filePosition(blob.fd)), WATCH_MS);
+  const { digest, diffId } = layer;
   try {
-    // A file without a name that is closed before the disk is waited for is never written to it.
-    await release(file);
-    const options = { ...how, digest: file.digest, ...(signal === undefined ? {} : { signal }) };
-    const unpacked = await engine.layers.unpack(serial, { fd: blob.fd }, options);
+    await using input = await layer.open();
+    using _watch = watch(input, progress);
+    const options = { ...how, digest, ...(signal === undefined ? {} : { signal }) };
+    const unpacked = await engine.layers.unpack(serial, input.archive, options).catch(async (error) => {
+      // That the bytes are not the right ones explains whatever is wrong with them.
+      if (error instanceof MydockerError && error.code === 'invalid-argument') await input.checked;
+      throw error;
+    });
+    await input.checked;
     if (unpacked.diffId === diffId) return BigInt(unpacked.unpackedBytes);
     const why = `its content has the diff id ${unpacked.diffId}, the config says ${diffId}`;
-    throw invalidArgument(`cannot unpack layer ${file.digest}: ${why}`, {
+    throw invalidArgument(`cannot unpack layer ${digest}: ${why}`, {
       reason: 'DIFF_ID_MISMATCH',
       metadata: { why },
     });
   } catch (error) {
-    throw inLayer(file.digest, error);
-  } finally {
-    clearInterval(watch);
-    await blob.close();
+    throw inLayer(digest, error);
   }
+}
+
+function watch({ position }: LayerInput, progress: UnpackHow['progress']): Disposable {
+  const timer = setInterval(() => {
+    const done = position();
+    if (done !== undefined) progress(done);
+  }, WATCH_MS);
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 /** Once it is recorded, the lease keeps it, and what has no lease is collected; until then it is undone here. */

@@ -1,5 +1,5 @@
 /** Removes images that nothing uses, as many as there are, each as if it were asked for alone. */
-import type { ImageRecord } from '../model/image.ts';
+import { type ImageRecord, tagsOf } from '../model/image.ts';
 import { usedSerials } from './garbage.ts';
 import { containersOf, type ImageEngine } from './image-engine.ts';
 import { labelsMatch } from './list-containers.ts';
@@ -50,6 +50,8 @@ export async function pruneImages(
   );
   for (const serial of kept) freed.delete(serial);
   const reclaimedBytes = [...freed.values()].reduce((total, bytes) => total + bytes, 0n);
+  // What a pull that failed has left is of no use to anybody who wants room.
+  await engine.downloads.sweep(0);
   const attributes = { reclaimed_bytes: String(reclaimedBytes) };
   await engine.store.events.append({ type: 'image.prune', kind: 'image', id: '', attributes });
   return {
@@ -62,7 +64,7 @@ export async function pruneImages(
 function isPrunable(engine: ImageEngine, request: PruneImagesRequest, image: ImageRecord): boolean {
   const { all, createdBefore, labels } = request;
   return (
-    (all || image.references.length === 0) &&
+    (all || tagsOf(image).length === 0) &&
     (createdBefore === undefined || isBuiltBefore(image, createdBefore)) &&
     labelsMatch(image.config.labels, labels) &&
     containersOf(engine.store, image.id).length === 0

@@ -3,24 +3,42 @@
  * came with it point at it. Its layers are recorded, and all of it is kept by the load's lease.
  */
 import { failpoint } from '../failpoint.ts';
-import type { ArchiveImage, KeptDocument } from '../image/archive-image.ts';
+import type { KeptDocument } from '../image/archive-image.ts';
+import type { ImageDescription } from '../image/image-config.ts';
 import { MydockerError } from '../model/error.ts';
-import type { ImageLayer, ImageRecord } from '../model/image.ts';
+import { type ImageLayer, type ImageRecord, tagsOf } from '../model/image.ts';
 import { nowNs } from '../model/time.ts';
 import type { Lease } from './garbage.ts';
 import { changeLayers } from './garbage.ts';
 import type { ImageEngine } from './image-engine.ts';
 
+/** An image whose layers are here. */
+export interface ImageToRecord {
+  readonly config: KeptDocument;
+  /** Absent where it came without one. */
+  readonly manifest?: KeptDocument;
+  readonly description: ImageDescription;
+  /** Base first, kept by the lease. */
+  readonly layers: readonly ImageLayer[];
+}
+
+/** Under which names it is recorded, and how it came. */
+export interface RecordedAs {
+  /** Full references, by tag or digest. */
+  readonly references: readonly string[];
+  /** The event that tells of it. */
+  readonly verb: 'load' | 'pull';
+}
+
 /**
  * Writes the image, or where it is here already gives it the names; durable when it returns. Names are taken
  * from the images that had them, which stay without, as Docker does it.
- * @param layers - base first, kept by the lease.
  */
 export async function recordLoaded(
   engine: ImageEngine,
   lease: Lease,
-  image: ArchiveImage,
-  layers: readonly ImageLayer[],
+  image: ImageToRecord,
+  as: RecordedAs,
 ): Promise<void> {
   const id = image.config.digest;
   const documents = [image.config, ...(image.manifest === undefined ? [] : [image.manifest])];
@@ -32,14 +50,27 @@ export async function recordLoaded(
       if (present === undefined) {
         for (const document of documents) await keepDocument(engine, document);
         await failpoint('load.blobs');
-        await putImage(engine, image, layers);
+        await putImage(engine, image, as);
       }
-      await pointReferences(engine, image, id);
+      await pointReferences(engine, id, as);
       await failpoint('load.put-image');
       // Where nothing was written now, what an unsynced write before left is made durable.
       await engine.store.flush();
     }),
   );
+}
+
+/**
+ * Gives an image that is here its names; durable when it returns.
+ * @returns false: it is not here, and nothing was done.
+ */
+export async function recordNames(engine: ImageEngine, id: string, as: RecordedAs): Promise<boolean> {
+  return await engine.queues.run('image', id, async () => {
+    if (engine.store.images.get(id) === undefined) return false;
+    await pointReferences(engine, id, as);
+    await engine.store.flush();
+    return true;
+  });
 }
 
 async function keepDocument(engine: ImageEngine, document: KeptDocument): Promise<void> {
@@ -57,24 +88,22 @@ async function keepDocument(engine: ImageEngine, document: KeptDocument): Promis
   );
 }
 
-async function putImage(
-  engine: ImageEngine,
-  image: ArchiveImage,
-  layers: readonly ImageLayer[],
-): Promise<void> {
+async function putImage(engine: ImageEngine, image: ImageToRecord, as: RecordedAs): Promise<void> {
   const { images } = engine.store;
   const { diffIds: _, ...description } = image.description;
-  const free = image.references.filter((reference) => images.idByReference(reference) === undefined);
+  const free = as.references.filter((reference) => images.idByReference(reference) === undefined);
   const now = nowNs();
   const id = image.config.digest;
+  const { layers } = image;
   const record: ImageRecord = {
     ...description,
     ...{ v: 1, rev: 0n, createdAt: now, updatedAt: now, id },
     ...{ references: free, layers, sizeBytes: sizeOf(engine, layers) },
     ...(image.manifest === undefined ? {} : { manifestDigest: image.manifest.digest }),
   };
-  const attributes = free.length === 0 ? {} : { reference: free.join(' ') };
-  const event = { type: 'image.load', kind: 'image', id, attributes } as const;
+  const names = tagsOf(record);
+  const attributes = names.length === 0 ? {} : { reference: names.join(' ') };
+  const event = { type: `image.${as.verb}`, kind: 'image', id, attributes } as const;
   await images.put(record, { event }).catch(async (error: unknown) => {
     // A name was taken between the look and the put: then all of them in the next step.
     if (!(error instanceof MydockerError) || error.code !== 'already-exists') throw error;
@@ -82,12 +111,12 @@ async function putImage(
   });
 }
 
-async function pointReferences(engine: ImageEngine, image: ArchiveImage, id: string): Promise<void> {
+async function pointReferences(engine: ImageEngine, id: string, as: RecordedAs): Promise<void> {
   const { images } = engine.store;
-  for (const reference of image.references) {
+  for (const reference of as.references) {
     if (images.idByReference(reference) === id) continue;
     const event = { type: 'image.tag', kind: 'image', id, attributes: { reference } } as const;
-    await images.setReference(reference, id, { event });
+    await images.setReference(reference, id, reference.includes('@') ? {} : { event });
   }
 }
 

@@ -6,8 +6,8 @@ import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord } from '../model/container.ts';
 import { cannot, MydockerError, notFound, quoteId } from '../model/error.ts';
 import { shortId } from '../model/ids.ts';
-import type { ImageRecord } from '../model/image.ts';
-import { familiarReference, formatReference, parseReference } from '../model/reference.ts';
+import { type ImageRecord, tagsOf } from '../model/image.ts';
+import { familiarReference, lookupReference, parseReference } from '../model/reference.ts';
 import { isAlive } from '../model/task-state.ts';
 import { blobsOf } from './garbage.ts';
 import { containersOf, expectImageRev, findImage, type ImageEngine } from './image-engine.ts';
@@ -53,9 +53,11 @@ export async function removeImage(
     await failpoint('remove-image.begin');
     expectImageRev('remove', record, request.expectedRev);
     const reference = referenceIn(record, request.image);
-    if (reference !== undefined && record.references.length > 1)
-      return await untag(engine, record, reference);
-    if (reference === undefined && record.references.length > 1 && !request.force)
+    const tags = tagsOf(record);
+    // With its last tag an image goes; digests are no names that anybody gave it.
+    const others = reference !== undefined && tags.includes(reference) ? tags : record.references;
+    if (reference !== undefined && others.length > 1) return await untag(engine, record, reference);
+    if (reference === undefined && tags.length > 1 && !request.force)
       throw hasReferences(request.image, record);
     const users = containersOf(engine.store, id);
     // As with Docker: the name is the user's to take, the image goes when its container is gone.
@@ -71,7 +73,7 @@ function referenceIn(record: ImageRecord, text: string): string | undefined {
   // An id is tried first by whoever resolves the text, and no reference can look like a whole one.
   if (/^(?:sha256:[0-9a-f]+|[0-9a-f]{64})$/.test(text)) return undefined;
   try {
-    const full = formatReference(parseReference(text));
+    const full = lookupReference(parseReference(text));
     return record.references.includes(full) ? full : undefined;
   } catch (error) {
     if (error instanceof MydockerError) return undefined;
@@ -125,7 +127,9 @@ function checkUsers(request: RemoveImageRequest, users: readonly ContainerRecord
 }
 
 function hasReferences(text: string, record: ImageRecord): MydockerError {
-  const names = record.references.map((reference) => familiarReference(parseReference(reference))).sort();
+  const names = tagsOf(record)
+    .map((reference) => familiarReference(parseReference(reference)))
+    .sort();
   return cannot('failed-precondition', 'remove', 'image', text, `${names.length} references point at it`, {
     reason: 'IMAGE_HAS_REFERENCES',
     hint: 'remove them one by one, or all with -f',

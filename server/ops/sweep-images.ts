@@ -27,6 +27,7 @@ export async function sweepImages(engine: ImageEngine): Promise<ImageSweep> {
       for (const serial of container.layers) serials.add(serial);
     const { removed, missing } = await engine.layers.sweep(serials);
     const spooled = await engine.ingest.prepare();
+    await engine.downloads.prepare();
     const blobs = await engine.blobs.sweep(engine.garbage.neededBlobs());
     const found = { removed: [...removed, ...blobs, ...spooled], unusedBytes, missing };
     if (found.removed.length > 0 || unusedBytes > 0n)

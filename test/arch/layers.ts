@@ -16,17 +16,19 @@ export interface Layer {
 // Not layers: everything under server/ may say where it can fail, and write to the log.
 const ANYWHERE_IN_SERVER = 'server\\/(failpoint|log)\\.ts$';
 const MODEL = `server\\/model\\/`;
-const NOUN = '(image|snapshot|spec|task|network|store|cgroup)';
+const NOUN = '(image|snapshot|spec|task|network|store|cgroup|registry)';
 const NODE = '^node:';
 
-const nouns = ['image', 'snapshot', 'spec', 'task', 'network', 'store', 'cgroup'].map((noun): Layer => {
-  return {
-    files: new RegExp(`^server/${noun}/`),
-    imports: new RegExp(`^(${MODEL}|native\\/|${ANYWHERE_IN_SERVER})`),
-    // LevelDB has one door
-    packages: noun === 'store' ? /^(node:|level$|abstract-level$|classic-level$|snappyjs$)/ : /^node:/,
-  };
-});
+const nouns = ['image', 'snapshot', 'spec', 'task', 'network', 'store', 'cgroup', 'registry'].map(
+  (noun): Layer => {
+    return {
+      files: new RegExp(`^server/${noun}/`),
+      imports: new RegExp(`^(${MODEL}|native\\/|${ANYWHERE_IN_SERVER})`),
+      // LevelDB has one door
+      packages: noun === 'store' ? /^(node:|level$|abstract-level$|classic-level$|snappyjs$)/ : /^node:/,
+    };
+  },
+);
 
 /** From the top down. */
 export const LAYERS: readonly Layer[] = [

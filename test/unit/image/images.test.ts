@@ -13,6 +13,7 @@ import { createLayerStore } from '../../../server/image/layer-store.ts';
 import type { ContainerConfig, ContainerRecord, TaskStatus } from '../../../server/model/container.ts';
 import { EMPTY_IMAGE_CONFIG } from '../../../server/model/image.ts';
 import { SILENT } from '../../../server/model/logger.ts';
+import { REGISTRY_LIMITS } from '../../../server/model/registry.ts';
 import { Garbage } from '../../../server/ops/garbage.ts';
 import type { ImageEngine } from '../../../server/ops/image-engine.ts';
 import { type ImportRequest, importImage } from '../../../server/ops/import-image.ts';
@@ -22,6 +23,8 @@ import { ObjectQueues } from '../../../server/ops/object-queues.ts';
 import { removeImage } from '../../../server/ops/remove-image.ts';
 import { sweepImages } from '../../../server/ops/sweep-images.ts';
 import { tagImage } from '../../../server/ops/tag-image.ts';
+import { Downloads } from '../../../server/registry/downloads.ts';
+import { createRegistryAccess } from '../../../server/registry/registries.ts';
 import { openStore } from '../../../server/store/open.ts';
 import { fixtureTar } from '../../fixtures/images.ts';
 import { rawTar } from '../../fixtures/raw-tar.ts';
@@ -51,7 +54,11 @@ async function open(): Promise<void> {
   await layers.prepare();
   const parts = { store, layers, blobs: createBlobStore(root), queues: new ObjectQueues(), log: SILENT };
   const ingest = createIngest(root, launcher.launch, layers.removeFolder);
-  engine = { ...parts, ingest, garbage: new Garbage(parts) };
+  const downloads = new Downloads(root, REGISTRY_LIMITS, SILENT);
+  await downloads.prepare();
+  const registries = createRegistryAccess({}, REGISTRY_LIMITS);
+  const remote = { registries, registryLimits: REGISTRY_LIMITS, downloads };
+  engine = { ...parts, ...remote, ingest, garbage: new Garbage(parts) };
 }
 
 /** Everything that goes behind the answers has gone. */

@@ -13,6 +13,7 @@ import { createTreeCopier } from '../../../server/image/tree-copier.ts';
 import { digestOf } from '../../../server/model/digest.ts';
 import { EMPTY_IMAGE_CONFIG, type ImageConfig, type ImageRecord } from '../../../server/model/image.ts';
 import { type Logger, SILENT } from '../../../server/model/logger.ts';
+import { REGISTRY_LIMITS } from '../../../server/model/registry.ts';
 import { HeldAddresses } from '../../../server/ops/container-places.ts';
 import { discardsDone } from '../../../server/ops/discard-folder.ts';
 import type { Engine } from '../../../server/ops/engine.ts';
@@ -21,6 +22,8 @@ import { Garbage } from '../../../server/ops/garbage.ts';
 import { ObjectQueues } from '../../../server/ops/object-queues.ts';
 import { prepareFolders, readRecoverable } from '../../../server/ops/prepare-folders.ts';
 import { probeStorage } from '../../../server/ops/probe-storage.ts';
+import { Downloads } from '../../../server/registry/downloads.ts';
+import { createRegistryAccess } from '../../../server/registry/registries.ts';
 import { ensureInitLayer } from '../../../server/snapshot/init-layer.ts';
 import { overlaySnapshotter } from '../../../server/snapshot/overlay.ts';
 import { vfsSnapshotter } from '../../../server/snapshot/vfs.ts';
@@ -52,12 +55,16 @@ export async function engineHere(
   await layers.prepare();
   const ingest = createIngest(paths.root, launcher.launch, layers.removeFolder);
   await ingest.prepare();
+  const downloads = new Downloads(paths.root, REGISTRY_LIMITS, log);
+  await downloads.prepare();
   const blobs = createBlobStore(paths.root);
   const queues = new ObjectQueues();
   const copyTree = createTreeCopier(launcher.launch);
   const engine: Engine = {
     config: { version: '0.0.0-test', logMaxFiles: 1, logMaxBytes: 1n << 20n },
-    ...{ paths, instance, log, store, layers, blobs, queues, ingest },
+    ...{ paths, instance, log, store, layers, blobs, queues, ingest, downloads },
+    registries: createRegistryAccess({}, REGISTRY_LIMITS),
+    registryLimits: REGISTRY_LIMITS,
     garbage: new Garbage({ store, queues, layers, blobs, log }),
     copyTree,
     storage: probeStorage(paths.root, undefined),

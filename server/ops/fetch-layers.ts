@@ -1,0 +1,130 @@
+/**
+ * The layers of an image at a registry as `load-layer.ts` wants them: those that are not here are fetched from
+ * now on, a few beside each other and the lowest first, so that one can be unpacked while the next ones come.
+ */
+import type { Descriptor } from '../image/oci-manifest.ts';
+import { chainIdOn, type Digest } from '../model/digest.ts';
+import type { Download } from '../registry/downloads.ts';
+import type { Repository } from '../registry/repository.ts';
+import { Slots } from '../registry/slots.ts';
+import type { ImageEngine } from './image-engine.ts';
+import type { LayerInput, PackedLayer } from './load-layer.ts';
+import type { PullReport } from './pull-image.ts';
+
+/** What the fetching works with. */
+export interface LayerFetch {
+  readonly repository: Repository;
+  readonly report: PullReport;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Layers on their way. Disposing ends what is still fetched. */
+export interface FetchedLayers extends AsyncDisposable {
+  /** Base first. */
+  readonly layers: readonly PackedLayer[];
+  /** The image is complete: nothing of it need be kept for another try. */
+  consumed(): void;
+}
+
+/**
+ * @param descriptors - base first. @param diffIds - as many.
+ * @throws MydockerError nothing; what goes wrong is thrown by the layer that is opened.
+ */
+export function fetchedLayers(
+  engine: ImageEngine,
+  fetch: LayerFetch,
+  descriptors: readonly Descriptor[],
+  diffIds: readonly Digest[],
+): FetchedLayers {
+  const own = new AbortController();
+  const signal = fetch.signal === undefined ? own.signal : AbortSignal.any([own.signal, fetch.signal]);
+  const slots = new Slots(engine.registryLimits.downloads);
+  const downloads: Download[] = [];
+  let parent: Digest | undefined;
+  const layers = descriptors.map((blob, index): PackedLayer => {
+    const diffId = diffIds[index] as Digest;
+    parent = chainIdOn(parent, diffId);
+    const news = reporter(fetch.report, blob);
+    let download: Download | undefined;
+    const begin = (): Download => {
+      const source = fetch.repository;
+      const begun = engine.downloads.open(blob, { source, slots, signal, report: news });
+      downloads.push(begun);
+      return begun;
+    };
+    if (engine.store.layers.get(parent) === undefined) {
+      news.tell('waiting');
+      download = begin();
+    }
+    return {
+      ...{ digest: blob.digest, sizeBytes: blob.sizeBytes, diffId, reportAs: blob.digest },
+      open: async () => {
+        // It was here a moment ago, or its download is under way.
+        download ??= begin();
+        news.opened();
+        return inputOf(download, news);
+      },
+      release: async () => {
+        download?.consumed();
+        await download?.[Symbol.asyncDispose]();
+      },
+    };
+  });
+  return {
+    layers,
+    consumed: () => {
+      for (const download of downloads) download.consumed();
+    },
+    [Symbol.asyncDispose]: async () => {
+      own.abort();
+      await Promise.all(downloads.map((download) => download[Symbol.asyncDispose]()));
+    },
+  };
+}
+
+/** Kept until the image is recorded or has failed: then it is known whether another try needs it. */
+function inputOf(download: Download, news: LayerNews): LayerInput {
+  let read = 0;
+  const counted = async function* (): AsyncGenerator<Buffer, void, undefined> {
+    for await (const chunk of download.bytes()) {
+      read += chunk.length;
+      yield chunk;
+    }
+  };
+  return {
+    archive: counted(),
+    checked: download.done,
+    // While it still comes, that is what people wait for.
+    position: () => (news.isFetched() ? read : undefined),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+interface LayerNews {
+  fetched(bytes: number): void;
+  retrying(why: string): void;
+  tell(stage: 'waiting' | 'unpacking'): void;
+  isFetched(): boolean;
+  /** Its unpacking has begun. */
+  opened(): void;
+}
+
+function reporter(report: PullReport, { digest, sizeBytes }: Descriptor): LayerNews {
+  let isOpen = false;
+  let done = 0;
+  const totalBytes = BigInt(sizeBytes);
+  const tell = (stage: 'waiting' | 'unpacking' | 'fetching' | 'retrying', message = ''): void =>
+    report.progress({ digest, stage, doneBytes: BigInt(done), totalBytes, message });
+  return {
+    tell,
+    fetched: (bytes) => {
+      done = bytes;
+      tell(bytes < sizeBytes ? 'fetching' : isOpen ? 'unpacking' : 'waiting');
+    },
+    retrying: (why) => tell('retrying', why),
+    isFetched: () => done === sizeBytes,
+    opened: () => {
+      isOpen = true;
+    },
+  };
+}

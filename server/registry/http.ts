@@ -1,0 +1,258 @@
+/**
+ * One HTTP request and its answer: no redirects, no cookies, no decompression, and a limit on everything that
+ * the other side decides: the head's size, the time to answer, the pace of the body.
+ */
+import { readFileSync } from 'node:fs';
+import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http';
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import { MydockerError, quoteId } from '../model/error.ts';
+import type { RegistryLimits, RegistrySettings } from '../model/registry.ts';
+import { isLoopback, lookUpOthers } from './addresses.ts';
+import { registryAway, registryError } from './registry-error.ts';
+
+/** What is sent. */
+export interface HttpRequest {
+  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string;
+  readonly signal?: AbortSignal | undefined;
+  /** The host is not the registry's: it must not be one that only we can reach. */
+  readonly isOther?: boolean;
+}
+
+/** What came, up to its body. */
+export interface HttpResponse {
+  readonly status: number;
+  /** `''` where it is absent; of several the first, or all with commas between, as Node does it. */
+  header(name: string): string;
+  /** The body's chunks, once; throws `unavailable` where it breaks off, stalls or crawls. */
+  chunks(): AsyncGenerator<Buffer, void, undefined>;
+  /** The body of a document. @throws MydockerError when it is longer than that. */
+  read(maxBytes: number): Promise<Buffer>;
+  /** Not needed any more. */
+  discard(): void;
+}
+
+/** A connection pool to one registry and where it sends us. */
+export interface Http {
+  send(request: HttpRequest): Promise<HttpResponse>;
+  close(): void;
+}
+
+/** Idle connections that are kept. */
+const KEPT_SOCKETS = 4;
+const KEPT_MS = 30_000;
+/** Given by Node and OpenSSL where the other side does not speak TLS at all. */
+const NOT_TLS = /wrong version number|packet length too long|http request|before secure TLS connection/i;
+
+/** Code of an error that says: no TLS there. */
+export const NOT_TLS_REASON = 'REGISTRY_SPEAKS_HTTP';
+
+/**
+ * @param host - of the registry, for errors.
+ * @throws MydockerError `failed-precondition` when a certificate's file cannot be read.
+ */
+export function createHttp(host: string, settings: RegistrySettings, limits: RegistryLimits): Http {
+  const common = { keepAlive: true, maxFreeSockets: KEPT_SOCKETS, timeout: KEPT_MS };
+  const file = (path: string | undefined): Buffer | undefined => readPem(host, path);
+  const [ca, cert, key] = [file(settings.ca), file(settings.clientCert), file(settings.clientKey)];
+  const trust = ca === undefined ? {} : { ca };
+  const identity = cert === undefined || key === undefined ? {} : { cert, key };
+  const plain = new HttpAgent(common);
+  // The key proves who we are to the registry, and to nobody that it names.
+  const own = new HttpsAgent({ ...common, ...trust, ...identity });
+  const others = new HttpsAgent({ ...common, ...trust });
+  return {
+    send: (request) => {
+      const { url, isOther = false } = request;
+      const agent = url.protocol === 'http:' ? plain : isOther ? others : own;
+      return send(host, request, agent, limits);
+    },
+    close: () => {
+      for (const agent of [plain, own, others]) agent.destroy();
+    },
+  };
+}
+
+function readPem(host: string, path: string | undefined): Buffer | undefined {
+  if (path === undefined) return undefined;
+  try {
+    return readFileSync(path);
+  } catch (cause) {
+    const why = `${path} cannot be read: ${(cause as NodeJS.ErrnoException).code}`;
+    throw registryError(host, why, { reason: 'CONFIG_FILE_INVALID', cause });
+  }
+}
+
+function send(
+  host: string,
+  { method, url, headers, body, signal, isOther = false }: HttpRequest,
+  agent: HttpAgent,
+  limits: RegistryLimits,
+): Promise<HttpResponse> {
+  const start = url.protocol === 'http:' ? requestHttp : requestHttps;
+  return new Promise((resolve, reject) => {
+    const options = {
+      ...{ method, agent, maxHeaderSize: limits.headerBytes, insecureHTTPParser: false },
+      headers: { 'user-agent': 'mydocker', 'accept-encoding': 'identity', ...headers },
+      ...(isOther && !isLoopback(url.hostname) ? { lookup: lookUpOthers } : {}),
+      ...(signal === undefined ? {} : { signal }),
+    };
+    const request = start(url, options);
+    const fail = (error: Error): void => {
+      clearTimeout(late);
+      reject(signal?.aborted === true ? signal.reason : asRegistryError(host, url, error));
+    };
+    const late = setTimeout(
+      () => request.destroy(registryAway(host, `no answer in ${limits.answerMs} ms`)),
+      limits.answerMs,
+    );
+    request.on('error', fail);
+    request.on('response', (message) => {
+      clearTimeout(late);
+      resolve(new Response(host, url, message, limits, signal));
+    });
+    request.end(body);
+  });
+}
+
+class Response implements HttpResponse {
+  readonly #host: string;
+  readonly #url: URL;
+  readonly #message: IncomingMessage;
+  readonly #limits: RegistryLimits;
+  readonly #signal: AbortSignal | undefined;
+
+  constructor(
+    host: string,
+    url: URL,
+    message: IncomingMessage,
+    limits: RegistryLimits,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#host = host;
+    this.#url = url;
+    this.#message = message;
+    this.#limits = limits;
+    this.#signal = signal;
+    // Nobody may be reading when it breaks; who reads sees it there.
+    message.on('error', () => undefined);
+  }
+
+  get status(): number {
+    return this.#message.statusCode ?? 0;
+  }
+
+  header(name: string): string {
+    const value = this.#message.headers[name.toLowerCase()];
+    return Array.isArray(value) ? (value[0] ?? '') : (value ?? '');
+  }
+
+  async *chunks(): AsyncGenerator<Buffer, void, undefined> {
+    const coding = this.header('content-encoding');
+    if (coding !== '' && coding !== 'identity') {
+      this.discard();
+      throw registryError(this.#host, `its answer has the content encoding ${quoteId(coding)}`);
+    }
+    const chunks = this.#message[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
+    // Waiting is counted, not the time that our own disk takes.
+    let waitedMs = 0;
+    let bytes = 0;
+    try {
+      for (;;) {
+        const since = performance.now();
+        const next = await this.#next(chunks);
+        if (next.done === true) return;
+        waitedMs += performance.now() - since;
+        bytes += next.value.length;
+        if (waitedMs > this.#limits.slowMs) {
+          if (bytes < this.#limits.slowBytes) throw this.#away(`only ${bytes} bytes came in a long time`);
+          waitedMs = 0;
+          bytes = 0;
+        }
+        yield next.value;
+      }
+    } finally {
+      this.discard();
+    }
+  }
+
+  async #next(chunks: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
+    const { idleMs } = this.#limits;
+    const late = setTimeout(() => this.#message.destroy(this.#away(`nothing came for ${idleMs} ms`)), idleMs);
+    try {
+      return await chunks.next();
+    } catch (error) {
+      throw this.#signal?.aborted === true
+        ? this.#signal.reason
+        : asRegistryError(this.#host, this.#url, error as Error);
+    } finally {
+      clearTimeout(late);
+    }
+  }
+
+  #away(why: string): MydockerError {
+    return registryAway(this.#host, why);
+  }
+
+  async read(maxBytes: number): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    let size = 0;
+    for await (const part of this.chunks()) {
+      size += part.length;
+      if (size > maxBytes)
+        throw registryError(this.#host, `its answer is longer than ${maxBytes} bytes`, {
+          code: 'resource-exhausted',
+          reason: 'REGISTRY_LIMIT',
+        });
+      parts.push(part);
+    }
+    return Buffer.concat(parts);
+  }
+
+  discard(): void {
+    // A connection with a rest of an answer in it is of no use.
+    if (!this.#message.complete || this.#message.readableLength > 0) this.#message.destroy();
+    else this.#message.resume();
+  }
+}
+
+/** Errors of the other side's certificate, which no other try cures. */
+const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS/;
+
+function asRegistryError(host: string, url: URL, error: Error): MydockerError {
+  if (error instanceof MydockerError) return error;
+  const code = 'code' in error ? String(error.code) : '';
+  const at = url.host === host ? '' : ` at ${quoteId(url.host)}`;
+  if (url.protocol === 'https:' && (NOT_TLS.test(error.message) || code === 'ERR_SSL_WRONG_VERSION_NUMBER'))
+    return registryError(host, `it does not speak TLS${at}`, {
+      reason: NOT_TLS_REASON,
+      cause: error,
+      hint: 'where the network is to be trusted, set plain-http for it in the file of the server',
+    });
+  if (CERTIFICATE.test(code))
+    return registryError(host, `its certificate${at} is not to be trusted: ${code}`, {
+      reason: 'REGISTRY_CERTIFICATE',
+      cause: error,
+      hint: 'name its authority as ca for it in the file of the server',
+    });
+  if (code === 'ELOCAL')
+    return registryError(host, `it names ${quoteId(url.host)}, an address of this machine`, {
+      reason: 'REGISTRY_FORBIDDEN_HOST',
+    });
+  if (code.startsWith('HPE_'))
+    return registryError(host, `its answer${at} is no HTTP: ${code}`, { cause: error });
+  const words = UNREACHABLE[code];
+  if (words !== undefined)
+    return registryAway(host, words + at, { reason: 'REGISTRY_UNREACHABLE', cause: error });
+  return registryAway(host, `the connection${at} broke: ${code || error.message}`, { cause: error });
+}
+
+const UNREACHABLE: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nobody answers: connection refused',
+  ENOTFOUND: 'there is no such host',
+  EAI_AGAIN: 'its name could not be looked up',
+  EHOSTUNREACH: 'there is no way to it',
+  ENETUNREACH: 'there is no way to it',
+};
