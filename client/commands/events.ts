@@ -15,7 +15,6 @@ import { parseWhen } from '../parse/parse-when.ts';
 import { actionWords, dockerEvent, eventLine, typeWords } from '../render/event-words.ts';
 import { renderJsonLine } from '../render/json.ts';
 import { printable } from '../render/printable.ts';
-import { UsageError } from '../usage-error.ts';
 
 const FILTERS = ['type', 'event', 'container', 'image', 'network', 'label', 'label!'] as const;
 
@@ -31,13 +30,9 @@ export const events: Action<typeof EVENTS_OPTIONS> = async (args, context) => {
 /** @throws UsageError for a template that cannot be read, before the server is asked. */
 async function renderer(format: string | undefined): Promise<(event: Event) => string> {
   if (format === undefined) return (event) => `${printable(eventLine(event))}\n`;
-  if (format !== 'json' && /^\w+$/.test(format))
-    throw new UsageError(`unknown format ${JSON.stringify(format)}`, {
-      hint: "json or a template such as '{{.Action}} {{.Actor.Attributes.name}}'",
-    });
-  const { compileTemplate } = await import('../render/template.ts');
-  const fill = compileTemplate(format === 'json' ? '{{json .}}' : format, { strict: true });
-  return (event) => `${fill(dockerEvent(event))}\n`;
+  const { objectFormat } = await import('../render/object-format.ts');
+  const render = objectFormat(format, "json or a template such as '{{.Action}} {{.Actor.Attributes.name}}'");
+  return (event) => render(dockerEvent(event));
 }
 
 function request({ options }: Arguments<typeof EVENTS_OPTIONS>): SubscribeEventsRequest {

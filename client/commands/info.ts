@@ -2,7 +2,7 @@
 import { CgroupLayout, type GetInfoResponse } from '../../proto/gen/mydocker/v1/system.ts';
 import { getInfo } from '../api/system.ts';
 import type { Action } from '../grammar/command.ts';
-import type { NO_OPTIONS } from '../grammar/command-options.ts';
+import type { OBJECT_OPTIONS } from '../grammar/command-options.ts';
 import { print, printError } from '../output.ts';
 import { renderFacts } from '../render/facts.ts';
 import { printable } from '../render/printable.ts';
@@ -14,7 +14,14 @@ const LAYOUTS: Readonly<Record<number, string>> = {
   [CgroupLayout.V2]: 'v2',
 };
 
-export const info: Action<typeof NO_OPTIONS> = async (_, context) => {
+export const info: Action<typeof OBJECT_OPTIONS> = async ({ options: { format } }, context) => {
+  if (format !== undefined) {
+    const { objectFormat } = await import('../render/object-format.ts');
+    const render = objectFormat(format, "json or a template such as '{{.Driver}}'");
+    const { dockerInfo } = await import('../inspect/docker-server.ts');
+    print(render(dockerInfo(await context.connect().unary(getInfo, {}))));
+    return 0;
+  }
   const answer = await context.connect().unary(getInfo, {});
   const parts = [serverFacts(answer), hostFacts(answer), countFacts(answer), featureFacts(answer)];
   print(parts.filter(Boolean).join('\n'));

@@ -17,7 +17,6 @@ import { oneOf } from '../parse/parse-filters.ts';
 import { exitStatusOf, renderError } from '../render/error.ts';
 import { renderJson } from '../render/json.ts';
 import { Code, RpcError } from '../transport/rpc-error.ts';
-import { UsageError } from '../usage-error.ts';
 
 /** What was found, as the contract has it. */
 type Found =
@@ -85,13 +84,9 @@ async function renderer(format: string | undefined): Promise<Render> {
   if (format === 'api') return (found) => renderJson(found.map(({ value }) => value));
   if (format === 'ancestors') return async (found) => renderArray(await Promise.all(found.map(ancestor)));
   if (format === undefined) return async (found) => renderArray(await Promise.all(found.map(docker)));
-  const { compileTemplate } = await import('../render/template.ts');
-  if (format !== 'json' && /^\w+$/.test(format))
-    throw new UsageError(`unknown format ${JSON.stringify(format)}`, {
-      hint: "json, api, ancestors or a template such as '{{.State.Status}}'",
-    });
-  const fill = compileTemplate(format === 'json' ? '{{json .}}' : format, { strict: true });
-  return async (found) => (await Promise.all(found.map(docker))).map((value) => `${fill(value)}\n`).join('');
+  const { objectFormat } = await import('../render/object-format.ts');
+  const render = objectFormat(format, "json, api, ancestors or a template such as '{{.State.Status}}'");
+  return async (found) => (await Promise.all(found.map(docker))).map(render).join('');
 }
 
 /** With an indent of 4, as Docker prints it. */

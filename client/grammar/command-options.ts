@@ -275,6 +275,16 @@ export const EVENTS_OPTIONS = {
   json: { names: ['--json'], type: 'flag', about: 'an object a line, as the contract has it' },
 } as const;
 
+/** Options of commands that print one object: `info`, `version`. */
+export const OBJECT_OPTIONS = {
+  format: {
+    names: ['-f', '--format'],
+    type: 'text',
+    value: 'FORMAT',
+    about: "a template ('{{.Server.Version}}', '{{.Driver}}'), or json",
+  },
+} as const;
+
 /** Options of `networks`. */
 export const NETWORKS_OPTIONS = {
   quiet: { names: ['-q', '--quiet'], type: 'flag', about: 'ids only' },

@@ -12,6 +12,7 @@ import {
   NETWORK_CREATE_OPTIONS,
   NETWORKS_OPTIONS,
   NO_OPTIONS,
+  OBJECT_OPTIONS,
   PULL_OPTIONS,
   RMI_OPTIONS,
   SYSTEM_PRUNE_OPTIONS,
@@ -170,7 +171,7 @@ export const SYSTEM_COMMANDS: readonly AnyCommand[] = [
     about: 'print the state of server and host',
     usage: '',
     count: [0, 0],
-    options: NO_OPTIONS,
+    options: OBJECT_OPTIONS,
     load: async () => (await import('../commands/info.ts')).info,
   }),
   command({
@@ -194,7 +195,7 @@ export const SYSTEM_COMMANDS: readonly AnyCommand[] = [
     about: 'print the versions of client and server',
     usage: '',
     count: [0, 0],
-    options: NO_OPTIONS,
+    options: OBJECT_OPTIONS,
     load: async () => (await import('../commands/version.ts')).version,
   }),
 ];

@@ -160,6 +160,26 @@ test('version tells client and server', async () => {
   assert.match(await host.ok(['info']), /Cgroups: +(v1|v2|hybrid)/);
 });
 
+test('info and version take templates with Docker’s fields', async () => {
+  assert.match(
+    await host.ok(['version', '--format', '{{.Server.Version}} {{.Client.Version}}']),
+    /^(\S+) \1$/,
+  );
+  assert.equal(JSON.parse(await host.ok(['version', '-f', 'json'])).Server.Os, 'linux');
+  const shown = await host.ok([
+    'info',
+    '-f',
+    '{{.Driver}} {{.DockerRootDir}} {{.Images}} {{.KernelVersion}}',
+  ]);
+  assert.equal(shown, `overlay ${host.root} 1 ${release()}`);
+  assert.match(
+    await host.ok(['info', '--format', '{{.CgroupVersion}} {{.NCPU}} {{.OSType}}']),
+    /^[12] \d+ linux$/,
+  );
+  await refused(host, ['info', '-f', '{{.Nosuch}}'], /no field \.Nosuch/);
+  await refused(host, ['version', '-f', 'wide'], /unknown format "wide"/);
+});
+
 test('a client without a server says so and what to do', async () => {
   const away = { env: { MYDOCKER_HOST: `unix://${host.folder}/tmp/nothing.sock` } };
   const { code, stderr } = await host.cli(['ps'], away);
