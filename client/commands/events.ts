@@ -7,8 +7,8 @@ import {
 } from '../../proto/gen/mydocker/v1/events.ts';
 import { subscribeEvents } from '../api/events.ts';
 import type { Action } from '../grammar/command.ts';
-import type { EVENTS_OPTIONS } from '../grammar/command-options.ts';
 import type { Arguments } from '../grammar/option.ts';
+import type { EVENTS_OPTIONS } from '../grammar/server-options.ts';
 import { print } from '../output.ts';
 import { labelConditions, oneOf, parseFilters } from '../parse/parse-filters.ts';
 import { parseWhen } from '../parse/parse-when.ts';

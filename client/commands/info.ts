@@ -2,7 +2,7 @@
 import { CgroupLayout, type GetInfoResponse } from '../../proto/gen/mydocker/v1/system.ts';
 import { getInfo } from '../api/system.ts';
 import type { Action } from '../grammar/command.ts';
-import type { OBJECT_OPTIONS } from '../grammar/command-options.ts';
+import type { OBJECT_OPTIONS } from '../grammar/server-options.ts';
 import { print, printError } from '../output.ts';
 import { renderFacts } from '../render/facts.ts';
 import { printable } from '../render/printable.ts';

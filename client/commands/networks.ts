@@ -16,7 +16,8 @@ import {
 } from '../api/networks.ts';
 import { eachTarget } from '../each-target.ts';
 import type { Action } from '../grammar/command.ts';
-import type { NETWORK_CREATE_OPTIONS, NETWORKS_OPTIONS, NO_OPTIONS } from '../grammar/command-options.ts';
+import type { NO_OPTIONS } from '../grammar/command-options.ts';
+import type { NETWORK_CREATE_OPTIONS, NETWORKS_OPTIONS } from '../grammar/server-options.ts';
 import { print } from '../output.ts';
 import { parseFilters } from '../parse/parse-filters.ts';
 import { type Column, renderRows } from '../render/rows.ts';

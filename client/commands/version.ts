@@ -2,7 +2,7 @@
 import type { GetVersionResponse } from '../../proto/gen/mydocker/v1/system.ts';
 import { getVersion } from '../api/system.ts';
 import type { Action } from '../grammar/command.ts';
-import type { OBJECT_OPTIONS } from '../grammar/command-options.ts';
+import type { OBJECT_OPTIONS } from '../grammar/server-options.ts';
 import { print } from '../output.ts';
 import { renderFacts } from '../render/facts.ts';
 import { showTime } from '../render/values.ts';

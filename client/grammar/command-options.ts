@@ -1,12 +1,14 @@
 /** The options of every command but create and run. */
 
-const FORMAT = {
+/** Of lists. */
+export const FORMAT = {
   names: ['--format'],
   type: 'text',
   value: 'FORMAT',
   about: "json, table, a template ('{{.ID}}') or 'table TEMPLATE'",
 } as const;
-const NO_TRUNC = { names: ['--no-trunc'], type: 'flag', about: 'ids and texts in full' } as const;
+/** Of lists. */
+export const NO_TRUNC = { names: ['--no-trunc'], type: 'flag', about: 'ids and texts in full' } as const;
 const PRUNE_FORCE = { names: ['-f', '--force'], type: 'flag', about: 'do not ask' } as const;
 const PRUNE_FILTER = {
   names: ['--filter'],
@@ -254,49 +256,6 @@ export const INSPECT_OPTIONS = {
 /** Options of `explain`. */
 export const EXPLAIN_OPTIONS = {
   showEnv: { names: ['--show-env'], type: 'flag', about: 'print values of environment variables' },
-} as const;
-
-/** Options of `events`. */
-export const EVENTS_OPTIONS = {
-  since: { names: ['--since'], type: 'text', value: 'TIME', about: 'begin then; without: now' },
-  until: { names: ['--until'], type: 'text', value: 'TIME', about: 'end then' },
-  filter: {
-    names: ['-f', '--filter'],
-    type: 'list',
-    value: 'KEY=VALUE',
-    about: 'type, event, container, image, network or label',
-  },
-  format: {
-    names: ['--format'],
-    type: 'text',
-    value: 'FORMAT',
-    about: "json: an object a line, or a template ('{{.Type}} {{.Action}} {{.Actor.Attributes.name}}')",
-  },
-  json: { names: ['--json'], type: 'flag', about: 'an object a line, as the contract has it' },
-} as const;
-
-/** Options of commands that print one object: `info`, `version`. */
-export const OBJECT_OPTIONS = {
-  format: {
-    names: ['-f', '--format'],
-    type: 'text',
-    value: 'FORMAT',
-    about: "a template ('{{.Server.Version}}', '{{.Driver}}'), or json",
-  },
-} as const;
-
-/** Options of `networks`. */
-export const NETWORKS_OPTIONS = {
-  quiet: { names: ['-q', '--quiet'], type: 'flag', about: 'ids only' },
-  noTrunc: NO_TRUNC as typeof NO_TRUNC,
-  format: FORMAT as typeof FORMAT,
-  filter: { names: ['-f', '--filter'], type: 'list', value: 'KEY=VALUE', about: 'name, id or driver' },
-} as const;
-
-/** Options of `network create`. */
-export const NETWORK_CREATE_OPTIONS = {
-  subnet: { names: ['-s', '--subnet'], type: 'list', value: 'CIDR', about: 'addresses: 10.20.30.0/24' },
-  driver: { names: ['-d', '--driver'], type: 'text', value: 'DRIVER', about: 'bridge' },
 } as const;
 
 /** No options at all. */
