@@ -55,10 +55,23 @@ export class PullGround {
     await this.other.start();
     this.mock.put(this.image, 'app:1');
     mkdirSync(join(host.folder, 'docker'));
-    const config = join(host.folder, 'server.json');
-    writeFileSync(config, JSON.stringify({ 'registry-limits': LIMITS, ...more }));
-    await host.start({ args: ['--config', config] });
+    await this.serve('', {}, more);
     host.remember();
+  }
+
+  /**
+   * Starts the server.
+   * @param limits - go over the short ones. @param more - goes over the server's file.
+   */
+  async serve(failpoints = '', limits: object = {}, more: object = {}): Promise<void> {
+    const config = join(this.host.folder, 'server.json');
+    writeFileSync(config, JSON.stringify({ 'registry-limits': { ...LIMITS, ...limits }, ...more }));
+    await this.host.start({ args: ['--config', config], env: { MYDOCKER_FAILPOINTS: failpoints } });
+  }
+
+  /** As descriptors have it. */
+  digestOf(bytes: Buffer): string {
+    return sha256(bytes);
   }
 
   /** After each test: nothing may be left but what the next try of a failed pull needs, and that goes when told. */
