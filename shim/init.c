@@ -67,7 +67,11 @@ static void reap(pid_t main_pid) {
 
 int init_main(const char *main_pid) {
   pid_t pid = (pid_t)atoi(main_pid);
+  siginfo_t info;
   sigset_t set;
+  /* A container can execute this program too, as the one of process 1: it has no such child. */
+  if (pid <= 0 || waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+    return 2;
   passed_on(&set);
   (void)sigprocmask(SIG_BLOCK, &set, NULL);
   (void)prctl(PR_SET_NAME, "mydocker-init");
