@@ -1,5 +1,5 @@
 /** What `create` and `run` have in common: a container out of what was typed. */
-import { CreateContainerRequest } from '../proto/gen/mydocker/v1/containers.ts';
+import { CreateContainerRequest, type CreateContainerResponse } from '../proto/gen/mydocker/v1/containers.ts';
 import { createContainer } from './api/containers.ts';
 import { openCidFile } from './cid-file.ts';
 import { explainCreate } from './commands/explain.ts';
@@ -9,12 +9,11 @@ import type { CreateOptions } from './grammar/container-options.ts';
 import type { Arguments } from './grammar/option.ts';
 import { printError } from './output.ts';
 import { oneOf } from './parse/parse-filters.ts';
+import { pullImage } from './pull-image.ts';
 import { printable } from './render/printable.ts';
 import { RpcError } from './transport/rpc-error.ts';
-import { UsageError } from './usage-error.ts';
 
 const PULLS = { missing: 'missing', always: 'always', never: 'never' } as const;
-const NO_PULL = 'mydocker load and mydocker import bring images here';
 
 /** How it shall be made. */
 export interface NewContainer {
@@ -37,8 +36,6 @@ export async function newContainer(
   const { options } = args;
   const pull = oneOf('--pull', options.pull ?? 'missing', PULLS);
   const config = containerConfig(args, detached, { env: context.env, folder: process.cwd() });
-  if (pull === 'always')
-    throw new UsageError('cannot use --pull always: this version does not pull images', { hint: NO_PULL });
   const request = CreateContainerRequest.create({ name: options.name ?? '', config });
   if (options.explain) {
     await explainCreate(context, request, options.showEnv ?? false);
@@ -47,22 +44,34 @@ export async function newContainer(
   check?.();
   const cidFile = options.cidfile === undefined ? undefined : openCidFile(options.cidfile);
   try {
-    const { id, warnings } = await context.connect().unary(createContainer, request);
+    const { id, warnings } = await createWithImage(context, request, pull);
     for (const warning of warnings) printError(`warning: ${printable(warning)}\n`);
     cidFile?.write(id);
     return id;
   } catch (error) {
     cidFile?.remove();
-    throw pull === 'missing' ? withoutPull(error) : error;
+    throw error;
   }
 }
 
-/** Docker would fetch it now. */
-function withoutPull(error: unknown): unknown {
-  if (!(error instanceof RpcError) || error.reason !== 'IMAGE_NOT_FOUND') return error;
-  const { code, message, reason, metadata, cause } = error;
-  return new RpcError(code, message, {
-    ...{ reason, metadata, cause },
-    hint: `this version does not pull images; ${NO_PULL}`,
-  });
+/** An image that is not here is fetched, unless that is not wanted; one that is here is left as it is. */
+async function createWithImage(
+  context: Context,
+  request: CreateContainerRequest,
+  pull: keyof typeof PULLS,
+): Promise<CreateContainerResponse> {
+  const create = (): Promise<CreateContainerResponse> => context.connect().unary(createContainer, request);
+  const rootfs = request.config?.rootfs;
+  const reference = rootfs?.$case === 'image' ? rootfs.value : undefined;
+  if (reference === undefined || pull === 'never') return await create();
+  if (pull === 'missing') {
+    try {
+      return await create();
+    } catch (error) {
+      if (!(error instanceof RpcError && error.reason === 'IMAGE_NOT_FOUND')) throw error;
+      printError(`no such image here: ${printable(reference)}; pulling it\n`);
+    }
+  }
+  await pullImage(context, { reference, policy: pull, fd: 2 });
+  return await create();
 }

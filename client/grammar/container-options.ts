@@ -148,7 +148,7 @@ export const CREATE_OPTIONS = {
     names: ['--pull'],
     type: 'text',
     value: 'WHEN',
-    about: 'missing, never: what this version can do without pulling',
+    about: 'fetch the image: missing (default), always, never',
   },
   cidfile: {
     names: ['--cidfile'],

@@ -169,7 +169,12 @@ function mergeArgs(
     args.length === 0
       ? 'cannot create container: no command was given and the image has none'
       : 'cannot create container: the command is an empty word',
-    { reason: 'COMMAND_MISSING', hint: 'give the command after the image: mydocker run IMAGE COMMAND' },
+    {
+      reason: 'COMMAND_MISSING',
+      hint: 'give the command after the image: mydocker run IMAGE COMMAND',
+      // An empty word is a program that is not found.
+      exitStatus: args.length === 0 ? 125 : 127,
+    },
   );
 }
 

@@ -216,6 +216,21 @@ test('what is not there is told', async () => {
   await empty();
 });
 
+test('run and create fetch what is not here, and what is asked for anew', async () => {
+  const name = await registry.put(image('first'), 'fetched:1');
+  const { code, stdout, stderr } = await host.cli(['run', '--rm', name]);
+  assert.deepEqual([code, stdout], [0, 'first'], stderr);
+  assert.match(stderr, new RegExp(`^no such image here: ${name}; pulling it\n`));
+  await registry.put(image('second'), 'fetched:1');
+  assert.equal(await host.ok(['run', '--rm', name]), 'first');
+  await refused(host, ['create', '--pull', 'never', 'localhost:5000/other:1'], /no such image/);
+  assert.equal(await host.ok(['run', '--rm', '--pull', 'always', name]), 'second');
+  await host.ok(['image', 'prune', '-a', '-f']);
+  await host.ok(['rm', (await host.ok(['create', name])).split('\n').at(-1) ?? '']);
+  await host.ok(['rmi', name]);
+  await empty();
+});
+
 test('many pulls of the same at the same time share the work', async () => {
   const name = await registry.put(image('shared'), 'shared:1');
   const all = await Promise.all(Array.from({ length: 8 }, () => pull(name)));
