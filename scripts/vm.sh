@@ -3,17 +3,27 @@
 # read-only below a throw-away layer; /var/lib, /var/tmp and /tmp lie on a fresh ext4 disk; there is no network.
 # The exit status is the command's; 125 when the machine ended without one.
 #
-#   sh scripts/vm.sh [-c v1|v2] COMMAND [ARG]...
+#   sh scripts/vm.sh [-c v1|v2] [-d DISK] COMMAND [ARG]...
 #
+# With -d the disk is this file, made where there is none and kept; the end of this script by a signal is a power cut
+# for the machine: what it has not synced is not on the disk.
 # It is switched off after MYDOCKER_VM_TIMEOUT seconds (3600).
 # Emulated unless KVM works here, so everything is some ten times slower. What it needs is installed and kept in
 # ${XDG_CACHE_HOME:-~/.cache}/mydocker-vm.
 set -eu
 cd "$(dirname "$0")/.."
 layout=v2
-if [ "${1:-}" = -c ]; then layout=$2; shift 2; fi
+disk=
+while getopts c:d: option; do
+  case $option in
+    c) layout=$OPTARG ;;
+    d) disk=$OPTARG ;;
+    *) exit 2 ;;
+  esac
+done
+shift $((OPTIND - 1))
 case $layout in v1 | v2) ;; *) echo "vm: -c v1 or v2, not $layout" >&2; exit 2 ;; esac
-[ $# -gt 0 ] || { echo 'usage: vm.sh [-c v1|v2] COMMAND [ARG]...' >&2; exit 2; }
+[ $# -gt 0 ] || { echo 'usage: vm.sh [-c v1|v2] [-d DISK] COMMAND [ARG]...' >&2; exit 2; }
 [ "$(uname -m)" = x86_64 ] || { echo 'vm: only on x86_64' >&2; exit 2; }
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/mydocker-vm
@@ -54,8 +64,11 @@ chmod 755 "$work/initrd/init"
 (cd "$work/initrd" && find . | busybox cpio -o -H newc 2>/dev/null) >"$work/more"
 cat "$cache/initrd" "$work/more" >"$work/initrd.img"
 
-truncate -s 8G "$work/disk"
-/sbin/mkfs.ext4 -q -F -m 0 -E nodiscard,lazy_itable_init=1,lazy_journal_init=1 "$work/disk"
+disk=${disk:-$work/disk}
+if [ ! -e "$disk" ]; then
+  truncate -s 8G "$disk"
+  /sbin/mkfs.ext4 -q -F -m 0 -E nodiscard,lazy_itable_init=1,lazy_journal_init=1 "$disk"
+fi
 
 accelerator=$(cat "$cache/accelerator")
 append='console=ttyS0 quiet panic=-1 mitigations=off nokaslr audit=0 random.trust_cpu=on'
@@ -76,7 +89,7 @@ setpriv --pdeathsig KILL timeout --foreground -s KILL "${MYDOCKER_VM_TIMEOUT:-36
   -device virtio-serial-pci \
   -chardev "file,id=out,path=$work/out,append=on" -device virtserialport,chardev=out,name=out \
   -chardev "file,id=status,path=$work/status" -device virtserialport,chardev=status,name=status \
-  -drive "file=$work/disk,format=raw,if=none,id=disk,cache=unsafe" -device virtio-blk-pci,drive=disk \
+  -drive "file=$disk,format=raw,if=none,id=disk,cache=unsafe" -device virtio-blk-pci,drive=disk \
   -device virtio-rng-pci \
   -fsdev local,id=root,path=/,security_model=none,readonly=on,multidevs=remap \
   -device virtio-9p-pci,fsdev=root,mount_tag=root \

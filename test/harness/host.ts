@@ -39,6 +39,8 @@ export interface HostOptions {
   readonly serverArgs?: readonly string[];
   /** More environment of mydockerd. */
   readonly serverEnv?: Readonly<Record<string, string>>;
+  /** The root folder, where it is to outlive the host. Default one below the host's temporary folder. */
+  readonly root?: string;
   /** The state folder's path below the host's temporary folder. Default `state`. */
   readonly stateName?: string;
   /** Control group parent. Default one of this host alone. */
@@ -75,7 +77,7 @@ export class Host {
     this.#options = options;
     const run = process.env['MYDOCKER_TEST_RUN'] ?? 'alone';
     this.folder = mkdtempSync(`/tmp/mydocker-test-${run}-`);
-    this.root = join(this.folder, 'root');
+    this.root = options.root ?? join(this.folder, 'root');
     this.state = join(this.folder, options.stateName ?? 'state');
     this.socket = join(this.state, 'mydocker.sock');
     this.address = `unix://${this.socket}`;
