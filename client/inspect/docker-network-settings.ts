@@ -34,24 +34,36 @@ export function dockerNetworkSettings(container: Container): Readonly<Record<str
     IPPrefixLen,
     IPv6Gateway,
     MacAddress,
-    Networks: goMap(
-      endpoints.map(
-        (endpoint) =>
-          [
-            endpoint.network,
-            {
-              IPAMConfig: null,
-              Links: NIL_LIST,
-              Aliases: listOrNil(endpoint.aliases),
-              NetworkID: endpoint.networkId,
-              EndpointID: endpointId(endpoint),
-              ...place(endpoint),
-              DriverOpts: NIL_MAP,
-            },
-          ] as const,
-      ),
-    ),
+    Networks: networks(endpoints),
   };
+}
+
+/** Names that the server gives its default network. */
+const DEFAULT_NAME = /^(?:default|mydocker0|mydocker-[0-9a-f]{6})$/;
+
+/** By name. Scripts ask for `.Networks.bridge`, which leads to the default network too and is not listed twice. */
+function networks(endpoints: readonly NetworkEndpoint[]): Readonly<Record<string, object>> {
+  const map = goMap<object>(
+    endpoints.map(
+      (endpoint) =>
+        [
+          endpoint.network,
+          {
+            IPAMConfig: null,
+            Links: NIL_LIST,
+            Aliases: listOrNil(endpoint.aliases),
+            NetworkID: endpoint.networkId,
+            EndpointID: endpointId(endpoint),
+            ...place(endpoint),
+            DriverOpts: NIL_MAP,
+          },
+        ] as const,
+    ),
+  );
+  const own = endpoints.find(({ network }) => DEFAULT_NAME.test(network));
+  if (own !== undefined && !Object.hasOwn(map, 'bridge'))
+    Object.defineProperty(map, 'bridge', { value: map[own.network], enumerable: false });
+  return map;
 }
 
 /** Each port of the container with the host's that lead to it. */

@@ -4,7 +4,11 @@
  */
 import type { ContainerRecord, Exit } from '../model/container.ts';
 import type { EventInput } from '../model/event.ts';
+import { placesOf } from './container-networks.ts';
 import type { Engine } from './engine.ts';
+
+/** There is one kind of network. */
+const NETWORK_DRIVER = 'bridge';
 
 /** What an event says beside what it is about. */
 export interface EventDetails {
@@ -37,9 +41,19 @@ export function containerEvent(
  */
 export function tell(engine: Engine, container: string, verb: string, details: EventDetails = {}): void {
   const record = engine.store.containers.get(container);
-  if (record === undefined) return;
-  const event = containerEvent(record, verb, details);
+  if (record !== undefined) append(engine, containerEvent(record, verb, details));
+}
+
+/** The interfaces of a container are there, or gone: told of each network that it stands in. */
+export function tellNetworks(engine: Engine, record: ContainerRecord, verb: 'connect' | 'disconnect'): void {
+  for (const { networkId, network } of placesOf(engine, record)) {
+    const attributes = { name: network, container: record.id, type: NETWORK_DRIVER };
+    append(engine, { type: `network.${verb}`, kind: 'network', id: networkId, attributes });
+  }
+}
+
+function append(engine: Engine, event: EventInput): void {
   engine.store.events
     .append(event, { sync: false })
-    .catch((err: unknown) => engine.log.warn({ err, container, event: event.type }, 'an event is lost'));
+    .catch((err: unknown) => engine.log.warn({ err, id: event.id, event: event.type }, 'an event is lost'));
 }

@@ -13,7 +13,7 @@ import { nowNs } from '../model/time.ts';
 import { type ExitFile, readExitFile } from '../task/run-files.ts';
 import type { LiveRun } from '../task/runs.ts';
 import type { ShimConnection, ShimExit } from '../task/shim-connection.ts';
-import { containerEvent, tell } from './container-event.ts';
+import { containerEvent, tell, tellNetworks } from './container-event.ts';
 import type { Engine } from './engine.ts';
 import { keepTrying } from './keep-trying.ts';
 import { removeContainer } from './remove-container.ts';
@@ -85,6 +85,7 @@ export async function recordExit(
     await engine.store.containers.update(containerId, (r) => withExit(r, runId, exit), {
       event: containerEvent(record, 'die', { runId, exit, attributes }),
     });
+    tellNetworks(engine, record, 'disconnect');
   }
   await failpoint('exit.put');
   rmSync(folder, { recursive: true, force: true });

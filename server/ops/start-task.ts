@@ -14,7 +14,7 @@ import type { TerminalSize } from '../spec/process-plan.ts';
 import type { LiveRun } from '../task/runs.ts';
 import type { ShimConnection } from '../task/shim-connection.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
-import { containerEvent } from './container-event.ts';
+import { containerEvent, tellNetworks } from './container-event.ts';
 import { completeRootfs, makeFolders } from './container-folders.ts';
 import { prepareNetworks, takePlaces } from './container-places.ts';
 import { fillVolumes } from './container-volumes.ts';
@@ -110,6 +110,7 @@ async function launch(
     await failpoint('start.commit');
     // 6. The process exists: in its cgroup and namespaces, everything mounted, at the gate.
     live.created = await live.connection.created;
+    tellNetworks(engine, starting, 'connect');
     await failpoint('start.created');
     // 7. The user's program runs.
     if (open) await live.connection.started;
@@ -216,6 +217,7 @@ async function undoStart(
     const { run: _, ...rest } = now;
     const earlier = before.run === undefined ? {} : { run: before.run };
     await engine.store.containers.put({ ...rest, ...earlier, status: before.status, exit });
+    if (live.created !== undefined) tellNetworks(engine, now, 'disconnect');
   };
   await keepTrying(engine.log, 'undo a start', before.id, undo, () => {
     engine.runs.remove(live, undefined);

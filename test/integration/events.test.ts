@@ -88,6 +88,24 @@ test('the usual line has Docker’s form', async () => {
   );
 });
 
+test('networks tell who comes and goes, also where a start fails', async () => {
+  const began = Date.now();
+  const id = await host.ok(['run', '-d', '--name', 'net', 'busybox', 'sleep', '1000']);
+  await host.ok(['rm', '-f', 'net']);
+  await refused(host, ['run', '--rm', '--name', 'none', 'busybox', 'nosuch'], /nosuch/, 127);
+  await host.ok(['run', '--rm', '--network', 'none', 'busybox', 'true']);
+  const [first, second, ...failed] = await told(
+    began,
+    '{{.Action}} {{.Actor.Attributes.container}} {{.Actor.Attributes.type}}',
+    'type=network',
+  );
+  assert.deepEqual([first, second], [`connect ${id} bridge`, `disconnect ${id} bridge`]);
+  assert.deepEqual(
+    failed.map((line) => line.split(' ')[0]),
+    ['connect', 'disconnect'],
+  );
+});
+
 test('attach, detach, resize and a killed process that wanted too much memory', async () => {
   const began = Date.now();
   const id = await host.ok(['create', '-it', '--name', 'term', 'busybox', 'sh']);

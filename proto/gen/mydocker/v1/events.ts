@@ -104,9 +104,9 @@ export const EventAction = {
   UNTAG: 30,
   /** PRUNE - A prune ended; attribute `reclaimed_bytes`. */
   PRUNE: 31,
-  /** CONNECT - A container was put into a network; attribute `container`. */
+  /** CONNECT - A container's interface in a network is there; attribute `container`. */
   CONNECT: 32,
-  /** DISCONNECT - A container was taken out of a network; attribute `container`. */
+  /** DISCONNECT - A container's interface in a network is gone; attribute `container`. */
   DISCONNECT: 33,
   /** PUBLISH - A port was published; attribute `port`. */
   PUBLISH: 34,

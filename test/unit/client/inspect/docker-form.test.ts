@@ -69,6 +69,7 @@ test('what scripts ask of a container', () => {
       '{{range $k, $v := .NetworkSettings.Networks}}{{$k}}={{$v.MacAddress}}{{end}}',
       'default=02:42:0a:14:1e:02',
     ],
+    ['{{.NetworkSettings.Networks.bridge.IPAddress}}{{len .NetworkSettings.Networks}}', '10.20.30.21'],
     ['{{(index (index .NetworkSettings.Ports "80/tcp") 0).HostPort}}', '8080'],
     [
       '{{range $p, $conf := .NetworkSettings.Ports}}{{$p}}->{{range $conf}}{{.HostPort}}{{end}} {{end}}',
