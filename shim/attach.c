@@ -21,7 +21,7 @@ enum { CHUNK = 64 << 10, PENDING_MAX = OUTPUT_MAX + 4 * (int)sizeof(struct frame
 
 struct client {
   int fd;
-  bool greeted;
+  bool greeted, behind; /* behind: frames were left out for it since the last one */
   uint8_t flags;
   uint32_t header_have, data_left; /* what came of the present frame */
   struct frame header;
@@ -112,8 +112,12 @@ static void keep_rest(struct client *client, const struct iovec *parts, size_t s
 }
 
 static void send_frame(struct client *client, const struct frame *frame, const char *bytes) {
-  if (client->fd < 0 || client->pending_at < client->pending_end)
-    return; /* it lags: the positions of its next frame show the hole */
+  if (client->fd < 0)
+    return;
+  if (client->pending_at < client->pending_end) {
+    client->behind = true; /* the positions of its next frame show the hole */
+    return;
+  }
   struct iovec parts[2] = {{(void *)(uintptr_t)frame, sizeof *frame},
                            {(void *)(uintptr_t)bytes, frame->length}};
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
@@ -122,7 +126,11 @@ static void send_frame(struct client *client, const struct frame *frame, const c
     drop(client);
   else if (sent < 0 && backpressure)
     keep_rest(client, parts, 0);
-  else if (sent > 0 && (size_t)sent < sizeof *frame + frame->length)
+  else if (sent < 0)
+    client->behind = true;
+  else
+    client->behind = false;
+  if (sent > 0 && (size_t)sent < sizeof *frame + frame->length)
     keep_rest(client, parts, (size_t)sent);
 }
 
@@ -133,6 +141,17 @@ static void send_pending(struct client *client) {
     drop(client);
   else if (sent > 0)
     client->pending_at += (size_t)sent;
+}
+
+/* The next output may be long in coming: an empty frame shows the hole as well. */
+static void show_hole(struct client *client) {
+  struct log_position at = log_position();
+  struct frame frame = {.stream = STREAM_STDOUT,
+                        .serial0 = at.serial,
+                        .serial1 = at.serial,
+                        .offset0 = at.offset,
+                        .offset1 = at.offset};
+  send_frame(client, &frame, "");
 }
 
 void attach_output(bool is_stderr, const char *bytes, size_t length, struct log_position from,
@@ -211,7 +230,7 @@ int attach_poll_set(void *poll_entries) {
   polled[0] = (struct pollfd){.fd = input_full(), .events = POLLOUT};
   for (int i = 0; i < client_count; i++) {
     bool wants_read = !stdin_full || !clients[i].greeted;
-    bool wants_write = clients[i].pending_at < clients[i].pending_end;
+    bool wants_write = clients[i].behind || clients[i].pending_at < clients[i].pending_end;
     polled[i + 1] = (struct pollfd){
         .fd = clients[i].fd, .events = (short)((wants_read ? POLLIN : 0) | (wants_write ? POLLOUT : 0))};
   }
@@ -227,8 +246,10 @@ void attach_handle(const void *poll_entries) {
     short events = polled[i + 1].revents;
     if (clients[i].fd != polled[i + 1].fd)
       continue;
-    if (events & POLLOUT)
+    if ((events & POLLOUT) && clients[i].pending_at < clients[i].pending_end)
       send_pending(&clients[i]);
+    else if ((events & POLLOUT) && clients[i].behind)
+      show_hole(&clients[i]);
     if (clients[i].fd >= 0 && (events & POLLIN) && input_full() < 0)
       read_client(&clients[i]);
     else if (clients[i].fd >= 0 && (events & (POLLHUP | POLLERR)) && !(events & POLLIN))

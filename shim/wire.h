@@ -67,8 +67,9 @@ enum { ATTACH_STDOUT = 1, ATTACH_STDERR = 2, ATTACH_STDIN = 4, ATTACH_STDIN_ONCE
 /*
  * A frame from the shim carries where its bytes stand in the log: from
  * (serial0, offset0) up to (serial1, offset1). A slow client is skipped, not
- * waited for; it sees the hole and reads it from the log. A STREAM_STDIN frame
- * of length 0 ends standard input. Zero positions: there is no log.
+ * waited for; it sees the hole and reads it from the log. When it can take
+ * something again it gets a frame, an empty one where there is no output. A
+ * STREAM_STDIN frame of length 0 ends standard input. Zero positions: no log.
  */
 struct frame {
   uint8_t stream, flags;
