@@ -2,6 +2,8 @@
  * The layers of an image at a registry as `load-layer.ts` wants them: those that are not here are fetched from
  * now on, a few beside each other and the lowest first, so that one can be unpacked while the next ones come.
  */
+import { open } from 'node:fs/promises';
+import { filePosition } from '../image/file-position.ts';
 import type { Descriptor } from '../image/oci-manifest.ts';
 import { chainIdOn, type Digest } from '../model/digest.ts';
 import type { Download } from '../registry/downloads.ts';
@@ -62,7 +64,7 @@ export function fetchedLayers(
         // It was here a moment ago, or its download is under way.
         download ??= begin();
         news.opened();
-        return inputOf(download, news);
+        return await inputOf(download, news);
       },
       release: async () => {
         download?.consumed();
@@ -83,7 +85,9 @@ export function fetchedLayers(
 }
 
 /** Kept until the image is recorded or has failed: then it is known whether another try needs it. */
-function inputOf(download: Download, news: LayerNews): LayerInput {
+async function inputOf(download: Download, news: LayerNews): Promise<LayerInput> {
+  // What has come already, the worker reads itself.
+  if (news.isFetched()) return await fileOf(download);
   let read = 0;
   const counted = async function* (): AsyncGenerator<Buffer, void, undefined> {
     for await (const chunk of download.bytes()) {
@@ -97,6 +101,17 @@ function inputOf(download: Download, news: LayerNews): LayerInput {
     // While it still comes, that is what people wait for.
     position: () => (news.isFetched() ? read : undefined),
     [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+async function fileOf({ path, done }: Download): Promise<LayerInput> {
+  await done;
+  const file = await open(path, 'r');
+  return {
+    archive: { fd: file.fd },
+    checked: done,
+    position: () => filePosition(file.fd),
+    [Symbol.asyncDispose]: () => file.close(),
   };
 }
 

@@ -31,6 +31,12 @@ export interface DownloadReport {
   retrying(why: string): void;
 }
 
+/** Told of a fetch by itself. */
+export interface FetchReport extends DownloadReport {
+  /** What is in the file already is not known to be right before its end. */
+  resumed(): void;
+}
+
 const READ_BYTES = 1 << 20;
 
 /**
@@ -45,12 +51,13 @@ export async function fetchBlob(
   blob: WantedBlob,
   path: string,
   limits: RegistryLimits,
-  report: DownloadReport,
+  report: FetchReport,
   signal: AbortSignal,
 ): Promise<void> {
   const file = await open(path, 'a+', 0o600);
   try {
     const had = (await file.stat()).size;
+    if (had > 0) report.resumed();
     // What an earlier try left may have been damaged since; then all of it is fetched.
     if (had > 0 && !(await goOn(source, blob, file, limits, report, signal))) await file.truncate(0);
     else if (had > 0) return;

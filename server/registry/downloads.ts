@@ -8,13 +8,19 @@ import { join } from 'node:path';
 import { type Digest, digestHex } from '../model/digest.ts';
 import type { Logger } from '../model/logger.ts';
 import type { RegistryLimits } from '../model/registry.ts';
-import { type BlobSource, type DownloadReport, fetchBlob, type WantedBlob } from './download.ts';
+import {
+  type BlobSource,
+  type DownloadReport,
+  type FetchReport,
+  fetchBlob,
+  type WantedBlob,
+} from './download.ts';
 import type { Slots } from './slots.ts';
 
 /** How long leftovers are kept, in ms. */
 const KEPT_MS = 86_400_000;
 /** Read at a time by who follows a file. */
-const READ_BYTES = 256 * 1024;
+const READ_BYTES = 128 * 1024;
 
 /** A blob that somebody uses. To be disposed of. */
 export interface Download extends AsyncDisposable {
@@ -46,6 +52,8 @@ interface Running {
   consumed: boolean;
   fetched: number;
   ended: boolean;
+  /** Its beginning is older, and nobody may read it before all of it is known to be right. */
+  isResumed: boolean;
   wake: Set<() => void>;
 }
 
@@ -131,7 +139,14 @@ export class Downloads {
     promise.catch(() => undefined);
     const running: Running = {
       ...{ key, path, done: promise, reports: new Set<DownloadReport>(), abort: new AbortController() },
-      ...{ users: 0, consumed: false, fetched: 0, ended: false, wake: new Set<() => void>() },
+      ...{
+        users: 0,
+        consumed: false,
+        fetched: 0,
+        ended: false,
+        isResumed: false,
+        wake: new Set<() => void>(),
+      },
     };
     this.#running.set(key, running);
     const settle = (end: () => void): void => {
@@ -156,7 +171,10 @@ export class Downloads {
     const { signal } = running.abort;
     await after;
     using _slot = await slots.take(signal);
-    const report: DownloadReport = {
+    const report: FetchReport = {
+      resumed: () => {
+        running.isResumed = true;
+      },
       fetched: (bytes) => {
         running.fetched = bytes;
         for (const one of running.reports) one.fetched(bytes);
@@ -215,8 +233,8 @@ async function* follow(running: Running, signal: AbortSignal): AsyncGenerator<Bu
     for (let at = 0; ; ) {
       signal.throwIfAborted();
       // Asked before the file is: what comes in between is seen the next time.
-      const { ended, fetched } = running;
-      if (fetched > at) {
+      const { ended, fetched, isResumed } = running;
+      if (fetched > at && (ended || !isResumed)) {
         file ??= await open(running.path, 'r');
         const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, fetched - at));
         const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
