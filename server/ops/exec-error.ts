@@ -122,6 +122,7 @@ function refused(errno: string, found: Found | undefined): Finding {
   };
   if (found?.path === undefined) return general;
   if (errno === 'ENOEXEC') return noProgram(general, fileOf(found));
+  if (errno === 'ELOOP' || errno === 'ELIBBAD') return brokenInterpreter(general, errno, fileOf(found));
   if (errno !== 'EACCES') return general;
   const kind = KINDS.get(found.mode & S_IFMT);
   if (kind !== undefined)
@@ -155,6 +156,19 @@ function forbiddenInterpreter(general: Finding, file: ProgramFile): Finding {
     why: `its interpreter ${quoted(file.interpreter)} may not be executed`,
     hint: 'check mode and owner of the interpreter',
   };
+}
+
+/** There is one, and it is none. */
+function brokenInterpreter(general: Finding, errno: string, file: ProgramFile): Finding {
+  if ((file.kind !== 'script' && file.kind !== 'elf') || file.interpreter === undefined) return general;
+  const interpreter = quoted(file.interpreter);
+  return errno === 'ELOOP'
+    ? {
+        ...general,
+        why: `its interpreter ${interpreter} is a script, too, and so on`,
+        hint: 'name a program',
+      }
+    : { ...general, why: `its loader ${interpreter} is no loader`, hint: 'check the image' };
 }
 
 /** The kernel has no loader for it. */

@@ -39,6 +39,9 @@ export interface ShimExit {
   readonly recorded: boolean;
 }
 
+/** What Node has no name for. */
+const UNNAMED: Readonly<Record<number, string>> = { 80: 'ELIBBAD' };
+
 /** A step of the plan failed; nothing of the start is left. */
 export class LaunchFailure extends Error {
   override readonly name = 'LaunchFailure';
@@ -51,7 +54,7 @@ export class LaunchFailure extends Error {
   readonly found: Found | undefined;
 
   constructor(section: number, index: number, errno: number, found?: Found) {
-    const name = errno === 0 ? 'OK' : getSystemErrorName(-errno);
+    const name = errno === 0 ? 'OK' : (UNNAMED[errno] ?? getSystemErrorName(-errno));
     super(`launch failed in section ${section}, step ${index}: ${name}`);
     this.section = section;
     this.index = index;

@@ -46,6 +46,14 @@ const CASES: readonly (readonly [
     /EACCES \(its interpreter "\/plain" may not be executed/,
     126,
   ],
+  ['loop', { mode: 0o755, data: '#!/loop\n' }, /ELOOP \(its interpreter "\/loop" is a script, too/, 126],
+  ['long', { mode: 0o755, data: 'echo '.repeat(40) }, /ENOEXEC \(it is a script without/, 126],
+  [
+    'badloader',
+    { mode: 0o755, data: elfProgram({ machine: HERE, interpreter: '/long' }) },
+    /ELIBBAD \(its loader "\/long" is no loader\)/,
+    126,
+  ],
   ['folder', { mode: 0o755, type: '5' }, /EACCES \(it is a directory\)/, 126],
   ['dangling', { type: '2', link: '/nowhere' }, /symbolic link to "\/nowhere", which is not there/, 127],
 ];
