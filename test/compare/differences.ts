@@ -79,6 +79,32 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     aspect: 'exit',
+    commands: /--pull nosuch/,
+    when: refused,
+    about: 'A word that `--pull` does not know is refused, also where the image is here.',
+  },
+  ...(['exit', 'output'] as const).map(
+    (aspect): Difference => ({
+      aspect,
+      commands: /-u 1: /,
+      when: refused,
+      about: 'A user with an empty group is refused; Docker takes the group that passwd has.',
+    }),
+  ),
+  {
+    aspect: 'exit',
+    commands: /\/h\/(?:data|script|crlf)$/,
+    when: ({ mydocker }) => [126, 127].includes(mydocker.code),
+    about:
+      'A program without an interpreter is 126, one whose interpreter is missing 127, and the sentence says which; with Docker both end with 1.',
+  },
+  {
+    aspect: 'output',
+    commands: /\.Config\.Labels\}\}' labelled/,
+    about: 'A name alone in `--label-file` is a label without a value, as with `-l`; Docker leaves it out.',
+  },
+  {
+    aspect: 'exit',
     commands: /./,
     when: ({ docker, mydocker }) => [1, 64].includes(docker.code) && mydocker.code === 125,
     about: 'An error of the client or the server is 125 with every command; Docker has 1 for all but `run`.',
