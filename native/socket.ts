@@ -74,10 +74,12 @@ export function sendDescriptors(socket: number, bytes: Uint8Array, descriptors: 
 
 /**
  * Lets a socket take more before it makes its writer wait. Without CAP_NET_ADMIN it stays as it is.
- * @param socket - connected, of node:net, which tells its descriptor nobody but through a field of its own.
+ * @param socket - connected: its descriptor, or a socket of node:net, which tells its descriptor nobody but through
+ * a field of its own.
  * @param bytes - of data; the kernel doubles them for what it keeps beside it.
  */
-export function widenSendBuffer(socket: Socket, bytes: number): void {
-  const { fd = -1 } = (socket as { readonly _handle?: { readonly fd?: number } })._handle ?? {};
+export function widenSendBuffer(socket: Socket | number, bytes: number): void {
+  const handle = (socket as { readonly _handle?: { readonly fd?: number } })._handle;
+  const fd = typeof socket === 'number' ? socket : (handle?.fd ?? -1);
   if (fd >= 0) sysSetsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, Int32Array.of(bytes), 4);
 }

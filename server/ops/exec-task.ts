@@ -12,7 +12,7 @@ import { AttachConnection } from '../task/attach-connection.ts';
 import { openProcess, signalProcess } from '../task/held-process.ts';
 import type { LiveRun } from '../task/runs.ts';
 import type { ShimConnection } from '../task/shim-connection.ts';
-import { connectedPair, socketOf } from '../task/shim-sockets.ts';
+import { socketOf, stdioPair } from '../task/shim-sockets.ts';
 import { tell } from './container-event.ts';
 import { type Engine, runFolder } from './engine.ts';
 import { discardRunFolder, exitOf } from './finish-run.ts';
@@ -45,7 +45,7 @@ export async function execTask(engine: Engine, request: ExecRequest): Promise<Ex
   const { record, init, plan } = prepareExec(engine, request, runId);
   const { pid, pidStartTime } = init;
   const pidfd = openInit(record, pid, pidStartTime);
-  const [ours, theirs] = connectedPair();
+  const [ours, theirs] = stdioPair();
   let connection: ShimConnection;
   try {
     connection = engine.zygote.launch(encodePlan(plan), [pidfd, theirs]);

@@ -1,7 +1,10 @@
 /** Sockets to shims: those in run folders, and pairs one end of which goes along with a launch. */
 import { closeSync, constants, openSync } from 'node:fs';
 import { connect, Socket } from 'node:net';
-import { SOCKET_TYPE, socketPair } from '../../native/socket.ts';
+import { SOCKET_TYPE, socketPair, widenSendBuffer } from '../../native/socket.ts';
+
+/** What a process may have written that its client has not read, and the other way round. */
+const STDIO_AHEAD_BYTES = 1 << 20;
 
 /** O_PATH: enough to reach what is below. */
 const O_PATH = 0o10000000;
@@ -27,6 +30,16 @@ export async function connectInFolder(folder: string, name: 'control' | 'attach'
 
 /** Two connected descriptors: one for {@link socketOf}, one to hand over with a launch. */
 export const connectedPair = (): [ours: number, theirs: number] => socketPair(SOCKET_TYPE.stream);
+
+/**
+ * The same for the stdio of a process without a log, where one end waits for the other: each may be ahead, so that
+ * not every piece costs a turn of everybody on the way.
+ */
+export function stdioPair(): [ours: number, theirs: number] {
+  const pair = connectedPair();
+  for (const end of pair) widenSendBuffer(end, STDIO_AHEAD_BYTES);
+  return pair;
+}
 
 /** A socket whose other end has hung up. */
 export function endedSocket(): Socket {

@@ -21,6 +21,7 @@ import { type Own, startOwn } from './own.ts';
 import { type Peer, startContainerd, startDocker, startPodman } from './peers.ts';
 import { prepareRuntime, type Runtime } from './runtimes.ts';
 import { describeMachine, measureIdle, measureList, measurePs } from './standing.ts';
+import { measureKeystrokes, measureStreams } from './streams.ts';
 
 /** In the order of the document. */
 const LINES: Readonly<Record<string, (field: Field) => Promise<Line>>> = {
@@ -35,6 +36,8 @@ const LINES: Readonly<Record<string, (field: Field) => Promise<Line>>> = {
   list: measureList,
   ps: measurePs,
   log: measureLog,
+  keystroke: measureKeystrokes,
+  streams: measureStreams,
   load: measureLoad,
 };
 
@@ -72,10 +75,11 @@ async function assemble(ground: Ground, { without, scale, lines }: Wanted): Prom
   const peers: Peer[] = [];
   // Only where a line has them: each costs a second or two to start, and memory while it stands.
   const has = (...names: string[]): boolean => names.some((name) => lines.includes(name));
-  if (has('run', 'load', 'network-throughput') && takesPart('docker')) peers.push(await startDocker(ground));
+  if (has('run', 'load', 'network-throughput', 'keystroke', 'streams') && takesPart('docker'))
+    peers.push(await startDocker(ground));
   if (has('run', 'load') && takesPart('docker') && takesPart('ctr'))
     peers.push(await startContainerd(ground));
-  if (has('run', 'load', 'log', 'network-throughput') && takesPart('podman'))
+  if (has('run', 'load', 'log', 'network-throughput', 'streams') && takesPart('podman'))
     peers.push(await startPodman(ground));
   const runtimes: Runtime[] = (['runc', 'crun'] as const)
     .filter(takesPart)

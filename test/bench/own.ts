@@ -30,6 +30,8 @@ export interface Own {
   remove(container: string): Promise<void>;
   /** Runs the command line client. @throws Error when it fails. */
   cli(args: readonly string[]): Promise<void>;
+  /** The command line that does that. */
+  commandLine(args: readonly string[]): readonly string[];
   /** Runs the client and gives its standard output. */
   read(args: readonly string[]): Promise<string>;
   stop(): Promise<void>;
@@ -112,6 +114,7 @@ export async function startOwn(
       expectZero(exit?.exitStatus);
     },
     remove: async (container) => void (await api.containers.removeContainer({ container, force: true })),
+    commandLine: (args) => [CLIENT, '--host', address, ...args],
     cli: (args) => quiet(CLIENT, ['--host', address, ...args]),
     read: async (args) => (await run(CLIENT, ['--host', address, ...args], { timeoutMs: 600_000 })).stdout,
     stop: async () => {

@@ -26,6 +26,8 @@ export interface Peer {
   readonly startInNetwork?: (name: string) => Promise<void>;
   /** Kills and removes what startInNetwork started. */
   readonly forget?: (names: readonly string[]) => Promise<void>;
+  /** The beginning of a command line that executes something in such a container. @param flags - `-i`, `-it`. */
+  readonly execIn?: (name: string, flags: string) => readonly string[];
   stop(): Promise<void>;
 }
 
@@ -76,6 +78,7 @@ export async function startDocker(ground: Ground): Promise<Peer> {
     version: firstLine('/usr/bin/docker', '--version'),
     startInNetwork: (name) =>
       quiet('/usr/bin/docker', [...host, 'run', '--detach', '--name', name, 'bench', 'sleep', '100000']),
+    execIn: (name, flags) => ['/usr/bin/docker', ...host, 'exec', flags, name],
     forget: (names) => quiet('/usr/bin/docker', [...host, 'rm', '--force', ...names]),
     runToEnd: (command) =>
       quiet('/usr/bin/docker', [...host, 'run', '--rm', '--network', 'none', 'bench', ...command]),
@@ -143,6 +146,7 @@ export async function startPodman(ground: Ground): Promise<Peer> {
         ...[...args, 'run', '--detach', '--name', name, '--cgroup-parent', ground.cgroupParent, 'bench'],
         ...['sleep', '100000'],
       ]),
+    execIn: (name, flags) => ['/usr/bin/podman', ...args, 'exec', flags, name],
     forget: (names) => quiet('/usr/bin/podman', [...args, 'rm', '--force', '--time', '0', ...names]),
     version: firstLine('/usr/bin/podman', '--version'),
     runToEnd: (command) =>

@@ -19,6 +19,8 @@ export interface Runtime {
   startSleeper(id: string): Promise<void>;
   /** Runs `true` in a running container. */
   execTrue(id: string): Promise<void>;
+  /** The beginning of a command line that executes something there. @param flags - `-i`: nothing to them; `-it`. */
+  execIn(id: string, flags: string): readonly string[];
   /** Kills and removes a container. */
   remove(id: string): Promise<void>;
 }
@@ -65,6 +67,7 @@ export function prepareRuntime(ground: Ground, name: 'runc' | 'crun'): Runtime {
     startSleeper: (id) =>
       quiet(program, [...root, 'run', '--detach', '--bundle', join(ground.folder, 'bundles', id), id]),
     execTrue: (id) => quiet(program, [...root, 'exec', id, '/bin/true']),
+    execIn: (id, flags) => [program, ...root, 'exec', ...(flags.includes('t') ? ['--tty'] : []), id],
     remove: (id) => quiet(program, [...root, 'delete', '--force', id]),
   };
 }

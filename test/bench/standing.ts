@@ -120,7 +120,7 @@ export async function measurePs(field: Field): Promise<Line> {
             {
               text: 'ms more than bare Node',
               measured: ps.median - bare.median,
-              limit: 35,
+              limit: 30,
               sense: 'at most',
             },
           ],
