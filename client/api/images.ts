@@ -1,5 +1,7 @@
 /** Methods of ImagesService, each by itself, so that a bundle holds the codecs of those it calls. */
 import {
+  CheckRegistryAuthRequest,
+  CheckRegistryAuthResponse,
   GetImageHistoryRequest,
   GetImageHistoryResponse,
   GetImageRequest,
@@ -81,4 +83,10 @@ export const pushImage: Method<PushImageRequest, PushImageResponse> = {
   path: '/mydocker.v1.ImagesService/PushImage',
   request: PushImageRequest,
   response: PushImageResponse,
+};
+
+export const checkRegistryAuth: Method<CheckRegistryAuthRequest, CheckRegistryAuthResponse> = {
+  path: '/mydocker.v1.ImagesService/CheckRegistryAuth',
+  request: CheckRegistryAuthRequest,
+  response: CheckRegistryAuthResponse,
 };

@@ -130,6 +130,18 @@ export const LOAD_OPTIONS = {
   },
 } as const;
 
+/** Options of `login`. */
+export const LOGIN_OPTIONS = {
+  username: { names: ['-u', '--username'], type: 'text', value: 'NAME', about: 'user name; it is asked for' },
+  password: {
+    names: ['-p', '--password'],
+    type: 'text',
+    value: 'PASSWORD',
+    about: 'for everybody to see in the list of processes; better it is asked for',
+  },
+  passwordStdin: { names: ['--password-stdin'], type: 'flag', about: 'password from standard input' },
+} as const;
+
 /** Options of `pull`. */
 export const PULL_OPTIONS = {
   quiet: { names: ['-q', '--quiet'], type: 'flag', about: 'only the name of what was pulled' },

@@ -1,13 +1,13 @@
 /**
  * The credentials for a registry as Docker's client keeps them: in config.json, or with a program that keeps
- * them. Read for each call, sent to the server for that registry alone, stored nowhere else.
+ * them. Read for each call, sent to the server for that registry alone; written by login and logout.
  */
-import { spawn } from 'node:child_process';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readFile, realpath, rename, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { RegistryAuth } from '../../proto/gen/mydocker/v1/images.ts';
 import { UsageError } from '../usage-error.ts';
+import { runHelper } from './credential-helper.ts';
 
 const DOCKER_IO = 'docker.io';
 /** Docker's own name for its registry, from its first version. */
@@ -15,8 +15,6 @@ const DOCKER_IO_KEY = 'https://index.docker.io/v1/';
 /** Name with which a helper says that the secret is a token. */
 const TOKEN_NAME = '<token>';
 
-const HELPER_MS = 30_000;
-const MAX_HELPER_BYTES = 1 << 20;
 const MAX_CONFIG_BYTES = 4 << 20;
 
 interface Config {
@@ -40,17 +38,13 @@ export function registryOf(reference: string): string {
  * @returns undefined: there are none.
  * @throws UsageError for a file or a helper that cannot be used; no other registry's are taken then.
  */
-export async function credentialsFor(
-  server: string,
-  env: Readonly<Record<string, string | undefined>>,
-): Promise<RegistryAuth | undefined> {
-  const path = join(env['DOCKER_CONFIG'] || join(env['HOME'] || homedir(), '.docker'), 'config.json');
+export async function credentialsFor(server: string, env: Env): Promise<RegistryAuth | undefined> {
+  const path = configPath(env);
   const config = await readConfig(path);
   if (config === undefined) return undefined;
-  const { auths = {}, credHelpers = {}, credsStore } = config;
-  const helper = entryOf(credHelpers, server) ?? credsStore;
-  if (helper !== undefined && helper !== '') return await askHelper(path, String(helper), server);
-  const found = entryOf(auths, server);
+  const helper = helperOf(config, server);
+  if (helper !== undefined) return await askHelper(path, helper, server);
+  const found = entryOf(config.auths ?? {}, server);
   if (found === undefined || found === null) return undefined;
   const identityToken = text(found.identitytoken);
   const registryToken = text(found.registrytoken);
@@ -97,10 +91,7 @@ function hostOf(key: string): string {
 }
 
 async function askHelper(path: string, name: string, server: string): Promise<RegistryAuth | undefined> {
-  // It becomes the name of a program.
-  if (!/^[\w.-]+$/.test(name)) throw unusable(path, `${JSON.stringify(name)} is no name of a helper`);
-  const program = `docker-credential-${name}`;
-  const { code, output } = await run(program, server === DOCKER_IO ? DOCKER_IO_KEY : server);
+  const { code, output, program } = await runHelper(name, 'get', keyOf(server));
   if (code !== 0) {
     if (/credentials not found/i.test(output)) return undefined;
     throw unusable(path, `${program} failed with status ${code}`);
@@ -118,25 +109,71 @@ async function askHelper(path: string, name: string, server: string): Promise<Re
   }
 }
 
-function run(program: string, input: string): Promise<{ code: number; output: string }> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(program, ['get'], { stdio: ['pipe', 'pipe', 'ignore'], timeout: HELPER_MS });
-    const parts: Buffer[] = [];
-    let size = 0;
-    child.stdout.on('data', (part: Buffer) => {
-      size += part.length;
-      if (size > MAX_HELPER_BYTES) child.kill('SIGKILL');
-      else parts.push(part);
-    });
-    child.on('error', (error) => {
-      const why = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'it is not installed' : error.message;
-      reject(new UsageError(`cannot ask ${program} for credentials: ${why}`));
-    });
-    child.on('close', (code) => resolve({ code: code ?? 1, output: Buffer.concat(parts).toString() }));
-    // It may end without having read.
-    child.stdin.on('error', () => undefined);
-    child.stdin.end(input);
-  });
+/**
+ * Keeps name and password, where the configuration says: with a helper, or in the file, of mode 0600.
+ * @returns the file, where it is there in the clear; undefined: a helper has it.
+ * @throws UsageError where that cannot be done; nothing is changed then.
+ */
+export async function storeCredentials(auth: RegistryAuth, env: Env): Promise<string | undefined> {
+  const { server, username, password } = auth;
+  const path = configPath(env);
+  const config = (await readConfig(path)) ?? {};
+  const helper = helperOf(config, server);
+  if (helper !== undefined) {
+    const input = JSON.stringify({ ServerURL: keyOf(server), Username: username, Secret: password });
+    const { code, program } = await runHelper(helper, 'store', input);
+    if (code !== 0) throw unusable(path, `${program} failed with status ${code}`);
+    return undefined;
+  }
+  const entry = { auth: Buffer.from(`${username}:${password}`).toString('base64') };
+  await writeConfig(path, { ...config, auths: { ...without(config.auths, server), [keyOf(server)]: entry } });
+  return path;
+}
+
+/**
+ * Forgets the credentials for a registry.
+ * @returns whether there were any in the file; always true with a helper.
+ * @throws UsageError as {@link storeCredentials}.
+ */
+export async function eraseCredentials(server: string, env: Env): Promise<boolean> {
+  const path = configPath(env);
+  const config = await readConfig(path);
+  if (config === undefined) return false;
+  const helper = helperOf(config, server);
+  if (helper !== undefined) await runHelper(helper, 'erase', keyOf(server));
+  const auths = without(config.auths, server);
+  const had = Object.keys(auths).length < Object.keys(config.auths ?? {}).length;
+  if (had) await writeConfig(path, { ...config, auths });
+  return had || helper !== undefined;
+}
+
+type Env = Readonly<Record<string, string | undefined>>;
+
+const configPath = (env: Env): string =>
+  join(env['DOCKER_CONFIG'] || join(env['HOME'] || homedir(), '.docker'), 'config.json');
+
+const keyOf = (server: string): string => (server === DOCKER_IO ? DOCKER_IO_KEY : server);
+
+function helperOf({ credHelpers = {}, credsStore }: Config, server: string): string | undefined {
+  const helper = entryOf(credHelpers, server) ?? credsStore;
+  return helper === undefined || helper === '' ? undefined : String(helper);
+}
+
+function without(auths: Config['auths'], server: string): NonNullable<Config['auths']> {
+  return Object.fromEntries(Object.entries(auths ?? {}).filter(([key]) => hostOf(key) !== server));
+}
+
+/** Whole or not at all; where the name is a link, what it leads to. */
+async function writeConfig(path: string, config: Config): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    const real = await realpath(path).catch(() => path);
+    const temporary = `${real}.${process.pid}`;
+    await writeFile(temporary, `${JSON.stringify(config, null, '\t')}\n`, { mode: 0o600, flag: 'wx' });
+    await rename(temporary, real);
+  } catch (error) {
+    throw new UsageError(`cannot write ${path}: ${(error as NodeJS.ErrnoException).code}`);
+  }
 }
 
 const text = (value: unknown): string => (typeof value === 'string' ? value : '');

@@ -5,6 +5,7 @@ import {
   type ImportImageRequest,
 } from '../../proto/gen/mydocker/v1/images.ts';
 import { invalidArgument } from '../model/error.ts';
+import { checkRegistryAuth, registryDomain } from '../ops/check-registry-auth.ts';
 import type { ImageEngine } from '../ops/image-engine.ts';
 import { type ImportResult, importImage } from '../ops/import-image.ts';
 import { findImageView, inspectImage } from '../ops/inspect-image.ts';
@@ -24,7 +25,7 @@ import {
 } from './encode-image.ts';
 import { fingerprintOf, type Implementation } from './handlers.ts';
 import { serveLoad } from './load-images.ts';
-import { servePull } from './pull-image.ts';
+import { decodeAuth, servePull } from './pull-image.ts';
 import { pages } from './streams.ts';
 
 const IMPORT = 'mydocker.v1.ImagesService/ImportImage';
@@ -45,6 +46,12 @@ export function imagesService(
       return { imageId: image.id, reference, sizeBytes: image.sizeBytes };
     },
     pullImage: (request, { signal }) => servePull(engine, requestIds, request, signal),
+    checkRegistryAuth: async ({ auth }, { signal }) => {
+      const server = auth?.server ?? '';
+      const credentials = decodeAuth(auth, () => registryDomain(server));
+      await checkRegistryAuth(engine, server, credentials, signal);
+      return { identityToken: '' };
+    },
     loadImages: (requests, { signal }) => serveLoad(engine, requestIds, requests, signal),
     getImage: async ({ image }) => ({ image: encodeImage(await inspectImage(engine, image)) }),
     *listImages({ references, danglingOnly, labels, beforeImage, sinceImage, createdBefore }) {

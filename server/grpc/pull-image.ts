@@ -72,7 +72,7 @@ export async function* servePull(
 function decodePull(request: PullImageRequest): PullRequest {
   const { reference, allTags, auth } = request;
   const platform = decodePlatform(request.platform);
-  const credentials = decodeAuth(auth, reference);
+  const credentials = decodeAuth(auth, () => parseReference(reference).domain);
   return {
     ...{ reference, allTags, policy: POLICY[request.policy] ?? 'always' },
     ...(platform === undefined ? {} : { platform }),
@@ -80,11 +80,18 @@ function decodePull(request: PullImageRequest): PullRequest {
   };
 }
 
-/** Meant for one registry: with another one's reference they are a mistake, and go nowhere. */
-function decodeAuth(auth: RegistryAuth | undefined, reference: string): PullRequest['credentials'] {
+/**
+ * Meant for one registry: with another one's reference they are a mistake, and go nowhere.
+ * @param domainOf - of the registry that is asked; throws for a reference that cannot be read.
+ * @throws MydockerError `invalid-argument` (REGISTRY_AUTH_INVALID).
+ */
+export function decodeAuth(
+  auth: RegistryAuth | undefined,
+  domainOf: () => string,
+): PullRequest['credentials'] {
   if (auth === undefined) return undefined;
   const { server, ...credentials } = auth;
-  const { domain } = parseReference(reference);
+  const domain = domainOf();
   const secrets = Object.values(credentials);
   if (secrets.every((secret) => secret === '')) return undefined;
   // A name with a colon would end early; and what is not printable has no place in a header.

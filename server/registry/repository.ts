@@ -61,7 +61,7 @@ export class Repository {
   #challenge: Challenge | undefined;
   #authorization = '';
 
-  /** @param path - `library/redis`. @param credentials - absent: anonymous. */
+  /** @param path - `library/redis`; `''`: the registry itself. @param credentials - absent: anonymous. */
   constructor(registry: RegistryState, path: string, credentials?: Credentials) {
     this.host = registry.host;
     this.#registry = registry;
@@ -124,6 +124,20 @@ export class Repository {
     if (answer.status === 200 || (offset > 0 && (answer.status === 206 || answer.status === 416)))
       return answer;
     throw refusal(this.host, answer, 'BLOB_NOT_FOUND', `it does not have ${digest}`);
+  }
+
+  /**
+   * Asks the registry itself whether it lets us in.
+   * @throws MydockerError `permission-denied` (REGISTRY_AUTH_FAILED); `not-found` where nothing answers as a
+   * registry; else as {@link document}.
+   */
+  async knock(signal?: AbortSignal): Promise<void> {
+    await this.#again(signal, async () => {
+      const answer = await this.#get('', {}, signal);
+      if (answer.status !== 200)
+        throw refusal(this.host, answer, 'REGISTRY_ANSWER_INVALID', 'what answers is no registry');
+      answer.discard();
+    });
   }
 
   /** All tags, in the registry's order. @throws MydockerError as {@link document}. */
@@ -192,7 +206,7 @@ export class Repository {
   ): Promise<HttpResponse> {
     const registry = this.#registry;
     const asked = (): Asked => {
-      const url = new URL(`/v2/${this.#path}/${rest}`, registry.origin);
+      const url = new URL(this.#path === '' ? '/v2/' : `/v2/${this.#path}/${rest}`, registry.origin);
       return { method: 'GET', url, headers, signal };
     };
     try {
@@ -232,7 +246,7 @@ export class Repository {
     if (this.#challenge !== undefined) {
       const { host, origin, http, settings, limits, tokens } = this.#registry;
       const context: TokenContext = { host, origin, http, settings, limits, credentials, signal };
-      const scope = `repository:${this.#path}:pull`;
+      const scope = this.#path === '' ? '' : `repository:${this.#path}:pull`;
       const token = await tokens.get(context, this.#challenge, scope, used.replace(/^Bearer /, ''));
       this.#authorization = `Bearer ${token}`;
       return;

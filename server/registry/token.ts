@@ -163,7 +163,7 @@ export function refused(host: string, withCredentials: boolean): Error {
     {
       code: 'permission-denied',
       reason: 'REGISTRY_AUTH_FAILED',
-      hint: `put the credentials for ${host} into ~/.docker/config.json`,
+      hint: `mydocker login ${host}`,
     },
   );
 }
