@@ -9,7 +9,7 @@ import { readTaskLogs } from '../api/tasks.ts';
 import type { Action } from '../grammar/command.ts';
 import type { LOGS_OPTIONS } from '../grammar/command-options.ts';
 import type { Arguments } from '../grammar/option.ts';
-import { type ByteSink, stderrSink, stdoutSink } from '../output.ts';
+import { stderrSink, stdoutSink } from '../output.ts';
 import { parseWhole } from '../parse/parse-number.ts';
 import { parseWhen } from '../parse/parse-when.ts';
 import { showInstant } from '../render/values.ts';
@@ -17,15 +17,11 @@ import { showInstant } from '../render/values.ts';
 const NEWLINE = 10;
 
 export const logs: Action<typeof LOGS_OPTIONS> = async (args, context) => {
-  const writers = { stdout: entryWriter(stdoutSink), stderr: entryWriter(stderrSink) };
+  const writer = entryWriter();
   for await (const { frame } of context.connect().serverStream(readTaskLogs, request(args))) {
     if (frame?.$case === 'stdout') await stdoutSink.write(frame.value);
     else if (frame?.$case === 'stderr') await stderrSink.write(frame.value);
-    else {
-      for (const entry of frame?.value.entries ?? []) {
-        await (entry.stream === OutputStream.STDERR ? writers.stderr : writers.stdout)(entry);
-      }
-    }
+    else await writer(frame?.value.entries ?? []);
   }
   return 0;
 };
@@ -45,13 +41,20 @@ function request({ options, positionals }: Arguments<typeof LOGS_OPTIONS>): Read
   });
 }
 
-/** Writes entries with the time before each line; the parts of a long line make one. */
-function entryWriter(sink: ByteSink): (entry: LogEntry) => Promise<void> {
-  let withinLine = false;
-  return async ({ at, data, partial }) => {
-    const time = withinLine || at === undefined ? '' : `${showInstant(at)} `;
-    const ends = data.at(-1) === NEWLINE;
-    withinLine = partial;
-    await sink.write(Buffer.concat([Buffer.from(time), data, Buffer.from(partial || ends ? '' : '\n')]));
+/** Writes entries with the time before each line, neighbours of one stream at once; the parts of a long line make one. */
+function entryWriter(): (entries: readonly LogEntry[]) => Promise<void> {
+  const withinLine = new Set<OutputStream>();
+  return async (entries) => {
+    let pieces: Uint8Array[] = [];
+    for (const [index, { at, stream, data, partial }] of entries.entries()) {
+      if (!withinLine.has(stream) && at !== undefined) pieces.push(Buffer.from(`${showInstant(at)} `));
+      pieces.push(data);
+      if (!partial && data.at(-1) !== NEWLINE) pieces.push(Buffer.of(NEWLINE));
+      if (partial) withinLine.add(stream);
+      else withinLine.delete(stream);
+      if (entries[index + 1]?.stream === stream) continue;
+      await (stream === OutputStream.STDERR ? stderrSink : stdoutSink).write(Buffer.concat(pieces));
+      pieces = [];
+    }
   };
 }
