@@ -215,6 +215,15 @@ describe('what is sent is not what was announced', () => {
 
 const serveLater = (document: unknown, mediaType?: string) => (): string => serve(document, mediaType);
 
+test('the same layer several times is fetched once', async () => {
+  const [base = Buffer.alloc(0), upper = Buffer.alloc(0)] = image.layers;
+  const config = { config: { Cmd: ['wc', '-c', '/marker'] } };
+  const name = mock.put(packImage({ layers: [base, upper, upper, upper], config }), 'same:1');
+  await pull(name);
+  assert.equal(mock.seen.filter(({ url }) => url.endsWith(layer)).length, 1);
+  assert.match(await host.ok(['run', '--rm', name]), /^100000 /);
+});
+
 describe('a connection that does not hold', () => {
   test('is taken up where it broke, at any byte', async () => {
     const bytes = image.blobs.get(layer) ?? Buffer.alloc(0);
