@@ -8,7 +8,7 @@ import {
 } from '../../proto/gen/mydocker/v1/config.ts';
 import type { Container } from '../../proto/gen/mydocker/v1/containers.ts';
 import { dockerBinds } from './docker-mounts.ts';
-import { publishedPortMap } from './docker-network-settings.ts';
+import { isDefaultNetwork, publishedPortMap } from './docker-network-settings.ts';
 import { goMap, listOrNil, mapOrNil, NIL_LIST } from './go-values.ts';
 
 const SHM_SIZE = 64 << 20;
@@ -100,7 +100,7 @@ function limits(config: ContainerConfig | undefined): Readonly<Record<string, un
     MemorySwap:
       number(resources?.memorySwapLimitBytes ?? resources?.memoryLimitBytes) * swapFactor(resources),
     MemorySwappiness: resources?.memorySwappiness ?? null,
-    OomKillDisable: resources?.oomKillDisable ?? null,
+    OomKillDisable: resources?.oomKillDisable ?? false,
     PidsLimit: resources?.pidsMax === undefined ? null : number(resources.pidsMax),
     Ulimits: listOrNil(
       config?.ulimits.map(({ name, soft, hard }) => ({ Name: name, Soft: Number(soft), Hard: Number(hard) })),
@@ -128,8 +128,10 @@ function networkMode(config: ContainerConfig | undefined): string {
       return 'host';
     case NetworkMode.CONTAINER:
       return `container:${network.container}`;
-    default:
-      return network?.attachments[0]?.network ?? 'default';
+    default: {
+      const name = network?.attachments[0]?.network ?? 'default';
+      return isDefaultNetwork(name) ? 'default' : name;
+    }
   }
 }
 

@@ -4,6 +4,14 @@ import type { NetworkEndpoint, PortMapping } from '../../proto/gen/mydocker/v1/t
 import { portKeys, protocolName } from './docker-parts.ts';
 import { goMap, listOrNil, NIL_LIST, NIL_MAP } from './go-values.ts';
 
+/** Names that the server gives its default network. */
+const DEFAULT_NAME = /^(?:default|mydocker0|mydocker-[0-9a-f]{6})$/;
+
+/** Whether a network's name is that of the default one. */
+export function isDefaultNetwork(name: string): boolean {
+  return DEFAULT_NAME.test(name);
+}
+
 interface Binding {
   readonly HostIp: string;
   readonly HostPort: string;
@@ -38,9 +46,6 @@ export function dockerNetworkSettings(container: Container): Readonly<Record<str
   };
 }
 
-/** Names that the server gives its default network. */
-const DEFAULT_NAME = /^(?:default|mydocker0|mydocker-[0-9a-f]{6})$/;
-
 /** By name. Scripts ask for `.Networks.bridge`, which leads to the default network too and is not listed twice. */
 function networks(endpoints: readonly NetworkEndpoint[]): Readonly<Record<string, object>> {
   const map = goMap<object>(
@@ -60,7 +65,7 @@ function networks(endpoints: readonly NetworkEndpoint[]): Readonly<Record<string
         ] as const,
     ),
   );
-  const own = endpoints.find(({ network }) => DEFAULT_NAME.test(network));
+  const own = endpoints.find(({ network }) => isDefaultNetwork(network));
   if (own !== undefined && !Object.hasOwn(map, 'bridge'))
     Object.defineProperty(map, 'bridge', { value: map[own.network], enumerable: false });
   return map;

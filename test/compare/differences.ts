@@ -127,11 +127,6 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     aspect: 'output',
-    commands: /HostConfig\.NetworkMode/,
-    about: 'The default network has the name of its bridge, also where it was not asked for by name.',
-  },
-  {
-    aspect: 'output',
     commands: /inspect -s -f '\{\{\.SizeRw\}\}'/,
     about: 'Sizes are what the disk gives away, as `du` counts; Docker adds the lengths of files.',
   },
