@@ -4,6 +4,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openTerminal, PROJECT } from '../harness/cli.ts';
 import { type Host, startHost } from '../harness/host.ts';
+import { listProcesses } from '../harness/leaks.ts';
 import { assertClean, inside, refused, until, WITH_PROBE } from './ground.ts';
 
 let host: Host;
@@ -164,6 +165,13 @@ test('exec -it has a terminal of its own', async () => {
   );
   terminal.type('exit 9\n');
   assert.equal(await terminal.exit(), 9);
+  // The keys that leave, leave it running, where a client that ends takes it along.
+  const kept = host.terminal(['exec', '-it', 'box', 'sleep', '4343']);
+  await until(listProcesses, (all) => all.some(({ command }) => command === 'sleep 4343'));
+  kept.type('\x10\x11');
+  assert.equal(await kept.exit(), 0);
+  await sleep(300);
+  assert.ok(listProcesses().some(({ command }) => command === 'sleep 4343'));
   // What a process leaves behind holds nobody.
   const left = host.terminal(['exec', '-it', 'box', 'sh', '-c', 'sleep 1000 & exit 5']);
   assert.equal(await left.exit(), 5);
