@@ -8,10 +8,12 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FAILPOINTS } from '../../server/failpoint.ts';
 import { packImage } from '../fixtures/image-archive.ts';
 import { rawTar } from '../fixtures/raw-tar.ts';
 import { TestRegistry } from '../fixtures/registry.ts';
+import { exitCode, SLOWNESS } from '../harness/cli.ts';
 import type { Host } from '../harness/host.ts';
 import { checkContent } from './content-rules.ts';
 import { isServing, untilDead } from './deaths-ground.ts';
@@ -113,19 +115,28 @@ test('a client that leaves ends its pull; the next one takes it up', async () =>
 
 test('of several who wait for the same layer one may leave', async () => {
   const bytes = ground.image.blobs.get(ground.layer) ?? Buffer.alloc(0);
+  const { promise: left, resolve: hasLeft } = Promise.withResolvers<void>();
   ground.mock.on(new RegExp(ground.layer), (_, response) => {
     response.writeHead(200, { 'content-length': bytes.length });
     response.write(bytes.subarray(0, 60_000));
-    setTimeout(() => response.end(bytes.subarray(60_000)), 500);
+    void left.then(() => response.end(bytes.subarray(60_000)));
     return true;
   });
+  const asked = (what: string): number => ground.mock.seen.filter(({ url }) => url.includes(what)).length;
+  const atLeast =
+    (count: number) =>
+    (seen: number): boolean =>
+      seen >= count;
   const leaving = host.spawn(['pull', ground.name]);
+  await until(() => asked(ground.layer), atLeast(1));
+  const before = asked('/manifests/');
   const staying = [1, 2, 3].map(() => ground.pull());
-  await until(
-    () => ground.mock.seen.some(({ url }) => url.endsWith(ground.layer)),
-    (isAsked) => isAsked,
-  );
+  await until(() => asked('/manifests/'), atLeast(before + staying.length));
+  // From what they want to the wait for it there is nothing to see.
+  await sleep(300 * SLOWNESS);
   leaving.kill('SIGKILL');
+  await exitCode(leaving);
+  hasLeft();
   await Promise.all(staying);
   assert.equal(layerRequests().length, 2);
 });

@@ -402,8 +402,10 @@ export class ShimGround {
 
   /** What the server does when a run is over: its folder goes. */
   removeRuns(): void {
-    rmSync(join(this.state, 'shims'), { recursive: true });
-    mkdirSync(join(this.state, 'shims'));
+    const runs = join(this.state, 'shims');
+    // Where a shim takes names away at the same time, it stops without a word.
+    while (existsSync(runs)) rmSync(runs, { recursive: true, force: true });
+    mkdirSync(runs);
     rmSync(join(this.folder, 'logs'), { recursive: true, force: true });
   }
 
