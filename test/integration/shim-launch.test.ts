@@ -158,9 +158,11 @@ test('what is given up behind the commit gets no further than the barrier', asyn
   await connection.next(NOTICE.ask);
   // Now the child is at the barrier, and both it and the server have something to say.
   await sleep(100);
+  connection.socket.cork(); // in one piece, so that it is all there when the shim comes to it
   connection.send(REQUEST.commit, 1);
   connection.send(REQUEST.answer, 0);
   connection.send(REQUEST.signal, SIGKILL);
+  connection.socket.uncork();
   await connection.next(NOTICE.failed);
   assert.ok(!existsSync(join(runFolder, 'exit')));
   await connection.end();
