@@ -23,10 +23,14 @@ static void passed_on(sigset_t *set) {
     (void)sigdelset(set, own[i]);
 }
 
-/* The program: as a shell starts a job, so that ^C concerns it and not the init. */
-static int begin_job(void) {
+/* The program: as a shell starts a job, so that ^C concerns it and not the init.
+ * Waits until the init is ready: the program must not meet what is left of the launch in process 1. */
+static int begin_job(int ready) {
+  char end;
   sigset_t none;
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (read(ready, &end, 1) < 0)
+    return -errno;
   (void)setpgid(0, 0);
   /* Blocked signals let a process of the background do that. Without a terminal it has no effect. */
   (void)tcsetpgrp(STDIN_FILENO, getpid());
@@ -39,6 +43,10 @@ int become_init(void) {
   AUTO_FD self = open("/proc/self/exe", O_PATH | O_CLOEXEC);
   if (self < 0)
     return -errno;
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0)
+    return -errno;
+  AUTO_FD ready = ends[0], not_ready = ends[1];
   sigset_t set;
   passed_on(&set);
   /* From here every signal waits for one of the two to be ready for it. */
@@ -48,11 +56,15 @@ int become_init(void) {
   long pid = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
   if (pid < 0)
     return -errno;
-  if (pid == 0)
-    return begin_job();
+  if (pid == 0) {
+    (void)close(fd_take(&not_ready));
+    return begin_job(ready);
+  }
   char number[24], name[] = "mydocker-init";
   *put_number(number, (uint64_t)pid) = '\0';
   char *argv[] = {name, number, NULL}, *envp[] = {NULL};
+  /* The init closes it when it is ready. */
+  (void)fcntl(not_ready, F_SETFD, 0);
   (void)syscall(SYS_execveat, self, "", argv, envp, AT_EMPTY_PATH);
   return -errno;
 }
@@ -77,6 +89,8 @@ int init_main(const char *main_pid) {
   (void)prctl(PR_SET_NAME, "mydocker-init");
   /* Process 1 of its namespace is one anyway; in a shared namespace it is not 1. */
   (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+  /* The program, if it came from here, waits for this. */
+  (void)syscall(SYS_close_range, 3, ~0U, 0);
   reap(pid);
   for (;;) {
     int number = sigwaitinfo(&set, NULL);

@@ -4,14 +4,19 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openTerminal, run } from './cli.ts';
 import { Host } from './host.ts';
-import { cgroupMounts, listLinks } from './leaks.ts';
+import { cgroupMounts, listLinks, listProcesses, type ProcessEntry } from './leaks.ts';
 
 const must = (command: string, ...args: string[]): void => {
   const { status, stderr } = spawnSync(command, args, { encoding: 'utf8' });
   assert.equal(status, 0, stderr);
 };
+
+async function seen(like: (process: ProcessEntry) => boolean): Promise<void> {
+  while (!listProcesses().some(like)) await sleep(20);
+}
 
 describe('a host', () => {
   const host = new Host({});
@@ -87,12 +92,14 @@ describe('a host', () => {
   test('finds a process and a zombie that are nobody of ours', async () => {
     // the inner shell ends, so that the sleeper has no parent any more
     const shell = spawnSync('sh', ['-c', 'sleep 1000 >/dev/null 2>&1 & echo $!'], { encoding: 'utf8' });
+    // its process is there before its program
+    await seen(({ pid, command }) => pid === Number(shell.stdout) && command === 'sleep 1000');
     await assert.rejects(host.assertClean(0), /processes: left behind: \d+ sleep 1000/);
     process.kill(Number(shell.stdout), 'SIGKILL');
     // the first process of the namespace reaps it
     await host.assertClean();
     const keeper = spawn('sh', ['-c', 'sleep 0 & exec sleep 1000']);
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await seen(({ parent, state }) => parent === keeper.pid && state === 'Z');
     await assert.rejects(host.assertClean(0), /processes: left behind: \d+ \(sleep\) zombie/);
     keeper.kill('SIGKILL');
     await host.assertClean();

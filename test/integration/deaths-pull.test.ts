@@ -51,6 +51,12 @@ async function works(): Promise<void> {
   await host.ok(['rmi', ground.name]);
 }
 
+/** A server that does not take a layer that stalls for one that broke off. */
+async function patient(): Promise<void> {
+  await host.stop();
+  await ground.serve('', { idleMs: 60_000, slowMs: 60_000 });
+}
+
 /** Of an image that is not there: nothing but what another try can use. */
 const onlyDownloads = (): Promise<string[]> =>
   until(
@@ -93,6 +99,7 @@ test('a fault at each step leaves nothing but downloads', async () => {
 });
 
 test('a client that leaves ends its pull; the next one takes it up', async () => {
+  await patient();
   const bytes = ground.image.blobs.get(ground.layer) ?? Buffer.alloc(0);
   ground.mock.on(new RegExp(ground.layer), (_, response, count) => {
     if (count > 1) return false;
@@ -114,6 +121,7 @@ test('a client that leaves ends its pull; the next one takes it up', async () =>
 });
 
 test('of several who wait for the same layer one may leave', async () => {
+  await patient();
   const bytes = ground.image.blobs.get(ground.layer) ?? Buffer.alloc(0);
   const { promise: left, resolve: hasLeft } = Promise.withResolvers<void>();
   ground.mock.on(new RegExp(ground.layer), (_, response) => {
