@@ -143,10 +143,10 @@ static void send_pending(struct client *client) {
     client->pending_at += (size_t)sent;
 }
 
-/* The next output may be long in coming: an empty frame shows the hole as well. */
-static void show_hole(struct client *client) {
+/* An empty frame: tells where the log's end is. */
+static void tell_position(struct client *client, uint8_t stream) {
   struct log_position at = log_position();
-  struct frame frame = {.stream = STREAM_STDOUT,
+  struct frame frame = {.stream = stream,
                         .serial0 = at.serial,
                         .serial1 = at.serial,
                         .offset0 = at.offset,
@@ -182,15 +182,9 @@ static void take_header(struct client *client) {
   const struct frame *header = &client->header;
   client->header_have = 0;
   if (header->stream == STREAM_HELLO && !client->greeted) {
-    struct log_position at = log_position();
-    struct frame reply = {.stream = STREAM_HELLO,
-                          .serial0 = at.serial,
-                          .serial1 = at.serial,
-                          .offset0 = at.offset,
-                          .offset1 = at.offset};
     client->greeted = true;
     client->flags = header->flags;
-    send_frame(client, &reply, "");
+    tell_position(client, STREAM_HELLO);
   } else if (header->stream == STREAM_STDIN && client->greeted && (client->flags & ATTACH_STDIN)) {
     client->data_left = header->length;
     if (header->length == 0)
@@ -249,7 +243,8 @@ void attach_handle(const void *poll_entries) {
     if ((events & POLLOUT) && clients[i].pending_at < clients[i].pending_end)
       send_pending(&clients[i]);
     else if ((events & POLLOUT) && clients[i].behind)
-      show_hole(&clients[i]);
+      /* The next output may be long in coming; this shows the hole as well. */
+      tell_position(&clients[i], STREAM_STDOUT);
     if (clients[i].fd >= 0 && (events & POLLIN) && input_full() < 0)
       read_client(&clients[i]);
     else if (clients[i].fd >= 0 && (events & (POLLHUP | POLLERR)) && !(events & POLLIN))

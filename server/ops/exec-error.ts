@@ -2,7 +2,9 @@
  * Why a program was not executed, in words: from the errno and from what the process found at its path. Looked
  * for only after execve(2) failed, so a start that succeeds pays nothing for it.
  */
+import { constants } from 'node:fs';
 import { type ErrorDetails, quoteId } from '../model/error.ts';
+import { fileKind } from '../model/file-kind.ts';
 import type { Op } from '../model/plan.ts';
 import { type ProgramFile, readProgramFile } from '../model/program-file.ts';
 import type { Found } from '../task/shim-protocol.ts';
@@ -22,16 +24,7 @@ interface Finding {
 /** This machine, in the words of {@link readProgramFile}. */
 const MACHINE = { x64: 'amd64', ia32: '386', ppc64: 'ppc64le' }[process.arch as string] ?? process.arch;
 
-const S_IFMT = 0o170000;
-const S_IFDIR = 0o040000;
-const S_IFLNK = 0o120000;
-const KINDS: ReadonlyMap<number, string> = new Map([
-  [S_IFDIR, 'a directory'],
-  [0o020000, 'a device'],
-  [0o060000, 'a device'],
-  [0o010000, 'a fifo'],
-  [0o140000, 'a socket'],
-]);
+const { S_IFMT, S_IFDIR, S_IFLNK } = constants;
 
 const list = (value: Op['s1']): readonly string[] => (Array.isArray(value) ? value : []);
 
@@ -124,7 +117,7 @@ function refused(errno: string, found: Found | undefined): Finding {
   if (errno === 'ENOEXEC') return noProgram(general, fileOf(found));
   if (errno === 'ELOOP' || errno === 'ELIBBAD') return brokenInterpreter(general, errno, fileOf(found));
   if (errno !== 'EACCES') return general;
-  const kind = KINDS.get(found.mode & S_IFMT);
+  const kind = fileKind(found.mode);
   if (kind !== undefined)
     return {
       ...general,

@@ -16,6 +16,7 @@ import {
   statAt,
 } from '../../native/tree-read.ts';
 import { invalidArgument, quoteId } from '../model/error.ts';
+import { fileKind } from '../model/file-kind.ts';
 
 const { S_IFMT, S_IFDIR, S_IFLNK, S_IFCHR, S_IFREG } = constants;
 
@@ -199,7 +200,7 @@ function readFound(dirFd: number, name: Buffer, path: string, maxBytes: number):
   const handle = openAt2(dirFd, name, HOW_HANDLE);
   try {
     const { mode, size } = fstatSync(handle);
-    if ((mode & S_IFMT) !== S_IFREG) throw notRegular(path, mode & S_IFMT);
+    if ((mode & S_IFMT) !== S_IFREG) throw notRegular(path, mode);
     if (size > maxBytes) throw tooLarge(path, maxBytes);
     const fd = openSync(`/proc/self/fd/${handle}`, OPEN.readOnly | OPEN.nonBlock);
     try {
@@ -225,16 +226,8 @@ function readUpTo(fd: number, maxBytes: number, path: string): Buffer {
   }
 }
 
-const KINDS: Readonly<Record<number, string>> = {
-  [S_IFDIR]: 'a directory',
-  [S_IFCHR]: 'a device',
-  [0o060000]: 'a device',
-  [0o010000]: 'a fifo',
-  [0o140000]: 'a socket',
-};
-
-function notRegular(path: string, type: number): Error {
-  return invalidArgument(`cannot read file ${quoteId(path)}: it is ${KINDS[type] ?? 'no regular file'}`, {
+function notRegular(path: string, mode: number): Error {
+  return invalidArgument(`cannot read file ${quoteId(path)}: it is ${fileKind(mode) ?? 'no regular file'}`, {
     reason: 'FILE_NOT_REGULAR',
   });
 }
