@@ -1,7 +1,8 @@
 /** The registries that a server has spoken to: how each is reached, its connections, its tokens. */
 import { type Registries, type RegistryLimits, settingsOf } from '../model/registry.ts';
+import type { RegistryState } from './exchange.ts';
 import { createHttp } from './http.ts';
-import { type RegistryState, Repository } from './repository.ts';
+import { Repository } from './repository.ts';
 import { type Credentials, Tokens } from './token.ts';
 
 /** Docker's own is not where its name says. */
