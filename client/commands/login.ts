@@ -51,10 +51,14 @@ function serverOf(text = 'docker.io'): string {
   });
 }
 
-/** Gives the terminal back as it was also where ^C ends it, which Node has no moment to do while it waits for a line. */
+/**
+ * Asks once nothing shows any more. Gives the terminal back as it was also where ^C ends it, which Node has no moment
+ * to do while it waits for a line.
+ */
 const UNSEEN = `
   trap 'stty echo; exit 130' INT TERM HUP
   stty -echo
+  printf %s "$1" >&2
   IFS= read -r line
   stty echo
   printf %s "$line"`;
@@ -65,13 +69,13 @@ function ask(question: string, echo: boolean): string {
     throw new UsageError('nobody can be asked: standard input is no terminal', {
       hint: 'give --username and --password-stdin',
     });
-  printError(question);
   if (echo) {
+    printError(question);
     const answer = Buffer.alloc(MAX_ANSWER_BYTES);
     return answer.toString('utf8', 0, readSync(STDIN, answer)).replace(/\r?\n$/, '');
   }
-  const { stdout } = spawnSync('sh', ['-c', UNSEEN], {
-    stdio: ['inherit', 'pipe', 'ignore'],
+  const { stdout } = spawnSync('sh', ['-c', UNSEEN, 'sh', question], {
+    stdio: ['inherit', 'pipe', 'inherit'],
     encoding: 'utf8',
   });
   printError('\n');

@@ -15,7 +15,7 @@ import {
 import { TaskStatus } from '../../proto/gen/mydocker/v1/types.ts';
 import type { Api } from '../harness/api.ts';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, until } from './ground.ts';
+import { assertClean, outputOf, until } from './ground.ts';
 
 let host: Host;
 before(async () => {
@@ -266,19 +266,12 @@ test('events tell every step, in order, and are kept', async () => {
 });
 
 test('the events command follows', async () => {
-  const events = host.spawn(['events', '--json']);
-  let text = '';
-  events.stdout?.on('data', (chunk: Buffer) => {
-    text += chunk.toString();
-  });
-  await sleep(700);
+  const events = host.spawn(['events', '--json', '--since', new Date().toISOString()]);
+  const text = outputOf(events);
   await host.ok(['run', '--rm', '--name', 'seen', 'busybox', 'true']);
-  await until(
-    () => text,
-    (all) => /"remove"/.test(all),
-  );
+  await until(text, (all) => /"remove"/.test(all));
   events.kill();
-  const actions = text
+  const actions = text()
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line))

@@ -29,7 +29,7 @@ import {
   told,
   wait,
 } from './deaths-ground.ts';
-import { until } from './ground.ts';
+import { outputOf, until } from './ground.ts';
 
 let host: Host;
 before(async () => {
@@ -49,12 +49,7 @@ async function timed(work: () => Promise<unknown>): Promise<number> {
 
 /** Waits until a client has printed something. */
 async function untilTold(client: ChildProcess, text: string): Promise<ChildProcess> {
-  let output = '';
-  client.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  await until(
-    () => output,
-    (now) => now.includes(text),
-  );
+  await until(outputOf(client), (now) => now.includes(text));
   return client;
 }
 

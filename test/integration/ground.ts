@@ -3,6 +3,7 @@
  * entries, and a canary on the host that nothing inside a container may touch.
  */
 import assert from 'node:assert/strict';
+import type { ChildProcess } from 'node:child_process';
 import {
   chownSync,
   lstatSync,
@@ -14,10 +15,12 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { EventAction } from '../../proto/gen/mydocker/v1/events.ts';
 import { fixtureTar } from '../fixtures/images.ts';
 import { END, type RawEntry, rawTar } from '../fixtures/raw-tar.ts';
 import { PROJECT, type RunResult, SLOWNESS } from '../harness/cli.ts';
 import type { Host } from '../harness/host.ts';
+import { listProcesses } from '../harness/leaks.ts';
 
 /** A program that asks the kernel what no shell can ask; mounted into containers. */
 export const PROBE: string = join(PROJECT, 'build/test/probe');
@@ -88,6 +91,34 @@ export async function until<T>(
     if (Date.now() > end) assert.fail(`not so after ${timeoutMs} ms; last: ${JSON.stringify(answer)}`);
     await sleep(20);
   }
+}
+
+/** What a client has printed so far. Asked for right after its start. */
+export function outputOf(child: ChildProcess): () => string {
+  let text = '';
+  child.stdout?.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  return () => text;
+}
+
+/** Waits until a process with this command line is there. */
+export function untilRuns(command: string): Promise<unknown> {
+  return until(listProcesses, (all) => all.some((process) => process.command === command));
+}
+
+/** Waits until so many clients were attached to a container since it was created, its own `run` among them. */
+export function untilAttached(host: Host, container: string, count: number): Promise<unknown> {
+  return until(
+    async () => {
+      const start = { $case: 'afterSeq', value: 0n } as const;
+      const request = { start, noFollow: true, containers: [container], actions: [EventAction.ATTACH] };
+      let seen = 0;
+      for await (const { events } of host.api.events.subscribeEvents(request)) seen += events.length;
+      return seen;
+    },
+    (seen) => seen >= count,
+  );
 }
 
 /** Waits until a container's log matches. */

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, inside, refused, until, untilLogged } from './ground.ts';
+import { assertClean, inside, refused, until, untilLogged, untilRuns } from './ground.ts';
 
 let host: Host;
 before(async () => {
@@ -118,11 +118,7 @@ test('on a terminal the program is in its foreground: ^C and ^Z are for it', asy
   terminal.type('tty; cut -d" " -f1,5,8 /proc/$$/stat\n');
   await terminal.waitFor(/\/dev\/pts\/0\r\n2 2 \d+\r/);
   terminal.type('sleep 1000\n');
-  await until(
-    () => host.ok(['ps', '-q']),
-    (ids) => ids !== '',
-  );
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  await untilRuns('sleep 1000');
   terminal.type('\x03');
   terminal.type('echo status $?\n');
   await terminal.waitFor(/\nstatus 130\r/);

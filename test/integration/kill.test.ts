@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, refused, until, untilLogged } from './ground.ts';
+import { assertClean, outputOf, refused, until, untilLogged } from './ground.ts';
 
 let host: Host;
 before(async () => {
@@ -49,18 +49,12 @@ test('kill of a paused-like, stopped process still ends it', async () => {
 test('the client passes the signals it gets on to the process', async () => {
   const script = 'trap "echo got TERM; exit 7" TERM; echo ready; while :; do sleep 0.02; done';
   const client = host.spawn(['run', '--rm', '--name', 'proxied', 'busybox', 'sh', '-c', script]);
-  let output = '';
-  client.stdout?.on('data', (chunk: Buffer) => {
-    output += chunk.toString();
-  });
+  const output = outputOf(client);
   const ended = new Promise<number | null>((resolve) => client.once('exit', resolve));
-  await until(
-    () => output,
-    (text) => text.includes('ready'),
-  );
+  await until(output, (text) => text.includes('ready'));
   client.kill('SIGTERM');
   assert.equal(await ended, 7);
-  assert.match(output, /got TERM/);
+  assert.match(output(), /got TERM/);
 });
 
 test('kill through the API is for the run that is meant', async () => {

@@ -95,8 +95,6 @@ test('on a terminal the password is asked for and does not show', async () => {
   await terminal.waitFor(/Username: /);
   terminal.type('user\r');
   await terminal.waitFor(/Password: /);
-  // Once nothing is echoed any more.
-  await new Promise((resolve) => setTimeout(resolve, 500));
   terminal.type('pass:word\r');
   assert.equal(await terminal.exit(), 0);
   assert.match(terminal.output(), /Login Succeeded/);

@@ -1,10 +1,10 @@
 /** `logs`: everything that a container wrote, and nothing else. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { LogFormat, OutputStream } from '../../proto/gen/mydocker/v1/tasks.ts';
+import { exitCode } from '../harness/cli.ts';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, refused, until, untilLogged } from './ground.ts';
+import { assertClean, outputOf, refused, until, untilLogged } from './ground.ts';
 
 let host: Host;
 before(async () => {
@@ -133,13 +133,16 @@ test('logs -f ends with a removal, and a follower that goes disturbs nobody', as
   await run('short', 'while :; do echo tick; sleep 0.05; done');
   const leaver = host.spawn(['logs', '-f', 'short']);
   leaver.stdout?.resume();
-  const followers = [0, 1].map(() => host.cli(['logs', '-f', '--tail', '0', 'short'], { timeoutMs: 15_000 }));
-  await untilLogged(host, 'short', /tick\ntick/);
-  await sleep(500);
+  const followers = [0, 1].map(() => host.spawn(['logs', '-f', '--tail', '0', 'short']));
+  const texts = followers.map((follower) => outputOf(follower));
+  await until(
+    () => texts.map((text) => text()),
+    (all) => all.every((text) => text !== ''),
+  );
   leaver.kill('SIGKILL');
-  await sleep(200);
   await host.ok(['rm', '-f', 'short']);
-  for (const { stdout } of await Promise.all(followers)) assert.match(stdout, /^(tick\n)+$/);
+  for (const follower of followers) assert.equal(await exitCode(follower), 0);
+  for (const text of texts) assert.match(text(), /^(tick\n)+$/);
 });
 
 test('the log goes on over runs and over a new server', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readlinkSync } from 'node:fs';
 import { after, afterEach, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, inside, tryInside, until } from './ground.ts';
+import { assertClean, inside, outputOf, tryInside, until } from './ground.ts';
 
 // Two folders, as one name has 255 bytes at most.
 const NAME = `${'l'.repeat(100)}/${'s'.repeat(100)}`;
@@ -37,15 +37,9 @@ test('run, exec, logs, attach, stop, start, a new server', async () => {
   assert.equal(await host.ok(['exec', 'far', 'echo', 'inside']), 'inside');
   assert.equal(await host.ok(['exec', '-i', 'far', 'cat'], { stdin: 'piped' }), 'piped');
   const attached = host.spawn(['attach', 'far']);
-  let text = '';
-  attached.stdout?.on('data', (chunk: Buffer) => {
-    text += chunk.toString();
-  });
+  const text = outputOf(attached);
   attached.stdin?.write('one\n');
-  await until(
-    () => text,
-    (all) => all.includes('got one\n'),
-  );
+  await until(text, (all) => all.includes('got one\n'));
   await host.kill9();
   await host.start();
   await until(

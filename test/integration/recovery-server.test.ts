@@ -25,7 +25,7 @@ import {
   told,
   wait,
 } from './deaths-ground.ts';
-import { until } from './ground.ts';
+import { outputOf, until, untilLogged } from './ground.ts';
 
 let host: Host;
 before(async () => {
@@ -51,12 +51,8 @@ test('SIGKILL to the server: a container and its log go on without a gap', async
   const id = await run(host, COUNTER, { name: 'web' });
   const before = await look(host, id);
   const following = host.spawn(['logs', '-f', 'web']);
-  let followed = '';
-  following.stdout?.on('data', (chunk: Buffer) => (followed += chunk.toString()));
-  await until(
-    () => followed,
-    (text) => text !== '',
-  );
+  const followed = outputOf(following);
+  await until(followed, (text) => text !== '');
   for (let death = 0; death < 3; death++) {
     await sleep(150);
     await host.kill9();
@@ -67,7 +63,7 @@ test('SIGKILL to the server: a container and its log go on without a gap', async
   assert.deepEqual([now?.run?.pid, now?.run?.runId], [before?.run?.pid, before?.run?.runId]);
   assert.equal(now?.run?.shimPid, before?.run?.shimPid);
   assert.ok(lastOf(linesOf(await host.ok(['logs', 'web']))) > 30);
-  lastOf(linesOf(followed.slice(0, followed.lastIndexOf('\n'))));
+  lastOf(linesOf(followed().slice(0, followed().lastIndexOf('\n'))));
   await until(
     () => following.exitCode,
     (code) => code !== null,
@@ -86,13 +82,9 @@ test('a new server executes, attaches, follows and stops as the one before it wo
   assert.equal(await host.ok(['exec', 'web', 'sh', '-c', 'echo in; exit 0']), 'in');
   assert.equal((await host.cli(['exec', 'web', 'sh', '-c', 'exit 9'])).code, 9);
   const attached = host.spawn(['attach', 'echo']);
-  let output = '';
-  attached.stdout?.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  const output = outputOf(attached);
   attached.stdin?.write('hello\n');
-  await until(
-    () => output,
-    (text) => text.includes('got hello'),
-  );
+  await until(output, (text) => text.includes('got hello'));
   attached.kill('SIGKILL');
   const following = host.cli(['logs', '-f', 'web']);
   await sleep(200);
@@ -106,13 +98,16 @@ test('a new server executes, attaches, follows and stops as the one before it wo
 });
 
 test('ends that no server saw are told right by the next one', async () => {
-  await run(host, 'echo last words; sleep 0.4; exit 7', { name: 'exits' });
+  // Each goes on when it is told to, which is when the server is dead.
+  const waiting = (then: string): string => `trap '${then}' USR1; echo waits; while :; do usleep 20000; done`;
+  await run(host, waiting('echo last words; exit 7'), { name: 'exits' });
   await run(host, FOREVER, { name: 'killed' });
-  await run(host, 'sleep 0.4; x=$(yes | head -c 40000000 | tr -d "\\n"); echo $x | wc -c', {
+  await run(host, waiting('x=$(yes | head -c 40000000 | tr -d "\\n"); echo $x | wc -c'), {
     name: 'hungry',
     memoryLimitBytes: 16n << 20n,
   });
-  await run(host, 'sleep 0.4', { name: 'goes', autoRemove: true });
+  await run(host, waiting('exit 0'), { name: 'goes', autoRemove: true });
+  for (const name of ['exits', 'hungry', 'goes']) await untilLogged(host, name, /waits/);
   const watched = api(host)
     .tasks.waitTask({ container: 'exits' })
     .catch((error: Error) => error);
@@ -120,7 +115,7 @@ test('ends that no server saw are told right by the next one', async () => {
   const pids = await Promise.all(names.map(async (name) => (await look(host, name))?.run?.pid ?? 0));
   await host.kill9();
   assert.ok((await watched) instanceof Error, 'who waited is told that the server died');
-  process.kill(pids[1] ?? 0, 'SIGKILL');
+  for (const pid of pids) process.kill(pid, pid === pids[1] ? 'SIGKILL' : 'SIGUSR1');
   const endedAt = Date.now();
   await until(
     () => pids.filter(isAlive),
@@ -132,7 +127,7 @@ test('ends that no server saw are told right by the next one', async () => {
   assert.equal(told(await wait(host, 'exits')), 'exited 7 signal 0');
   assert.equal(told(await wait(host, 'killed')), 'exited 137 signal 9');
   assert.equal(told(await wait(host, 'hungry')), 'exited 137 signal 9 oom');
-  assert.equal(await host.ok(['logs', 'exits']), 'last words');
+  assert.equal(await host.ok(['logs', 'exits']), 'waits\nlast words');
   const { exitedAt } = await wait(host, 'killed');
   const seconds = Number(exitedAt?.seconds ?? 0) - endedAt / 1000;
   assert.ok(Math.abs(seconds) < 2, 'the time is that of the end, not of its discovery');

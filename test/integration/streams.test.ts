@@ -13,7 +13,7 @@ import {
 } from '../../proto/gen/mydocker/v1/tasks.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { listProcesses } from '../harness/leaks.ts';
-import { assertClean, until } from './ground.ts';
+import { assertClean, until, untilAttached } from './ground.ts';
 
 let host: Host;
 before(async () => {
@@ -92,7 +92,7 @@ test('clients that are stopped slow neither the container nor others, and cost l
   attached.stdout?.on('data', (chunk: Buffer) => {
     attachedBytes += chunk.length;
   });
-  await sleep(1000);
+  await untilAttached(host, 'flood', 1);
   for (const client of [events, attached]) client.kill('SIGSTOP');
   const reader = host.spawn(['logs', '-f', 'flood']);
   let readBytes = 0;

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openTerminal, PROJECT, type Terminal } from '../harness/cli.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { listProcesses } from '../harness/leaks.ts';
-import { assertClean, refused, until, untilLogged } from './ground.ts';
+import { assertClean, refused, until, untilAttached, untilLogged, untilRuns } from './ground.ts';
 
 let host: Host;
 before(async () => {
@@ -35,14 +35,14 @@ test('bash: job control, signals, sizes, bytes of eight bits and a long paste', 
   await bash.waitFor(/\$ /);
   assert.doesNotMatch(bash.output(), /no job control/);
   bash.type('sleep 1000\n');
-  await until(listProcesses, (all) => all.some(({ command }) => command === 'sleep 1000'));
+  await untilRuns('sleep 1000');
   await shows(bash, /Stopped +sleep 1000/, '\x1a');
   await shows(bash, /\[1\]\+ +Running +sleep 1000 &/, 'bg; jobs\n');
   await shows(bash, /sleep 1000\r\n/, 'fg\n');
   await shows(bash, /\$ $/, '\x03');
   await shows(bash, /was 130\r/, 'echo was $?\n');
   bash.type('sleep 1001\n');
-  await until(listProcesses, (all) => all.some(({ command }) => command === 'sleep 1001'));
+  await untilRuns('sleep 1001');
   await shows(bash, /Quit/, '\x1c');
   bash.resize(41, 121);
   await until(
@@ -111,17 +111,10 @@ test('without a terminal several clients see the same, and the end of one’s in
   await host.ok(['run', '-d', '-i', '--name', 'pipe', 'busybox', 'sh', '-c', 'cat; echo end >&2']);
   const reader = host.cli(['attach', '--no-stdin', 'pipe']);
   const other = host.cli(['attach', '--no-stdin', '--sig-proxy=false', 'pipe']);
-  const attached = (count: number): Promise<unknown> =>
-    until(
-      () => listProcesses().filter(({ command }) => / attach .*pipe$/.test(command)).length,
-      (clients) => clients === count,
-    );
-  await attached(2);
-  await sleep(1000);
+  await untilAttached(host, 'pipe', 2);
   const writer = host.cli(['attach', 'pipe'], { stdin: 'a line\n' });
-  await attached(3);
   await untilLogged(host, 'pipe', /a line/);
-  await sleep(500);
+  await untilAttached(host, 'pipe', 3);
   // The input of a container that runs detached stays open when a client's ends.
   assert.equal(await host.ok(['ps', '-q', '-f', 'status=running']), await host.ok(['ps', '-q']));
   await host.ok(['stop', '-t', '0', 'pipe']);

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { openTerminal, PROJECT } from '../harness/cli.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { listProcesses } from '../harness/leaks.ts';
-import { assertClean, inside, refused, until, WITH_PROBE } from './ground.ts';
+import { assertClean, inside, refused, until, untilRuns, WITH_PROBE } from './ground.ts';
 
 let host: Host;
 before(async () => {
@@ -46,17 +46,13 @@ test('^C, ^Z, ^\\ and ^D go to the process and not to the client', async () => {
   const terminal = host.terminal(['run', '--rm', '-it', 'busybox', 'sh']);
   await terminal.waitFor(/# /);
   terminal.type('sleep 1000\n');
-  await until(
-    () => terminal.output(),
-    (text) => text.includes('sleep 1000'),
-  );
-  await sleep(300);
+  await untilRuns('sleep 1000');
   terminal.type('\x03');
   terminal.type('echo status $?\n');
   await terminal.waitFor(/\nstatus 130\r/);
   // A line that the shell has read ahead is not the program's.
   terminal.type('cat\n');
-  await sleep(300);
+  await untilRuns('cat');
   terminal.type('word\n');
   await terminal.waitFor(/word\r\nword\r/);
   terminal.type('\x04');
@@ -167,7 +163,7 @@ test('exec -it has a terminal of its own', async () => {
   assert.equal(await terminal.exit(), 9);
   // The keys that leave, leave it running, where a client that ends takes it along.
   const kept = host.terminal(['exec', '-it', 'box', 'sleep', '4343']);
-  await until(listProcesses, (all) => all.some(({ command }) => command === 'sleep 4343'));
+  await untilRuns('sleep 4343');
   kept.type('\x10\x11');
   assert.equal(await kept.exit(), 0);
   await sleep(300);
