@@ -57,6 +57,7 @@ function lines(out: (text: string) => void, begin: TransferBoard['begin']): Tran
   return {
     begin,
     show: ({ digest, stage, message }) => {
+      if (digest === '') return out(`${printable(message)}\n`);
       const last = before.get(digest);
       before.set(digest, stage);
       const name = printable(showId(digest));
@@ -75,6 +76,11 @@ function lines(out: (text: string) => void, begin: TransferBoard['begin']): Tran
 function bars(out: (text: string) => void, begin: TransferBoard['begin']): TransferBoard {
   let layers = new Map<string, TransferProgress>();
   let shown = 0;
+  /** For what stays to be read. */
+  const above = (text: string): void => {
+    out(`${shown === 0 ? '' : `\x1b[${shown}A\r`}\x1b[J${text}`);
+    shown = 0;
+  };
   const draw = (): void => {
     const all = [...layers.values()];
     const busy = all.length <= MAX_LINES ? all : all.filter(isBusy).slice(0, MAX_LINES);
@@ -94,7 +100,8 @@ function bars(out: (text: string) => void, begin: TransferBoard['begin']): Trans
       draw();
     },
     show: (progress) => {
-      layers.set(progress.digest, progress);
+      if (progress.digest === '') above(`${printable(progress.message)}\n`);
+      else layers.set(progress.digest, progress);
       draw();
     },
     end: (text) => {

@@ -113,6 +113,11 @@ function reportTo(news: TransferNews<Event>): PullReport {
       }),
     progress: ({ stage, ...value }) =>
       news.progress(value.digest, stage, { $case: 'progress', value: { ...value, stage: STAGE[stage] } }),
+    warning: (message) =>
+      news.tell(`warning ${message}`, {
+        $case: 'progress',
+        value: { digest: '', stage: TransferStage.RETRYING, doneBytes: 0n, totalBytes: 0n, message },
+      }),
     image: (image) => news.tell(`image ${image.reference}`, encodePulled(image)),
   };
 }

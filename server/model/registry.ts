@@ -3,6 +3,7 @@
  * the limits of everything that one sends. Pure: the server's file is read elsewhere.
  */
 import { invalidArgument, quoteId } from './error.ts';
+import { parseReference } from './reference.ts';
 
 /** How one registry is reached. */
 export interface RegistrySettings {
@@ -15,6 +16,20 @@ export interface RegistrySettings {
   readonly clientKey?: string;
   /** Host names beside its own that may be given its credentials for a token: `auth.example.org`. */
   readonly tokenHosts: readonly string[];
+  /** Asked before it, in this order; how each is reached is said under its own name. */
+  readonly mirrors: readonly Mirror[];
+  /** The registry itself is never asked. */
+  readonly mirrorsOnly: boolean;
+  /** Path of a file with what is shown to it where it is asked as a mirror, in the form of Docker's config.json. */
+  readonly authFile?: string;
+}
+
+/** Where another registry's repositories can be had as well. */
+export interface Mirror {
+  /** Host and port. */
+  readonly domain: string;
+  /** In front of the repository's name: `dockerhub`; `''`: nothing. */
+  readonly path: string;
 }
 
 /** By host and port as references have them: `registry.example:5000`. */
@@ -72,14 +87,22 @@ export const REGISTRY_LIMITS: RegistryLimits = {
   keptBytes: 4 * 2 ** 30,
 };
 
-const NONE: RegistrySettings = { plainHttp: false, tokenHosts: [] };
+const NONE: RegistrySettings = { plainHttp: false, tokenHosts: [], mirrors: [], mirrorsOnly: false };
 
 /** What was said about a registry; nothing: the defaults. */
 export function settingsOf(registries: Registries, domain: string): RegistrySettings {
   return Object.hasOwn(registries, domain) ? (registries[domain] ?? NONE) : NONE;
 }
 
-const PATHS = { ca: 'ca', 'client-cert': 'clientCert', 'client-key': 'clientKey' } as const;
+const PATHS = {
+  ca: 'ca',
+  'client-cert': 'clientCert',
+  'client-key': 'clientKey',
+  'auth-file': 'authFile',
+} as const;
+const FLAGS = { 'plain-http': 'plainHttp', 'mirrors-only': 'mirrorsOnly' } as const;
+/** More would only be waited for. */
+const MAX_MIRRORS = 8;
 const HOST = /^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/;
 
 /**
@@ -95,6 +118,8 @@ export function parseRegistries(file: string, value: unknown): Registries {
     for (const [key, given] of entriesOf(name, settings)) one = { ...one, ...setting(name, key, given) };
     if ((one['clientCert'] === undefined) !== (one['clientKey'] === undefined))
       throw wrong(name, 'has only one of client-cert and client-key');
+    if (one['mirrorsOnly'] === true && (one['mirrors'] as readonly Mirror[]).length === 0)
+      throw wrong(name, 'has mirrors-only and no mirrors');
     found[domain.toLowerCase()] = one as unknown as RegistrySettings;
   }
   return found;
@@ -119,9 +144,14 @@ export function parseRegistryLimits(file: string, value: unknown): RegistryLimit
 }
 
 function setting(name: string, key: string, value: unknown): Record<string, unknown> {
-  if (key === 'plain-http') {
+  if (key === 'plain-http' || key === 'mirrors-only') {
     if (typeof value !== 'boolean') throw wrong(name, `has a ${key} that is neither true nor false`);
-    return { plainHttp: value };
+    return { [FLAGS[key]]: value };
+  }
+  if (key === 'mirrors') {
+    if (!Array.isArray(value) || value.length > MAX_MIRRORS)
+      throw wrong(name, `has ${key} that are no list of at most ${MAX_MIRRORS}`);
+    return { mirrors: value.map((text) => mirror(name, text)) };
   }
   if (key === 'token-hosts') {
     if (!Array.isArray(value) || !value.every((host) => typeof host === 'string' && HOST.test(host)))
@@ -132,6 +162,18 @@ function setting(name: string, key: string, value: unknown): Record<string, unkn
   if (typeof value !== 'string' || !value.startsWith('/'))
     throw wrong(name, `has a ${key} that is no absolute path`);
   return { [PATHS[key as keyof typeof PATHS]]: value };
+}
+
+function mirror(name: string, text: unknown): Mirror {
+  const unfit = wrong(name, `has a mirror ${quoteId(String(text))}, which is no HOST[:PORT][/PATH]`);
+  try {
+    const { domain, path } = parseReference(`${text}/x`);
+    if (typeof text === 'string' && `${domain}/${path}` === `${text}/x`)
+      return { domain, path: path.replace(/\/?x$/, '') };
+  } catch {
+    // as below
+  }
+  throw unfit;
 }
 
 function entriesOf(name: string, value: unknown): [string, unknown][] {

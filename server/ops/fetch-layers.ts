@@ -7,7 +7,7 @@ import { filePosition } from '../image/file-position.ts';
 import type { Descriptor } from '../image/oci-manifest.ts';
 import { chainIdOn, type Digest } from '../model/digest.ts';
 import type { Download } from '../registry/downloads.ts';
-import type { Repository } from '../registry/repository.ts';
+import type { ImageSource } from '../registry/image-source.ts';
 import { Slots } from '../registry/slots.ts';
 import type { ImageEngine } from './image-engine.ts';
 import type { LayerInput, PackedLayer } from './load-layer.ts';
@@ -15,7 +15,7 @@ import type { PullReport } from './pull-image.ts';
 
 /** What the fetching works with. */
 export interface LayerFetch {
-  readonly repository: Repository;
+  readonly repository: ImageSource;
   readonly report: PullReport;
   readonly signal: AbortSignal | undefined;
 }

@@ -17,7 +17,8 @@ import {
 import { MAX_CONFIG_BYTES, parseImageConfig } from '../image/parse-image-config.ts';
 import type { Digest } from '../model/digest.ts';
 import { invalidArgument, quoteId } from '../model/error.ts';
-import type { RemoteDocument, Repository } from '../registry/repository.ts';
+import type { ImageSource } from '../registry/image-source.ts';
+import type { RemoteDocument } from '../registry/repository.ts';
 
 /** Indexes in each other. */
 const MAX_DEPTH = 4;
@@ -45,7 +46,7 @@ interface Found {
 
 /** State of one search. */
 interface Search {
-  readonly repository: Repository;
+  readonly repository: ImageSource;
   readonly platform: Platform;
   readonly signal: AbortSignal | undefined;
   /** Platforms that were met, for the error. */
@@ -60,7 +61,7 @@ interface Search {
  * DOCUMENT_INVALID, JSON_INVALID, DIGEST_MISMATCH); as repository.ts.
  */
 export async function findRemoteImage(
-  repository: Repository,
+  repository: ImageSource,
   name: string,
   platform: Platform | undefined,
   signal?: AbortSignal,
@@ -83,7 +84,7 @@ export async function findRemoteImage(
 
 /** Reads the config of an image. @throws MydockerError as repository.ts; `invalid-argument` when it does not fit. */
 export async function fetchConfig(
-  repository: Repository,
+  repository: ImageSource,
   image: RemoteImage,
   platform: Platform | undefined,
   signal?: AbortSignal,

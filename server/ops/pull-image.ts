@@ -16,8 +16,8 @@ import {
   parseRepository,
   type Reference,
 } from '../model/reference.ts';
+import type { ImageSource } from '../registry/image-source.ts';
 import { isTransient } from '../registry/registry-error.ts';
-import type { Repository } from '../registry/repository.ts';
 import type { Credentials } from '../registry/token.ts';
 import { fetchedLayers } from './fetch-layers.ts';
 import { fetchConfig, findRemoteImage, type RemoteImage } from './find-remote-image.ts';
@@ -69,6 +69,8 @@ export interface PullProgress extends Omit<LayerProgress, 'stage'> {
 export interface PullReport {
   resolved(image: ResolvedImage): void;
   progress(progress: PullProgress): void;
+  /** Something that people should look at, while the pull goes on. */
+  warning(why: string): void;
   image(image: PulledImage): void;
 }
 
@@ -90,7 +92,7 @@ export async function pullImage(
   }
   const { domain, path } = parseRepository(request.reference);
   const pulled: PulledImage[] = [];
-  const repository = engine.registries.repository(domain, path, request.credentials);
+  const repository = sourceOf(engine, request, { domain, path }, report);
   const tags = await repository.tags(signal).catch((error: unknown) => {
     throw asPullError(request.reference, error);
   });
@@ -105,7 +107,7 @@ async function pullOne(
   report: PullReport,
   signal: AbortSignal | undefined,
 ): Promise<PulledImage> {
-  const { policy, credentials } = request;
+  const { policy } = request;
   const present = presentImage(engine, reference, request.platform);
   const keep = (): PulledImage => {
     const image = present ?? findImage(engine, formatReference(reference));
@@ -115,7 +117,7 @@ async function pullOne(
   try {
     if (policy === 'never' || (policy === 'missing' && present !== undefined)) pulled = keep();
     else {
-      const repository = engine.registries.repository(reference.domain, reference.path, credentials);
+      const repository = sourceOf(engine, request, reference, report);
       pulled = await fetchImage(engine, { ...request, reference, repository, report, signal });
     }
   } catch (error) {
@@ -125,6 +127,18 @@ async function pullOne(
   }
   report.image(pulled);
   return pulled;
+}
+
+function sourceOf(
+  engine: ImageEngine,
+  { credentials }: PullRequest,
+  { domain, path }: Pick<Reference, 'domain' | 'path'>,
+  report: PullReport,
+): ImageSource {
+  return engine.registries.source(domain, path, credentials, (why) => {
+    engine.log.warn({ registry: domain, why }, 'a mirror was passed over');
+    report.warning(why);
+  });
 }
 
 /** What the reference points at, if that is for the platform that is asked for. */
@@ -141,7 +155,7 @@ function presentImage(
 
 interface Fetch extends Omit<PullRequest, 'reference'> {
   readonly reference: Reference;
-  readonly repository: Repository;
+  readonly repository: ImageSource;
   readonly report: PullReport;
   readonly signal: AbortSignal | undefined;
 }

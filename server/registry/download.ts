@@ -6,11 +6,11 @@ import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Digest, digestHash } from '../model/digest.ts';
-import { MydockerError, quoteId } from '../model/error.ts';
+import { quoteId } from '../model/error.ts';
 import type { RegistryLimits } from '../model/registry.ts';
 import type { HttpResponse } from './http.ts';
 import { mismatch, pauseMs, refusal } from './refusal.ts';
-import { isTransient, registryError } from './registry-error.ts';
+import { isTransient, registryAway, registryError } from './registry-error.ts';
 
 /** Where a blob comes from. */
 export interface BlobSource {
@@ -59,17 +59,21 @@ export async function fetchBlob(
     const had = (await file.stat()).size;
     if (had > 0) report.resumed();
     // What an earlier try left may have been damaged since; then all of it is fetched.
-    if (had > 0 && !(await goOn(source, blob, file, limits, report, signal))) await file.truncate(0);
-    else if (had > 0) return;
-    if (await goOn(source, blob, file, limits, report, signal)) return;
+    if (had > 0 && (await goOn(source, blob, file, limits, report, signal)) === undefined) return;
+    if (had > 0) await file.truncate(0);
+    const senders = await goOn(source, blob, file, limits, report, signal);
+    if (senders === undefined) return;
     await file.truncate(0);
-    throw mismatch(source.host, `what it sends for ${blob.digest} is something else`);
+    throw mismatch(
+      [...senders].join(' or ') || source.host,
+      `what it sends for ${blob.digest} is something else`,
+    );
   } finally {
     await file.close();
   }
 }
 
-/** @returns whether the file has the digest in the end. */
+/** @returns undefined: the file has the digest; else who sent what it has. */
 async function goOn(
   source: BlobSource,
   blob: WantedBlob,
@@ -77,8 +81,11 @@ async function goOn(
   limits: RegistryLimits,
   report: DownloadReport,
   signal: AbortSignal,
-): Promise<boolean> {
-  const state: State = { ...{ source, blob, file, report, signal }, hash: createHash('sha256'), size: 0 };
+): Promise<ReadonlySet<string> | undefined> {
+  const state: State = {
+    ...{ source, blob, file, report, signal },
+    ...{ hash: createHash('sha256'), size: 0, senders: new Set<string>() },
+  };
   await takeUp(state);
   let tries = 0;
   for (let resumes = 0; state.size < blob.sizeBytes; resumes += 1) {
@@ -92,7 +99,7 @@ async function goOn(
       await sleep(pauseMs(limits, tries, error.metadata), undefined, { signal });
     }
   }
-  return digestHash(state.hash) === blob.digest;
+  return digestHash(state.hash) === blob.digest ? undefined : state.senders;
 }
 
 interface State {
@@ -104,6 +111,8 @@ interface State {
   readonly hash: Hash;
   /** Bytes in the file, all of them hashed. */
   size: number;
+  /** Names of those whose bytes they are. */
+  readonly senders: Set<string>;
 }
 
 /** Hashes what is there. */
@@ -125,26 +134,22 @@ async function takeUp(state: State): Promise<void> {
 async function fetchRest(state: State): Promise<void> {
   const { source, blob, signal } = state;
   const answer = await source.blob(blob.digest, state.size, signal);
-  let skip = skipped(source.host, blob, answer, state.size);
+  const { host } = answer;
+  state.senders.add(host);
+  let skip = skipped(blob, answer, state.size);
   for await (const chunk of answer.chunks()) {
     const rest = chunk.subarray(Math.min(skip, chunk.length));
     skip -= chunk.length - rest.length;
-    if (rest.length > 0) await append(state, rest);
+    if (rest.length > 0) await append(state, host, rest);
   }
-  if (state.size < blob.sizeBytes)
-    throw new MydockerError('unavailable', `cannot ask registry ${source.host}: the blob ended early`, {
-      ...{
-        reason: 'REGISTRY_UNAVAILABLE',
-        metadata: { why: `registry ${source.host}: the blob ended early` },
-      },
-    });
+  if (state.size < blob.sizeBytes) throw registryAway(host, 'the blob ended early');
 }
 
-async function append(state: State, bytes: Buffer): Promise<void> {
-  const { blob, source, file, hash, report, signal } = state;
+async function append(state: State, host: string, bytes: Buffer): Promise<void> {
+  const { blob, file, hash, report, signal } = state;
   signal.throwIfAborted();
   if (state.size + bytes.length > blob.sizeBytes)
-    throw wrongSize(source.host, `${blob.digest} is longer than the ${blob.sizeBytes} bytes it should have`);
+    throw wrongSize(host, `${blob.digest} is longer than the ${blob.sizeBytes} bytes it should have`);
   for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
   hash.update(bytes);
   state.size += bytes.length;
@@ -152,8 +157,8 @@ async function append(state: State, bytes: Buffer): Promise<void> {
 }
 
 /** @returns how many bytes of the answer are there already. */
-function skipped(host: string, blob: WantedBlob, answer: HttpResponse, offset: number): number {
-  const { status } = answer;
+function skipped(blob: WantedBlob, answer: HttpResponse, offset: number): number {
+  const { host, status } = answer;
   const length = answer.header('content-length');
   if (status === 200) {
     if (length === '' || Number(length) === blob.sizeBytes) return offset;

@@ -44,14 +44,22 @@ export class Exchange {
   readonly #registry: RegistryState;
   readonly #path: string;
   readonly #scope: string;
+  readonly #tries: number;
   readonly #credentials: Credentials | undefined;
   #authorization = '';
 
   /**
    * @param path - `library/redis`; `''`: the registry itself. @param credentials - absent: anonymous.
-   * @param scope - what a token is asked for; absent: to pull.
+   * @param scope - what a token is asked for; absent: to pull. @param tries - of a request; absent: as the limits say.
    */
-  constructor(registry: RegistryState, path: string, credentials?: Credentials, scope?: string) {
+  constructor(
+    registry: RegistryState,
+    path: string,
+    credentials?: Credentials,
+    scope?: string,
+    tries: number = registry.limits.tries,
+  ) {
+    this.#tries = tries;
     this.host = registry.host;
     this.limits = registry.limits;
     this.#registry = registry;
@@ -69,7 +77,7 @@ export class Exchange {
       try {
         return await work();
       } catch (error) {
-        if (!isTransient(error) || error.reason === 'REGISTRY_UNREACHABLE' || tries >= limits.tries)
+        if (!isTransient(error) || error.reason === 'REGISTRY_UNREACHABLE' || tries >= this.#tries)
           throw error;
         await sleep(
           pauseMs(limits, tries, error.metadata),

@@ -23,6 +23,8 @@ export interface HttpRequest {
 
 /** What came, up to its body. */
 export interface HttpResponse {
+  /** Name of the registry that was asked. */
+  readonly host: string;
   readonly status: number;
   /** `''` where it is absent; of several the first, or all with commas between, as Node does it. */
   header(name: string): string;
@@ -118,7 +120,7 @@ function send(
 }
 
 class Response implements HttpResponse {
-  readonly #host: string;
+  readonly host: string;
   readonly #url: URL;
   readonly #message: IncomingMessage;
   readonly #limits: RegistryLimits;
@@ -131,7 +133,7 @@ class Response implements HttpResponse {
     limits: RegistryLimits,
     signal: AbortSignal | undefined,
   ) {
-    this.#host = host;
+    this.host = host;
     this.#url = url;
     this.#message = message;
     this.#limits = limits;
@@ -153,7 +155,7 @@ class Response implements HttpResponse {
     const coding = this.header('content-encoding');
     if (coding !== '' && coding !== 'identity') {
       this.discard();
-      throw registryError(this.#host, `its answer has the content encoding ${quoteId(coding)}`);
+      throw registryError(this.host, `its answer has the content encoding ${quoteId(coding)}`);
     }
     const chunks = this.#message[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
     // Waiting is counted, not the time that our own disk takes.
@@ -186,14 +188,14 @@ class Response implements HttpResponse {
     } catch (error) {
       throw this.#signal?.aborted === true
         ? this.#signal.reason
-        : asRegistryError(this.#host, this.#url, error as Error);
+        : asRegistryError(this.host, this.#url, error as Error);
     } finally {
       clearTimeout(late);
     }
   }
 
   #away(why: string): MydockerError {
-    return registryAway(this.#host, why);
+    return registryAway(this.host, why);
   }
 
   async read(maxBytes: number): Promise<Buffer> {
@@ -202,7 +204,7 @@ class Response implements HttpResponse {
     for await (const part of this.chunks()) {
       size += part.length;
       if (size > maxBytes)
-        throw registryError(this.#host, `its answer is longer than ${maxBytes} bytes`, {
+        throw registryError(this.host, `its answer is longer than ${maxBytes} bytes`, {
           code: 'resource-exhausted',
           reason: 'REGISTRY_LIMIT',
         });

@@ -34,11 +34,19 @@ export class Repository {
   readonly #path: string;
   readonly #exchange: Exchange;
 
-  /** @param path - `library/redis`; `''`: the registry itself. @param credentials - absent: anonymous. */
-  constructor(registry: RegistryState, path: string, credentials?: Credentials) {
+  /**
+   * @param path - `library/redis`; `''`: the registry itself. @param credentials - absent: anonymous.
+   * @param tries - of a request; default: as the limits say.
+   */
+  constructor(
+    registry: RegistryState,
+    path: string,
+    credentials?: Credentials,
+    tries: number = registry.limits.tries,
+  ) {
     this.host = registry.host;
     this.#path = path;
-    this.#exchange = new Exchange(registry, path, credentials);
+    this.#exchange = new Exchange(registry, path, credentials, undefined, tries);
   }
 
   /**

@@ -12,20 +12,44 @@ test('settings of a registry, and of one that nothing was said about', () => {
   const registries = parseRegistries('f', {
     'Registry.example:5000': { ca: '/ca.pem', 'token-hosts': ['auth.example'] },
     'plain.example': { 'plain-http': true },
+    'docker.io': { mirrors: ['m.example:5000', 'harbor.example/hub/x'], 'mirrors-only': true },
+    'm.example:5000': { 'auth-file': '/auth.json' },
   });
+  const nothing = { plainHttp: false, tokenHosts: [], mirrors: [], mirrorsOnly: false };
   assert.deepEqual(settingsOf(registries, 'registry.example:5000'), {
-    ...{ plainHttp: false, ca: '/ca.pem', tokenHosts: ['auth.example'] },
+    ...{ ...nothing, ca: '/ca.pem', tokenHosts: ['auth.example'] },
   });
+  assert.deepEqual(settingsOf(registries, 'docker.io'), {
+    ...{ ...nothing, mirrorsOnly: true },
+    mirrors: [
+      { domain: 'm.example:5000', path: '' },
+      { domain: 'harbor.example', path: 'hub/x' },
+    ],
+  });
+  assert.equal(settingsOf(registries, 'm.example:5000').authFile, '/auth.json');
   assert.equal(settingsOf(registries, 'plain.example').plainHttp, true);
   for (const name of ['other.example', '__proto__', 'constructor'])
-    assert.deepEqual(settingsOf(registries, name), { plainHttp: false, tokenHosts: [] });
+    assert.deepEqual(settingsOf(registries, name), nothing);
 });
 
 test('what cannot be meant is refused by name', () => {
   const cases: [value: unknown, says: RegExp][] = [
     [[], /f: registries is no object/],
     [{ a: 1 }, /f: registry a is no object/],
-    [{ a: { mirrors: [] } }, /registry a has mirrors, which is no setting/],
+    [{ a: { mirror: [] } }, /registry a has mirror, which is no setting/],
+    [{ a: { mirrors: 'm.example' } }, /has mirrors that are no list/],
+    [{ a: { mirrors: [], 'mirrors-only': true } }, /has mirrors-only and no mirrors/],
+    ...[
+      'https://m.example',
+      'm',
+      'M.example',
+      'docker.io',
+      'm.example/',
+      'm.example:0',
+      5,
+      '../x',
+      'u@m.example',
+    ].map((mirror): [unknown, RegExp] => [{ a: { mirrors: [mirror] } }, /has a mirror .*, which is no HOST/]),
     [{ a: { ca: 'relative' } }, /has a ca that is no absolute path/],
     [{ a: { 'plain-http': 'yes' } }, /neither true nor false/],
     [{ a: { 'token-hosts': ['http://x'] } }, /no list of host names/],

@@ -240,7 +240,7 @@ export interface RegistryAuth {
 
 /** Progress of one layer or manifest; sent on each change of stage and a few times a second in between. */
 export interface TransferProgress {
-  /** Which: `sha256:<64 hex>`; empty for the archive as a whole. */
+  /** Which: `sha256:<64 hex>`; empty for the archive or the image as a whole. */
   readonly digest: string;
   /** What happens to it. */
   readonly stage: TransferStage;
@@ -248,7 +248,7 @@ export interface TransferProgress {
   readonly doneBytes: bigint;
   /** Bytes of this stage; 0: not known. */
   readonly totalBytes: bigint;
-  /** Words for people: the error of a try that failed, a mirror's name; else empty. */
+  /** Words for people: why a try failed, or a mirror was passed over; else empty. */
   readonly message: string;
 }
 
