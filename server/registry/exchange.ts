@@ -106,11 +106,7 @@ export class Exchange {
     const registry = this.#registry;
     const asked = (): Asked => {
       const { at, ...rest } = question;
-      if (typeof at !== 'string') return { ...rest, url: at };
-      return {
-        ...rest,
-        url: new URL(this.#path === '' ? '/v2/' : `/v2/${this.#path}/${at}`, registry.origin),
-      };
+      return { ...rest, url: typeof at === 'string' ? this.address(at) : at };
     };
     try {
       return await this.#ask(asked());
@@ -124,13 +120,18 @@ export class Exchange {
     }
   }
 
+  /** Address of something below the repository. */
+  address(rest: string): URL {
+    return new URL(this.#path === '' ? '/v2/' : `/v2/${this.#path}/${rest}`, this.#registry.origin);
+  }
+
   /**
    * Where an upload goes on.
-   * @param location - as the registry gave it.
+   * @param from - what was asked. @param location - as the registry gave it.
    * @throws MydockerError `failed-precondition` (REGISTRY_FORBIDDEN_HOST) for a place that it may not send us to.
    */
-  locate(location: string): URL {
-    return this.#redirected(this.#registry.origin, location);
+  locate(from: URL, location: string): URL {
+    return this.#redirected(from, location);
   }
 
   /** Shows who we are where that is asked for. */

@@ -9,13 +9,14 @@ import { MydockerError, quoteId } from '../model/error.ts';
 import type { RegistryLimits, RegistrySettings } from '../model/registry.ts';
 import { isLoopback, lookUpOthers } from './addresses.ts';
 import { registryAway, registryError } from './registry-error.ts';
+import { type HttpBody, sendBody } from './send-body.ts';
 
 /** What is sent. */
 export interface HttpRequest {
-  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | HttpBody;
   readonly signal?: AbortSignal | undefined;
   /** The host is not the registry's: it must not be one that only we can reach. */
   readonly isOther?: boolean;
@@ -89,33 +90,54 @@ function readPem(host: string, path: string | undefined): Buffer | undefined {
 
 function send(
   host: string,
-  { method, url, headers, body, signal, isOther = false }: HttpRequest,
+  question: HttpRequest,
   agent: HttpAgent,
   limits: RegistryLimits,
 ): Promise<HttpResponse> {
+  const { method, url, headers, body, signal, isOther = false } = question;
   const start = url.protocol === 'http:' ? requestHttp : requestHttps;
   return new Promise((resolve, reject) => {
+    const sized = typeof body === 'object' ? { 'content-length': String(body.sizeBytes) } : {};
     const options = {
       ...{ method, agent, maxHeaderSize: limits.headerBytes, insecureHTTPParser: false },
-      headers: { 'user-agent': 'mydocker', 'accept-encoding': 'identity', ...headers },
+      headers: { 'user-agent': 'mydocker', 'accept-encoding': 'identity', ...sized, ...headers },
       ...(isOther && !isLoopback(url.hostname) ? { lookup: lookUpOthers } : {}),
       ...(signal === undefined ? {} : { signal }),
     };
     const request = start(url, options);
-    const fail = (error: Error): void => {
+    const over = Promise.withResolvers<void>();
+    let isOver = false;
+    let late: NodeJS.Timeout | undefined;
+    const finish = (): void => {
+      isOver = true;
       clearTimeout(late);
-      reject(signal?.aborted === true ? signal.reason : asRegistryError(host, url, error));
+      over.resolve();
     };
-    const late = setTimeout(
-      () => request.destroy(registryAway(host, `no answer in ${limits.answerMs} ms`)),
-      limits.answerMs,
-    );
+    const fail = (error: unknown): void => {
+      finish();
+      reject(signal?.aborted === true ? signal.reason : asRegistryError(host, url, error as Error));
+    };
+    const awaitAnswer = (): void => {
+      const away = registryAway(host, `no answer in ${limits.answerMs} ms`);
+      if (!isOver) late = setTimeout(() => request.destroy(away), limits.answerMs);
+    };
     request.on('error', fail);
     request.on('response', (message) => {
-      clearTimeout(late);
-      resolve(new Response(host, url, message, limits, signal));
+      finish();
+      // What was answered before all of it was sent leaves a connection that is of no use.
+      if (!request.writableEnded) message.once('close', () => request.destroy());
+      resolve(new Response(host, question, message, limits));
     });
-    request.end(body);
+    if (typeof body !== 'object') {
+      awaitAnswer();
+      request.end(body);
+      return;
+    }
+    const sending = { isOver: () => isOver, over: over.promise };
+    sendBody(request, body, sending, host, limits).then(awaitAnswer, (error: unknown) => {
+      reject(error);
+      request.destroy();
+    });
   });
 }
 
@@ -125,16 +147,18 @@ class Response implements HttpResponse {
   readonly #message: IncomingMessage;
   readonly #limits: RegistryLimits;
   readonly #signal: AbortSignal | undefined;
+  /** Nothing can come after its head. */
+  readonly #isEmpty: boolean;
 
   constructor(
     host: string,
-    url: URL,
+    { url, method, signal }: HttpRequest,
     message: IncomingMessage,
     limits: RegistryLimits,
-    signal: AbortSignal | undefined,
   ) {
     this.host = host;
     this.#url = url;
+    this.#isEmpty = method === 'HEAD' || message.headers['content-length'] === '0';
     this.#message = message;
     this.#limits = limits;
     this.#signal = signal;
@@ -215,7 +239,8 @@ class Response implements HttpResponse {
 
   discard(): void {
     // A connection with a rest of an answer in it is of no use.
-    if (!this.#message.complete || this.#message.readableLength > 0) this.#message.destroy();
+    const isWhole = this.#message.complete || this.#isEmpty;
+    if (!isWhole || this.#message.readableLength > 0) this.#message.destroy();
     else this.#message.resume();
   }
 }

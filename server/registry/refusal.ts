@@ -1,4 +1,5 @@
 /** What an answer means that is not what was asked for, and when another try may be made. */
+import type { MydockerError } from '../model/error.ts';
 import type { RegistryLimits } from '../model/registry.ts';
 import type { HttpResponse } from './http.ts';
 import { registryAway, registryError } from './registry-error.ts';
@@ -7,7 +8,7 @@ import { registryAway, registryError } from './registry-error.ts';
  * @param reason - of an answer that says: not there.
  * @param why - the same in words.
  */
-export function refusal(host: string, answer: HttpResponse, reason: string, why: string): Error {
+export function refusal(host: string, answer: HttpResponse, reason: string, why: string): MydockerError {
   const { status } = answer;
   const after = answer.header('retry-after');
   answer.discard();
@@ -45,6 +46,6 @@ export function pauseMs(
 }
 
 /** The bytes are not what they were announced as. */
-export function mismatch(host: string, why: string): Error {
+export function mismatch(host: string, why: string): MydockerError {
   return registryError(host, why, { code: 'invalid-argument', reason: 'DIGEST_MISMATCH' });
 }

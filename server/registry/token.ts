@@ -59,7 +59,8 @@ export class Tokens {
   readonly #asked = new Map<string, Promise<string>>();
 
   /**
-   * @param scope - `repository:library/redis:pull`: ours, not what the challenge asks for.
+   * @param scope - `repository:library/redis:pull`, or several with spaces between: ours, not what the
+   * challenge asks for.
    * @param stale - a token that was refused: it is not given again.
    * @throws MydockerError `permission-denied` where the credentials are refused, `failed-precondition` where
    * the place to ask at must not be asked; as http.ts.
@@ -137,7 +138,11 @@ type Fields = Readonly<Record<string, string>>;
 
 function get(realm: URL, fields: Fields, credentials: Credentials | undefined) {
   const url = new URL(realm);
-  for (const [name, value] of Object.entries(fields)) url.searchParams.set(name, value);
+  for (const [name, value] of Object.entries(fields)) {
+    // Each scope by itself, so that one that is refused does not take the others with it.
+    if (name === 'scope') for (const one of value.split(' ')) url.searchParams.append(name, one);
+    else url.searchParams.set(name, value);
+  }
   const headers: Record<string, string> =
     credentials === undefined ? {} : { authorization: basicAuthorization(credentials) };
   return { method: 'GET', url, headers } as const;
