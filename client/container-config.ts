@@ -1,24 +1,22 @@
 /** From what was typed after `create` and `run` to the contract's configuration of a container. */
 import { resolve } from 'node:path';
 import { type ContainerConfig, NetworkMode, RestartMode } from '../proto/gen/mydocker/v1/config.ts';
-import type { Resources } from '../proto/gen/mydocker/v1/resources.ts';
 import type { CreateOptions } from './grammar/container-options.ts';
 import type { Arguments } from './grammar/option.ts';
 import { parseHost } from './parse/parse-host.ts';
 import { type Environment, parseEnvironment, parseLabels } from './parse/parse-key-value.ts';
 import { parseMount, parseTmpfs } from './parse/parse-mount.ts';
 import { parseNamespace } from './parse/parse-namespace.ts';
-import { parseBillionths, parseSize, parseWhole } from './parse/parse-number.ts';
+import { parseSize, parseWhole } from './parse/parse-number.ts';
 import { parseRestart } from './parse/parse-restart.ts';
 import { parseVolumes } from './parse/parse-volume.ts';
+import { resourceFields } from './resources.ts';
 import { UsageError } from './usage-error.ts';
 
 /** What create is given: fields that are left out have their default. */
 export type ConfigFields = NonNullable<Parameters<typeof ContainerConfig.create>[0]>;
-type ResourceFields = NonNullable<Parameters<typeof Resources.create>[0]>;
 type Given = Arguments<CreateOptions>['options'];
 
-const BILLIONTHS_PER_PERCENT = 10_000_000n;
 /** Longest time that the contract can say, in s. */
 const MAX_TIMEOUT_S = 2_147_483;
 
@@ -41,6 +39,7 @@ export function containerConfig(
 ): ConfigFields {
   const { rootfs, words } = rootfsAndCommand(options, positionals, env, folder);
   const { entrypoint, workdir, user, stopTimeout, shmSize } = options;
+  const resources = resourceFields(options);
   return {
     rootfs,
     ...(entrypoint === undefined ? {} : { entrypoint: { values: entrypoint === '' ? [] : [entrypoint] } }),
@@ -64,7 +63,7 @@ export function containerConfig(
     readOnlyRootfs: options.readOnly ?? false,
     ...network(options),
     ...namespaces(options),
-    ...resources(options),
+    ...(resources === undefined ? {} : { resources }),
     stopSignal: options.stopSignal ?? '',
     ...(stopTimeout === undefined ? {} : { stopTimeoutMs: timeoutMs('--stop-timeout', stopTimeout) }),
     autoRemove: options.rm ?? false,
@@ -163,27 +162,4 @@ function namespaces({ pid, ipc, uts }: Given): Pick<ConfigFields, 'namespaces'> 
       ...(uts === undefined ? {} : { uts: parseNamespace('--uts', uts) }),
     },
   };
-}
-
-function resources(options: Given): Pick<ConfigFields, 'resources'> {
-  const { memory, cpuShares, cpusetCpus, cpusetMems, pidsMax } = options;
-  const pids = pidsMax === undefined ? undefined : parseWhole('--pids-limit', pidsMax, -1, 4_194_304);
-  const cpus = nanoCpus(options);
-  const fields: ResourceFields = {
-    ...(memory === undefined ? {} : { memoryLimitBytes: parseSize('--memory', memory) }),
-    ...(cpuShares === undefined ? {} : { cpuShares: parseWhole('--cpu-shares', cpuShares, 0, 262_144) }),
-    ...(cpus === undefined ? {} : { nanoCpus: cpus }),
-    ...(cpusetCpus === undefined ? {} : { cpusetCpus }),
-    ...(cpusetMems === undefined ? {} : { cpusetMems }),
-    ...(pids === undefined ? {} : { pidsMax: pids === 0 ? -1n : BigInt(pids) }),
-  };
-  return Object.keys(fields).length === 0 ? {} : { resources: fields };
-}
-
-function nanoCpus({ cpus, cpu }: Given): bigint | undefined {
-  if (cpus !== undefined && cpu !== undefined) throw new UsageError('--cpus and --cpu exclude each other');
-  if (cpus !== undefined) return parseBillionths('--cpus', cpus) || undefined;
-  if (cpu === undefined || cpu === '-1') return undefined;
-  const percent = parseBillionths('--cpu', cpu);
-  return (percent * BILLIONTHS_PER_PERCENT) / 1_000_000_000n || undefined;
 }

@@ -1,6 +1,8 @@
 /** The options of create and run: Docker's spellings, and those of the five projects that this one continues. */
-/** What decides how a container runs. */
-export const CREATE_OPTIONS = {
+import { RESOURCE_OPTIONS, type ResourceOptions } from './resource-options.ts';
+
+/** What decides how a container runs, beside its limits. */
+const CREATE_ONLY = {
   name: { names: ['-n', '--name'], type: 'text', value: 'NAME', about: 'name of the container' },
   image: {
     names: ['--image'],
@@ -97,38 +99,6 @@ export const CREATE_OPTIONS = {
     about: 'option of resolv.conf',
   },
   readOnly: { names: ['--read-only'], type: 'flag', about: 'mount the root filesystem read-only' },
-  memory: {
-    names: ['-m', '--memory', '--memory-limit', '--mem'],
-    type: 'text',
-    value: 'SIZE',
-    about: 'most memory: 512m, 2g; -1: no limit',
-  },
-  cpuShares: {
-    names: ['-c', '--cpu-shares', '--cpushare'],
-    type: 'text',
-    value: 'N',
-    about: 'weight of its CPU time, 2 to 262144, against 1024 of others',
-  },
-  cpus: { names: ['--cpus'], type: 'text', value: 'N', about: 'most CPU time: 1.5 is one and a half CPUs' },
-  cpu: { names: ['--cpu'], type: 'text', value: 'PERCENT', about: 'most CPU time in percent of one CPU' },
-  cpusetCpus: {
-    names: ['--cpuset-cpus', '--cpuset'],
-    type: 'text',
-    value: 'LIST',
-    about: 'CPUs that may be used: 0-2,4',
-  },
-  cpusetMems: {
-    names: ['--cpuset-mems'],
-    type: 'text',
-    value: 'LIST',
-    about: 'memory nodes that may be used',
-  },
-  pidsMax: {
-    names: ['--pids-limit', '--pids-max'],
-    type: 'text',
-    value: 'N',
-    about: 'most processes and threads; 0 or -1: no limit',
-  },
   stopSignal: { names: ['--stop-signal'], type: 'text', value: 'SIGNAL', about: 'what a stop sends first' },
   stopTimeout: {
     names: ['--stop-timeout'],
@@ -173,6 +143,9 @@ export const CREATE_OPTIONS = {
     about: 'with --explain: print values of environment variables',
   },
 } as const;
+
+/** Options of `create`. */
+export const CREATE_OPTIONS: typeof CREATE_ONLY & ResourceOptions = { ...CREATE_ONLY, ...RESOURCE_OPTIONS };
 
 /** What `run` has beyond `create`. */
 const RUN_ONLY = {

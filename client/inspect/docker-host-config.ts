@@ -7,6 +7,12 @@ import {
   RestartMode,
 } from '../../proto/gen/mydocker/v1/config.ts';
 import type { Container } from '../../proto/gen/mydocker/v1/containers.ts';
+import {
+  type BlkioThrottleDevice,
+  type DeviceRule,
+  DeviceType,
+  type Resources,
+} from '../../proto/gen/mydocker/v1/resources.ts';
 import { dockerBinds } from './docker-mounts.ts';
 import { isDefaultNetwork, publishedPortMap } from './docker-network-settings.ts';
 import { goMap, listOrNil, mapOrNil, NIL_LIST } from './go-values.ts';
@@ -76,11 +82,14 @@ function limits(config: ContainerConfig | undefined): Readonly<Record<string, un
     NanoCpus: number(resources?.nanoCpus),
     CgroupParent: config?.cgroupParent ?? '',
     BlkioWeight: number(resources?.blkioWeight),
-    BlkioWeightDevice: [],
-    BlkioDeviceReadBps: NIL_LIST,
-    BlkioDeviceWriteBps: NIL_LIST,
-    BlkioDeviceReadIOps: NIL_LIST,
-    BlkioDeviceWriteIOps: NIL_LIST,
+    BlkioWeightDevice: (resources?.blkioWeightDevices ?? []).map(({ device, weight }) => ({
+      Path: device,
+      Weight: weight,
+    })),
+    BlkioDeviceReadBps: rates(resources, 'readBytesPerSecond'),
+    BlkioDeviceWriteBps: rates(resources, 'writeBytesPerSecond'),
+    BlkioDeviceReadIOps: rates(resources, 'readOperationsPerSecond'),
+    BlkioDeviceWriteIOps: rates(resources, 'writeOperationsPerSecond'),
     CpuPeriod: number(resources?.cpuPeriodUs),
     CpuQuota: number(resources?.cpuQuotaUs),
     CpuRealtimePeriod: number(resources?.cpuRtPeriodUs),
@@ -92,7 +101,7 @@ function limits(config: ContainerConfig | undefined): Readonly<Record<string, un
       PathInContainer: containerPath || hostPath,
       CgroupPermissions: access || 'rwm',
     })),
-    DeviceCgroupRules: NIL_LIST,
+    DeviceCgroupRules: listOrNil(resources?.deviceRules.map(deviceRule)),
     DeviceRequests: NIL_LIST,
     KernelMemory: number(resources?.kernelMemoryLimitBytes),
     KernelMemoryTCP: number(resources?.kernelMemoryTcpLimitBytes),
@@ -111,6 +120,24 @@ function limits(config: ContainerConfig | undefined): Readonly<Record<string, un
     IOMaximumIOps: 0,
     IOMaximumBandwidth: 0,
   };
+}
+
+/** Of each device that has one, as Docker shows it. */
+function rates(
+  resources: Resources | undefined,
+  rate: Exclude<keyof BlkioThrottleDevice, 'device'>,
+): unknown {
+  return listOrNil(
+    resources?.blkioThrottleDevices.flatMap((entry) =>
+      entry[rate] === undefined ? [] : [{ Path: entry.device, Rate: Number(entry[rate]) }],
+    ),
+  );
+}
+
+/** `c 10:229 rwm` */
+function deviceRule({ type, major, minor, access }: DeviceRule): string {
+  const kind = type === DeviceType.BLOCK ? 'b' : type === DeviceType.CHARACTER ? 'c' : 'a';
+  return `${kind} ${major ?? '*'}:${minor ?? '*'} ${access || 'rwm'}`;
 }
 
 /** Swap is limited to the same amount again where nobody says otherwise; Docker counts both together. */

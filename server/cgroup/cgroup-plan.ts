@@ -3,11 +3,11 @@
  * after it, emptied and removed when the process is gone.
  */
 import { constants } from 'node:fs';
-import type { Resources } from '../model/container.ts';
 import type { Op, Slot } from '../model/plan.ts';
+import type { Resources } from '../model/resources.ts';
 import { DEFAULT_DEVICE_RULES, deviceRuleText } from './devices.ts';
-import { type CgroupLayout, cgroupFolders, hierarchyOf } from './layout.ts';
-import { limitWrites, swapWrite } from './limits.ts';
+import { cgroupFolders, hierarchyOf } from './layout.ts';
+import { type CgroupPlace, type CgroupWrite, limitWrites, type Machine } from './limits.ts';
 
 /** Operations by the section they belong to. */
 export interface CgroupOps {
@@ -16,13 +16,6 @@ export interface CgroupOps {
   readonly afterExit: readonly Op[];
   /** cgroup2 folder to be born in. */
   readonly cgroup?: Slot;
-}
-
-/** Where things are. */
-export interface CgroupPlace {
-  readonly layout: CgroupLayout;
-  /** `/mydocker-<instance>/<container id>` */
-  readonly path: string;
 }
 
 const mkdir = (path: string): Op => ({
@@ -38,6 +31,10 @@ const write = (file: string, value: string, ignoreErrors = false): Op => ({
   s2: value,
   ignoreErrors,
   about: `write ${value} to ${file}`,
+});
+const limit = ({ file, value, option, optional }: CgroupWrite): Op => ({
+  ...write(file, value, optional),
+  about: `set ${option}: ${value.trim()} in ${file}`,
 });
 
 function deviceWrites(folder: string): Op[] {
@@ -55,6 +52,7 @@ const procs = (folder: string): string => `${folder}/cgroup.procs`;
  * mounts its file systems meanwhile. On v2 the process is born in its group, which costs nothing.
  * @param slots - gives out as many free slots.
  * @param deviceProgram - slot of the loaded device program; needed on v2 only.
+ * @param machine - default: this one.
  * @throws MydockerError `failed-precondition` for a limit that this machine cannot set.
  */
 export function planCgroup(
@@ -62,15 +60,14 @@ export function planCgroup(
   resources: Resources,
   slots: (count: number) => Slot[],
   deviceProgram?: Slot,
+  machine?: Machine,
 ): CgroupOps {
   const { layout, path } = place;
   const folders = cgroupFolders(layout, path);
-  const swap = swapWrite(layout, path, resources);
   const devices = hierarchyOf(layout, 'devices');
   const make = [
     ...folders.map(mkdir),
-    ...limitWrites(layout, path, resources).map(({ file, value }) => write(file, value)),
-    ...(swap === undefined ? [] : [write(swap.file, swap.value, true)]),
+    ...limitWrites(place, resources, machine).map(limit),
     ...(devices === undefined ? [] : deviceWrites(`${devices}${path}`)),
   ];
   const afterExit = [...memoryReads(place), ...killOps(place), ...folders.map(rmdir)];

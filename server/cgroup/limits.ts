@@ -1,9 +1,10 @@
-/**
- * Limits of a container as the files and values that set them, on v1 and v2. The conversion between the two
- * is the one of the OCI runtimes (runtime-spec, config-linux.md; shares to weight as in crun and runc).
- */
-import type { Resources } from '../model/container.ts';
-import { cannot } from '../model/error.ts';
+/** Limits of a container as the files and values that set them on this machine: at its start, and for a change. */
+import { existsSync, readFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { cannot, type MydockerError } from '../model/error.ts';
+import type { Resources } from '../model/resources.ts';
+import { blockDeviceNumber } from './device-numbers.ts';
+import { KNOBS, type Knob, type KnobWrite } from './knobs.ts';
 import { type CgroupLayout, hierarchyOf } from './layout.ts';
 
 /** One value for one file below the container's cgroup. */
@@ -11,97 +12,171 @@ export interface CgroupWrite {
   /** Absolute path of the file. */
   readonly file: string;
   readonly value: string;
-}
-
-/** Length of one scheduling period; Docker's. */
-const CPU_PERIOD_US = 100_000n;
-
-/** 2..262144 onto 1..10000. */
-export const sharesToWeight = (shares: number): number => 1 + Math.floor(((shares - 2) * 9999) / 262142);
-
-const cpuQuotaUs = (nanoCpus: bigint): bigint => (nanoCpus * CPU_PERIOD_US) / 1_000_000_000n;
-
-interface Wish {
+  /** In words: `memory limit`. */
   readonly option: string;
-  readonly v1: readonly [controller: string, file: string, value: string][];
-  readonly v2: readonly [file: string, value: string][];
+  /** A machine without it is good enough. */
+  readonly optional: boolean;
 }
 
-function wishes(r: Resources): Wish[] {
-  const list: Wish[] = [];
-  if (r.memoryLimitBytes !== undefined) {
-    const limit = String(r.memoryLimitBytes);
-    list.push({
-      option: 'memory limit',
-      v1: [['memory', 'memory.limit_in_bytes', limit]],
-      v2: [['memory.max', limit]],
-    });
-  }
-  if (r.cpuShares !== undefined)
-    list.push({
-      option: 'cpu shares',
-      v1: [['cpu', 'cpu.shares', String(r.cpuShares)]],
-      v2: [['cpu.weight', String(sharesToWeight(r.cpuShares))]],
-    });
-  if (r.nanoCpus !== undefined) {
-    const quota = String(cpuQuotaUs(r.nanoCpus));
-    list.push({
-      option: 'cpu limit',
-      v1: [
-        ['cpu', 'cpu.cfs_period_us', String(CPU_PERIOD_US)],
-        ['cpu', 'cpu.cfs_quota_us', quota],
-      ],
-      v2: [['cpu.max', `${quota} ${CPU_PERIOD_US}`]],
-    });
-  }
-  if (r.cpusetCpus !== undefined)
-    list.push({
-      option: 'cpu list',
-      v1: [['cpuset', 'cpuset.cpus', r.cpusetCpus]],
-      v2: [['cpuset.cpus', r.cpusetCpus]],
-    });
-  if (r.pidsMax !== undefined)
-    list.push({
-      option: 'pids limit',
-      v1: [['pids', 'pids.max', String(r.pidsMax)]],
-      v2: [['pids.max', String(r.pidsMax)]],
-    });
-  return list;
+/** A cgroup of this machine. */
+export interface CgroupPlace {
+  readonly layout: CgroupLayout;
+  /** Below each mount point: `/mydocker-1a2b3c4d/<id>`. */
+  readonly path: string;
 }
 
-/** Swap beside a memory limit: the same amount again. Not every kernel counts swap, so it may be missing. */
-export function swapWrite(layout: CgroupLayout, path: string, r: Resources): CgroupWrite | undefined {
-  if (r.memoryLimitBytes === undefined) return undefined;
-  const memory = hierarchyOf(layout, 'memory');
-  return memory === undefined
-    ? { file: `${layout.unified}${path}/memory.swap.max`, value: String(r.memoryLimitBytes) }
-    : { file: `${memory}${path}/memory.memsw.limit_in_bytes`, value: String(r.memoryLimitBytes * 2n) };
+/** What the machine has; replaced where a test looks at one that it is not run on. */
+export interface Machine {
+  /** Whether groups beside the container's have this file. */
+  readonly has: (file: string) => boolean;
+  readonly read: (file: string) => string;
+}
+
+const THIS_MACHINE: Machine = {
+  // Before the first container there is no group to look at; then the start says what is missing.
+  has: (file) => existsSync(file) || !existsSync(posix.dirname(file)),
+  read: (file) => readFileSync(file, 'utf8').trim(),
+};
+
+function missing(option: string, what: string, hint: string): MydockerError {
+  return cannot('failed-precondition', 'set', option, '', what, {
+    reason: 'CGROUP_CONTROLLER_MISSING',
+    hint,
+    metadata: { option },
+  });
+}
+
+function inPlace(
+  { layout, path }: CgroupPlace,
+  { option }: Knob,
+  { controller, choices, optional = false }: KnobWrite,
+  machine: Machine,
+): CgroupWrite[] {
+  const mount = layout.kind === 'v2' ? layout.unified : hierarchyOf(layout, controller);
+  if (mount === undefined) {
+    if (optional) return [];
+    throw missing(
+      option,
+      `this machine has no ${controller} controller`,
+      `mount the v1 controller ${controller}, or start without this limit`,
+    );
+  }
+  const above = `${mount}${posix.dirname(path)}`;
+  const choice = choices.find(([file]) => machine.has(`${above}/${file}`));
+  if (choice === undefined) {
+    if (optional) return [];
+    const files = choices.map(([file]) => file).join(' or ');
+    throw missing(option, `this kernel has no ${files}`, 'start without this limit, or on another kernel');
+  }
+  const [file, value = machine.read(`${above}/${file}`)] = choice;
+  return [{ file: `${mount}${path}/${file}`, value, option, optional }];
+}
+
+function writesOf(place: CgroupPlace, knob: Knob, resources: Resources, machine: Machine): CgroupWrite[] {
+  const side = place.layout.kind === 'v2' ? knob.v2 : knob.v1;
+  if (typeof side !== 'function') throw missing(knob.option, ...side);
+  return side(resources).flatMap((write) => inPlace(place, knob, write, machine));
+}
+
+/** Field by field, lists and maps by what is in them. */
+function isSame(a: unknown, b: unknown): boolean {
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
+  const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
+  return [...keys].every((key) =>
+    isSame((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]),
+  );
 }
 
 /**
  * What to write before the first process joins.
- * @param path - of the container's cgroup below each mount point: `/mydocker-1a2b3c4d/<id>`.
- * @throws MydockerError `failed-precondition` when this machine lacks the controller: a limit is never ignored.
+ * @throws MydockerError `failed-precondition` when this machine lacks the controller or file: a limit is never
+ * ignored.
  */
-export function limitWrites(layout: CgroupLayout, path: string, resources: Resources): CgroupWrite[] {
-  return wishes(resources).flatMap((wish) => {
-    if (layout.kind === 'v2')
-      return wish.v2.map(([file, value]) => ({ file: `${layout.unified}${path}/${file}`, value }));
-    return wish.v1.map(([controller, file, value]) => {
-      const mount = hierarchyOf(layout, controller);
-      if (mount === undefined)
-        throw cannot(
-          'failed-precondition',
-          'set',
-          wish.option,
-          '',
-          `this machine has no ${controller} controller`,
-          {
-            reason: 'CGROUP_CONTROLLER_MISSING',
-            hint: `mount the v1 controller ${controller}, or start without this limit`,
-          },
-        );
-      return { file: `${mount}${path}/${file}`, value };
-    });
+export function limitWrites(
+  place: CgroupPlace,
+  resources: Resources,
+  machine: Machine = THIS_MACHINE,
+): CgroupWrite[] {
+  const numbered = withNumbers(resources);
+  return KNOBS.filter(({ fields }) => fields.some((field) => resources[field] !== undefined)).flatMap(
+    (knob) => writesOf(place, knob, numbered, machine),
+  );
+}
+
+/**
+ * What to write while it runs, in an order in which the kernel takes each.
+ * @throws MydockerError as {@link limitWrites}.
+ */
+export function changeWrites(
+  place: CgroupPlace,
+  now: Resources,
+  next: Resources,
+  machine: Machine = THIS_MACHINE,
+): CgroupWrite[] {
+  const [before, after] = [withNumbers(now), withNumbers(next)];
+  return KNOBS.flatMap((knob) => {
+    if (knob.fields.every((field) => isSame(before[field], after[field]))) return [];
+    const writes = writesOf(place, knob, withLifted(knob, before, after), machine);
+    // On v1 memory must stay below memory and swap at every moment.
+    const raised = knob.option === 'memory limit' && place.layout.kind !== 'v2' && isRaised(before, after);
+    return raised ? writes.reverse() : writes;
   });
+}
+
+function isRaised(now: Resources, next: Resources): boolean {
+  const most = ({ memoryLimitBytes: limit, memorySwapLimitBytes: both }: Resources): number =>
+    Number(both === undefined ? (limit ?? Infinity) : both < 0n ? Infinity : both);
+  return most(next) > most(now);
+}
+
+/** Devices and sizes that are limited no more get a line that says so. */
+function withLifted({ fields }: Knob, now: Resources, next: Resources): Resources {
+  const lifted: Record<string, unknown> = {};
+  for (const field of fields) {
+    if (field === 'blkioThrottleDevices')
+      lifted[field] = [
+        ...gone(now[field], next[field], ({ device }) => device).map((device) => ({
+          device: device.device,
+          ...Object.fromEntries(Object.keys(device).flatMap((key) => (key === 'device' ? [] : [[key, 0n]]))),
+        })),
+        ...(next[field] ?? []),
+      ];
+    if (field === 'blkioWeightDevices')
+      lifted[field] = [
+        ...gone(now[field], next[field], ({ device }) => device).map(({ device }) => ({
+          device,
+          weight: 0,
+          leafWeight: 0,
+        })),
+        ...(next[field] ?? []),
+      ];
+    if (field === 'hugepageLimits')
+      lifted[field] = [
+        ...gone(now[field], next[field], ({ pageSizeBytes }) => String(pageSizeBytes)).map(
+          ({ pageSizeBytes }) => ({ pageSizeBytes, limitBytes: -1n }),
+        ),
+        ...(next[field] ?? []),
+      ];
+  }
+  return { ...next, ...lifted };
+}
+
+function gone<T>(now: readonly T[] = [], next: readonly T[] = [], keyOf: (entry: T) => string): T[] {
+  const kept = new Set(next.map(keyOf));
+  return now.filter((entry) => !kept.has(keyOf(entry)));
+}
+
+/** Devices by their numbers, which is what the kernel takes. */
+function withNumbers(resources: Resources): Resources {
+  const { blkioWeightDevices: weights, blkioThrottleDevices: rates } = resources;
+  if (weights === undefined && rates === undefined) return resources;
+  const numbered = <T extends { readonly device: string }>(entry: T): T => ({
+    ...entry,
+    device: blockDeviceNumber(entry.device),
+  });
+  return {
+    ...resources,
+    ...(weights === undefined ? {} : { blkioWeightDevices: weights.map(numbered) }),
+    ...(rates === undefined ? {} : { blkioThrottleDevices: rates.map(numbered) }),
+  };
 }

@@ -10,15 +10,15 @@ import {
   type HostEntry as WireHost,
   type RestartPolicy as WirePolicy,
 } from '../../proto/gen/mydocker/v1/config.ts';
-import type { Resources as WireResources } from '../../proto/gen/mydocker/v1/resources.ts';
 import type { NetworkAttachment } from '../../proto/gen/mydocker/v1/types.ts';
-import type { HostEntry, Resources } from '../model/container.ts';
+import type { HostEntry } from '../model/container.ts';
 import { invalidArgument, type MydockerError } from '../model/error.ts';
 import type { ContainerOptions } from '../ops/container-options.ts';
 import { decodeMounts } from './mounts.ts';
 import { decodeNamespaces } from './namespaces.ts';
 import { decodePort } from './ports.ts';
 import { refuseRest } from './refuse-rest.ts';
+import { decodeResources } from './resources.ts';
 
 /**
  * @throws MydockerError `invalid-argument` for what only the server sets or what cannot be, `unimplemented`
@@ -117,24 +117,6 @@ const decodeHost = ({ hostname, address }: WireHost): HostEntry => ({ hostname, 
 function decodeAttachment({ network, ...rest }: NetworkAttachment): string {
   refuseRest('config.network.attachments', rest);
   return network;
-}
-
-/** -1 and an empty list lift a limit, which at a create is to have none. */
-function decodeResources(resources: WireResources | undefined): Resources {
-  if (resources === undefined) return {};
-  const { memoryLimitBytes, cpuShares, nanoCpus, cpusetCpus, pidsMax, ...rest } = resources;
-  refuseRest('config.resources', rest);
-  return {
-    ...(isLimit(memoryLimitBytes) ? { memoryLimitBytes } : {}),
-    ...(cpuShares === undefined ? {} : { cpuShares }),
-    ...(isLimit(nanoCpus) ? { nanoCpus } : {}),
-    ...(cpusetCpus === undefined || cpusetCpus === '' ? {} : { cpusetCpus }),
-    ...(isLimit(pidsMax) ? { pidsMax } : {}),
-  };
-}
-
-function isLimit(value: bigint | undefined): value is bigint {
-  return value !== undefined && value !== -1n;
 }
 
 function serverSets(field: string): MydockerError {

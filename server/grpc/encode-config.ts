@@ -5,11 +5,12 @@ import {
   RestartMode,
   type ContainerConfig as WireConfig,
 } from '../../proto/gen/mydocker/v1/config.ts';
-import type { ContainerConfig, Resources } from '../model/container.ts';
+import type { ContainerConfig } from '../model/container.ts';
 import { signalName } from '../model/signal.ts';
 import { encodeMounts } from './mounts.ts';
 import { encodeNamespaces } from './namespaces.ts';
 import { encodePort } from './ports.ts';
+import { encodeResources } from './resources.ts';
 
 const NETWORK = {
   none: NetworkMode.NONE,
@@ -74,15 +75,4 @@ export function encodeConfig(config: ContainerConfig, networks: readonly string[
       : { restartPolicy: { mode: RESTART[restart.mode], maxRetries: restart.maxRetries } }),
     storageDriver: rootfs.kind === 'image' ? (config.storageDriver ?? 'overlay') : '',
   });
-}
-
-function encodeResources(resources: Resources): Parameters<typeof Codec.fromPartial>[0]['resources'] {
-  const { memoryLimitBytes, cpuShares, nanoCpus, cpusetCpus, pidsMax } = resources;
-  return {
-    memoryLimitBytes: memoryLimitBytes,
-    cpuShares: cpuShares,
-    nanoCpus: nanoCpus,
-    cpusetCpus: cpusetCpus,
-    pidsMax: pidsMax,
-  };
 }

@@ -5,6 +5,7 @@
 
 import type { HealthCheck } from './image.ts';
 import type { DnsConfig, Endpoint } from './network.ts';
+import type { Resources } from './resources.ts';
 
 /** How mounts of the host show below one of a container's; never the other way. */
 export type Propagation = 'rprivate' | 'private' | 'rslave' | 'slave';
@@ -58,20 +59,6 @@ export interface VolumeMount {
 
 /** How a root filesystem is made from layers. */
 export type StorageDriver = 'overlay' | 'vfs';
-
-/** Limits of a container; an absent field is "no limit". */
-export interface Resources {
-  /** Hard memory limit in bytes, at least 6 MiB; swap is limited to the same amount again. */
-  readonly memoryLimitBytes?: bigint;
-  /** Relative weight, 2 to 262144; 1024 is the default of the kernel. */
-  readonly cpuShares?: number;
-  /** CPU time in billionths of a CPU: 1.5 CPUs are 1_500_000_000n. */
-  readonly nanoCpus?: bigint;
-  /** CPU list such as `0-2,4`, checked against the host. */
-  readonly cpusetCpus?: string;
-  /** Most processes and threads at once; absent is unlimited. */
-  readonly pidsMax?: bigint;
-}
 
 /** Where the root filesystem comes from. */
 export type RootfsSource =

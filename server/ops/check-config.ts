@@ -2,14 +2,13 @@
  * Whether a container can run as its configuration says, as far as that can be known before it is started:
  * what is found here costs the user nothing, found at the start it would cost a half made container.
  */
-import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
-import { availableParallelism, hostname } from 'node:os';
-import type { ContainerConfig, Resources } from '../model/container.ts';
+import { hostname } from 'node:os';
+import type { ContainerConfig } from '../model/container.ts';
 import { invalidArgument } from '../model/error.ts';
 import { type DnsConfig, HOST_GATEWAY } from '../model/network.ts';
-import { MIN_MEMORY_LIMIT_BYTES } from '../model/size.ts';
 import { checkMounts, checkPath, invalid } from './check-mounts.ts';
+import { checkResources, type HostCpus } from './check-resources.ts';
 
 /** Linux's limit, sethostname(2). */
 const MAX_HOSTNAME_CHARS = 64;
@@ -29,30 +28,6 @@ const MAX_HOSTS = 512;
 /** Each name is looked up in a file of the image. */
 const MAX_GROUPS = 256;
 const MAX_LABELS_BYTES = 256 << 10;
-const NANOS = 1_000_000_000n;
-/** The kernel's shortest quota: 1 ms in a period of 100 ms. */
-const MIN_NANO_CPUS = NANOS / 100n;
-/** No machine has more; ranges that overlap again and again must not cost time. */
-const MAX_CPUS = 65_536;
-/** Longest CPU list that is read, in characters; the widest machine's fits. */
-const MAX_CPUSET_CHARS = 4096;
-
-/** What of the host decides. */
-export interface HostCpus {
-  /** Numbers of the CPUs that are online. */
-  readonly online: ReadonlySet<number>;
-}
-
-/** The CPUs of this machine, looked up each time: they come and go. */
-export function hostCpus(): HostCpus {
-  try {
-    return { online: new Set(parseCpuList(readFileSync('/sys/devices/system/cpu/online', 'utf8').trim())) };
-  } catch {
-    // Without sysfs there is at least a number.
-    return { online: new Set(Array.from({ length: availableParallelism() }, (_, cpu) => cpu)) };
-  }
-}
-
 /**
  * @throws MydockerError `invalid-argument` for the first thing that is wrong.
  */
@@ -115,47 +90,6 @@ function checkStrings({ args, env }: ContainerConfig): void {
     );
 }
 
-function checkResources(resources: Resources, { online }: HostCpus): void {
-  const { memoryLimitBytes, cpuShares, nanoCpus, cpusetCpus, pidsMax } = resources;
-  if (memoryLimitBytes !== undefined && memoryLimitBytes < MIN_MEMORY_LIMIT_BYTES)
-    throw invalid(
-      'memory limit',
-      String(memoryLimitBytes),
-      'it is below 6 MiB, the least that a container can start with',
-      {
-        hint: 'for example 64m',
-      },
-    );
-  if (cpuShares !== undefined && (cpuShares < 2 || cpuShares > 262_144))
-    throw invalid('cpu shares', String(cpuShares), 'they are not between 2 and 262144');
-  if (nanoCpus !== undefined) checkNanoCpus(nanoCpus, online.size);
-  if (cpusetCpus !== undefined) checkCpuset(cpusetCpus, online);
-  if (pidsMax !== undefined && pidsMax < 1n)
-    throw invalid('pids limit', String(pidsMax), 'it is below 1', { hint: '-1 is no limit' });
-}
-
-function checkNanoCpus(nanoCpus: bigint, count: number): void {
-  const text = String(Number(nanoCpus) / Number(NANOS));
-  if (nanoCpus < MIN_NANO_CPUS)
-    throw invalid('cpu limit', text, 'it is below 0.01, the least that the kernel knows');
-  if (nanoCpus > BigInt(count) * NANOS)
-    throw invalid('cpu limit', text, `the host has ${count} CPU${count === 1 ? '' : 's'}`);
-}
-
-function checkCpuset(text: string, online: ReadonlySet<number>): void {
-  let cpus: number[];
-  try {
-    cpus = parseCpuList(text);
-  } catch {
-    throw invalid('cpu list', text, 'it is not a list of numbers and ranges', { hint: 'for example 0-2,4' });
-  }
-  const missing = cpus.find((cpu) => !online.has(cpu));
-  if (missing !== undefined)
-    throw invalid('cpu list', text, `the host has no CPU ${missing}`, {
-      hint: `it has ${formatCpuList(online)}`,
-    });
-}
-
 function checkStop({ stopTimeoutMs }: ContainerConfig): void {
   if (!Number.isInteger(stopTimeoutMs) || stopTimeoutMs < -1)
     throw invalid('stop timeout', String(stopTimeoutMs), 'it is neither a number of milliseconds nor -1');
@@ -200,30 +134,4 @@ function checkLabels(labels: Readonly<Record<string, string>>): void {
   }
   if (total > MAX_LABELS_BYTES)
     throw invalid('labels', String(total), 'they are larger than 256 KiB together');
-}
-
-/**
- * Numbers of a CPU list as the kernel writes them: `0-2,4`.
- * @throws RangeError when it is none; each number is bounded, so that no range is long.
- */
-export function parseCpuList(text: string): number[] {
-  if (text.length > MAX_CPUSET_CHARS) throw new RangeError('too long');
-  const cpus = new Set<number>();
-  let steps = 0;
-  for (const part of text.split(',')) {
-    const match = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part);
-    if (match === null) throw new RangeError('not a list');
-    const first = Number(match[1]);
-    const last = Number(match[2] ?? match[1]);
-    steps += last - first;
-    if (last < first || steps > MAX_CPUS) throw new RangeError('not a range');
-    for (let cpu = first; cpu <= last; cpu += 1) cpus.add(cpu);
-  }
-  return [...cpus];
-}
-
-function formatCpuList(online: ReadonlySet<number>): string {
-  const cpus = [...online].sort((a, b) => a - b);
-  const last = cpus.at(-1);
-  return cpus.length > 1 && last === cpus.length - 1 ? `0-${last}` : cpus.join(',');
 }

@@ -8,7 +8,6 @@ import type {
   ContainerConfig,
   HostEntry,
   NetworkMode,
-  Resources,
   RestartPolicy,
   RootfsSource,
   SharedNamespaces,
@@ -18,6 +17,7 @@ import type {
 import { invalidArgument, MydockerError, quoteId } from '../model/error.ts';
 import { EMPTY_IMAGE_CONFIG, type HealthCheck, type ImageConfig } from '../model/image.ts';
 import type { DnsConfig } from '../model/network.ts';
+import type { Resources } from '../model/resources.ts';
 import { parseSignal, SIGTERM } from '../model/signal.ts';
 import { parseUserSpec } from '../model/user-spec.ts';
 import { newVolumeName } from '../model/volume.ts';

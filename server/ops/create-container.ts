@@ -4,6 +4,7 @@
  * server sweeps.
  */
 import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { tryLimits } from '../cgroup/apply-limits.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerConfig, ContainerRecord, RootfsSource } from '../model/container.ts';
 import { cannot, notFound, unimplemented } from '../model/error.ts';
@@ -13,7 +14,8 @@ import { nowNs } from '../model/time.ts';
 import { UndoStack } from '../model/undo.ts';
 import { parseStorageDriver, unsupported } from '../snapshot/drivers.ts';
 import { encodeJson } from '../store/codec.ts';
-import { checkConfig, hostCpus } from './check-config.ts';
+import { checkConfig } from './check-config.ts';
+import { hostCpus } from './check-resources.ts';
 import { containerEvent } from './container-event.ts';
 import { makeFolders } from './container-folders.ts';
 import { type ContainerOptions, type Merged, mergeOptions } from './container-options.ts';
@@ -121,12 +123,20 @@ export async function planContainer(engine: Engine, options: ContainerOptions): 
         : parseStorageDriver(options.storageDriver, engine.storage.working),
   });
   checkConfig(merged.config, hostCpus());
+  checkLimits(engine, id, merged.config);
   checkStorageDriver(engine, merged.config);
   if (rootfs.kind === 'directory') checkRootfsDirectory(rootfs.path);
   const layers = image === undefined ? [] : image.layers.map((l) => l.serial).reverse();
   // Who is not in the image is not in it at the start either; the answer is kept for that.
   lookUpUser(engine, { id, config: merged.config, layers }, merged.config.user);
   return { ...merged, id, layers };
+}
+
+/** What this kernel takes is known once it has been tried, beside the group that the container will have. */
+function checkLimits({ cgroups }: Engine, id: string, { resources }: ContainerConfig): void {
+  if (Object.keys(resources).length === 0) return;
+  cgroups.prepare();
+  tryLimits({ layout: cgroups.layout, path: `${cgroups.parent}/${id}` }, resources);
 }
 
 function checkStorageDriver({ storage, paths }: Engine, { storageDriver }: ContainerConfig): void {

@@ -2,6 +2,7 @@
  * How a container starts: the page to read first. Each step is undone when a later one fails, and whatever
  * dies in between (this server, the shim, the process), nothing unknown is left.
  */
+import { openRealTime } from '../cgroup/apply-limits.ts';
 import { reapCgroup } from '../cgroup/reap.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord, Exit, Run } from '../model/container.ts';
@@ -157,7 +158,9 @@ function decide(engine: Engine, record: ContainerRecord, runId: string, size: Te
 }
 
 function prepareHost(engine: Engine, record: ContainerRecord): void {
-  engine.cgroups.prepare();
+  const { layout, parent, prepare } = engine.cgroups;
+  prepare();
+  openRealTime(layout, parent, record.config.resources);
   makeFolders(engine, containerFolder(engine.paths, record.id), record);
   makeSources(record);
 }

@@ -205,6 +205,79 @@ test('limits that cannot be are refused', async () => {
   assert.equal(await host.ok(['ps', '-q']), '');
 });
 
+/** What each knob becomes, with its spellings: on v1, and on v2, where it may be another number or nothing. */
+const KNOBS: readonly (readonly [options: string, v1: string, v2: string, onV1: string, onV2: string])[] = [
+  ['-m 64m --memory-soft-limit 32m', 'memory.soft_limit_in_bytes', 'memory.low', '33554432', '33554432'],
+  [
+    '-m 64m --memory-swap-limit 100m',
+    'memory.memsw.limit_in_bytes',
+    'memory.swap.max',
+    '104857600',
+    '37748736',
+  ],
+  ['--cpu-cfs-period 50000 --cpu-cfs-quota 20000', 'cpu.cfs_quota_us', 'cpu.max', '20000', '20000 50000'],
+  ['--cpu-period 50000', 'cpu.cfs_period_us', 'cpu.max', '50000', 'max 50000'],
+  ['-cpu 30', 'cpu.cfs_quota_us', 'cpu.max', '30000', '30000 100000'],
+  ['--cpuset-mems 0', 'cpuset.mems', 'cpuset.mems', '0', '0'],
+  ['--memory-swappiness 10', 'memory.swappiness', '', '10', ''],
+  ['-m 64m --oom-kill-disable', 'memory.oom_control', '', 'oom_kill_disable 1', ''],
+  ['--kernel-memory-tcp-limit 8m', 'memory.kmem.tcp.limit_in_bytes', '', '8388608', ''],
+  ['--cpu-rt-runtime 1000', 'cpu.rt_runtime_us', '', '1000', ''],
+  ['--blkio-weight 300', 'blkio.bfq.weight', 'io.bfq.weight', '300', 'default 300'],
+];
+
+test('every other knob stands in its file, or the machine is said to lack it', async () => {
+  for (const [options, v1, v2, onV1, onV2] of KNOBS) {
+    const args = ['run', '-d', '--name', 'knob', ...options.split(' '), 'busybox', 'sleep', '1000'];
+    if (IS_V2 && v2 === '') {
+      await refused(host, args, /cannot set .*cgroup v2/);
+      continue;
+    }
+    const { code, stderr } = await host.cli(args);
+    if (code !== 0) {
+      // A kernel without swap accounting, real-time groups or this scheduler.
+      assert.match(
+        stderr,
+        /cannot set [a-z -]+: (this (machine|kernel) has no|the kernel says E)[\s\S]*hint: /,
+        options,
+      );
+      assert.equal(await host.ok(['ps', '-q']), '');
+      continue;
+    }
+    assert.equal((await cgroupFile('knob', v1, v2)).split('\n')[0], IS_V2 ? onV2 : onV1, options);
+    await host.ok(['rm', '-f', 'knob']);
+  }
+});
+
+test('limits that exclude each other, or that the kernel does not take, are refused at create', async () => {
+  const limit = (options: string): string[] => ['create', ...options.split(' '), 'busybox', 'true'];
+  for (const [options, why] of [
+    ['-m 64m --memory-reservation 65m', /memory reservation.*above the memory limit/],
+    ['-m 64m --memory-swap 63m', /swap.*below the memory limit/],
+    ['--memory-swap 64m', /memory itself is not limited/],
+    ['--memory-swappiness 101', /0|100/],
+    ['--cpus 1 --cpu-quota 5000', /period or quota is given too/],
+    ['--cpu-period 999', /between 1000 and 1000000/],
+    ['--cpu-quota 999', /cpu quota/],
+    ['--cpu-rt-runtime 2000000', /between 0 and 1000000/],
+    ['--cpuset-mems 7', /the host has no memory node 7/],
+    ['--blkio-weight 5', /between 10 and 1000/],
+    ['--device-read-bps /dev/none:1m', /no such block device/],
+    ['--device-read-bps /dev/null:1m', /no such block device/],
+    ['--device-write-iops 8', /has no colon/],
+    ['--hugepages-limit 3MB:3m', /no pages of this size/],
+    ['--oom-kill-disable', /without a memory limit/],
+  ] as const)
+    await refused(host, limit(options), why);
+  if (!IS_V2) {
+    // Taken and forgotten by the kernels that these tests run on; 250:9 is no device of any machine.
+    await refused(host, limit('--kernel-memory-limit 64m'), /kernel memory limit: .*(forgets|EOPNOTSUPP)/);
+    await refused(host, limit('--device-read-bps 250:9:1m'), /rate of a device: the kernel says ENODEV/);
+    await refused(host, limit('--net-classid 1'), /net_cls/);
+  }
+  assert.equal(await host.ok(['ps', '-q']), '');
+});
+
 test('nothing inside can change a limit', async () => {
   const script = `for f in $(find /sys/fs/cgroup -type f | head -2000); do
       ( echo -1 >$f ) 2>/dev/null && echo "written $f"; done

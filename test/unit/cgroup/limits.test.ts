@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:fs';
 import { test } from 'node:test';
 import { planCgroup, planCgroupExec, toldOom } from '../../../server/cgroup/cgroup-plan.ts';
+import { blkioToIoWeight, pageSizeName, sharesToWeight } from '../../../server/cgroup/knobs.ts';
 import { parseCgroupLayout } from '../../../server/cgroup/layout.ts';
-import { limitWrites, sharesToWeight, swapWrite } from '../../../server/cgroup/limits.ts';
-import type { Resources } from '../../../server/model/container.ts';
+import { changeWrites, limitWrites, type Machine } from '../../../server/cgroup/limits.ts';
+import type { Resources } from '../../../server/model/resources.ts';
 import { LAYOUTS } from '../spec/sample-plans.ts';
 
 const PATH = '/mydocker-1/c';
@@ -15,58 +16,146 @@ const ALL: Resources = {
   cpusetCpus: '0-1',
   pidsMax: 100n,
 };
+/** A machine with every file, whose groups above say what they are. */
+const EVERYTHING: Machine = { has: () => true, read: (file) => `of ${file}` };
+const text = (writes: ReturnType<typeof limitWrites>): string[] =>
+  writes.map(({ file, value, optional }) => {
+    const name = file.replace('/sys/fs/cgroup/', '').replace('mydocker-1/c/', '');
+    return `${name}=${value.trim()}${optional ? '?' : ''}`;
+  });
 const short = (kind: keyof typeof LAYOUTS, resources: Resources): string[] =>
-  limitWrites(LAYOUTS[kind], PATH, resources).map(
-    ({ file, value }) => `${file.replace('/sys/fs/cgroup/', '')}=${value}`,
-  );
+  text(limitWrites({ layout: LAYOUTS[kind], path: PATH }, resources, EVERYTHING));
+const changed = (kind: keyof typeof LAYOUTS, now: Resources, next: Resources): string[] =>
+  text(changeWrites({ layout: LAYOUTS[kind], path: PATH }, now, next, EVERYTHING));
 
 test('no limits are no writes', () => {
-  for (const layout of Object.values(LAYOUTS)) {
-    assert.deepEqual(limitWrites(layout, PATH, {}), []);
-    assert.equal(swapWrite(layout, PATH, {}), undefined);
-  }
+  for (const layout of Object.values(LAYOUTS)) assert.deepEqual(limitWrites({ layout, path: PATH }, {}), []);
 });
 
 test('limits on v2', () => {
   assert.deepEqual(short('v2', ALL), [
-    'mydocker-1/c/memory.max=67108864',
-    'mydocker-1/c/cpu.weight=20',
-    'mydocker-1/c/cpu.max=150000 100000',
-    'mydocker-1/c/cpuset.cpus=0-1',
-    'mydocker-1/c/pids.max=100',
+    'memory.max=67108864',
+    'memory.swap.max=67108864?',
+    'cpu.weight=20',
+    'cpu.max=150000 100000',
+    'cpuset.cpus=0-1',
+    'pids.max=100',
   ]);
-  assert.deepEqual(swapWrite(LAYOUTS.v2, PATH, ALL), {
-    file: '/sys/fs/cgroup/mydocker-1/c/memory.swap.max',
-    value: '67108864',
-  });
 });
 
 test('limits on v1, where memory and swap are counted together', () => {
   assert.deepEqual(short('v1', ALL), [
-    'memory/mydocker-1/c/memory.limit_in_bytes=67108864',
-    'cpu,cpuacct/mydocker-1/c/cpu.shares=512',
-    'cpu,cpuacct/mydocker-1/c/cpu.cfs_period_us=100000',
-    'cpu,cpuacct/mydocker-1/c/cpu.cfs_quota_us=150000',
-    'cpuset/mydocker-1/c/cpuset.cpus=0-1',
-    'pids/mydocker-1/c/pids.max=100',
+    'memory/memory.limit_in_bytes=67108864',
+    'memory/memory.memsw.limit_in_bytes=134217728?',
+    'cpu,cpuacct/cpu.shares=512',
+    'cpu,cpuacct/cpu.cfs_period_us=100000',
+    'cpu,cpuacct/cpu.cfs_quota_us=150000',
+    'cpuset/cpuset.cpus=0-1',
+    'pids/pids.max=100',
   ]);
-  assert.deepEqual(swapWrite(LAYOUTS.v1, PATH, ALL), {
-    file: '/sys/fs/cgroup/memory/mydocker-1/c/memory.memsw.limit_in_bytes',
-    value: '134217728',
-  });
 });
 
 test('a hybrid machine has its limits on v1', () => {
   assert.deepEqual(short('hybrid', { memoryLimitBytes: 1n << 30n, pidsMax: 5n }), [
-    'memory/mydocker-1/c/memory.limit_in_bytes=1073741824',
-    'pids/mydocker-1/c/pids.max=5',
+    'memory/memory.limit_in_bytes=1073741824',
+    'memory/memory.memsw.limit_in_bytes=2147483648?',
+    'pids/pids.max=5',
   ]);
+});
+
+test('swap: counted with memory on v1, by itself on v2; who asks for it must get it', () => {
+  const both = { memoryLimitBytes: 100n << 20n, memorySwapLimitBytes: 150n << 20n };
+  assert.equal(short('v1', both)[1], `memory/memory.memsw.limit_in_bytes=${150 << 20}`);
+  assert.equal(short('v2', both)[1], `memory.swap.max=${50 << 20}`);
+  const free = { ...both, memorySwapLimitBytes: -1n };
+  assert.equal(short('v1', free)[1], 'memory/memory.memsw.limit_in_bytes=-1');
+  assert.equal(short('v2', free)[1], 'memory.swap.max=max');
+});
+
+test('limits of less common kinds, on both', () => {
+  const v1: Resources = {
+    memoryReservationBytes: 10n << 20n,
+    memorySwappiness: 0,
+    oomKillDisable: true,
+    kernelMemoryLimitBytes: 1n << 30n,
+    kernelMemoryTcpLimitBytes: 1n << 20n,
+    cpuRtPeriodUs: 500_000,
+    cpuRtRuntimeUs: 1000n,
+    cpusetMems: '0',
+  };
+  assert.deepEqual(short('v1', v1), [
+    'memory/memory.soft_limit_in_bytes=10485760',
+    'memory/memory.swappiness=0',
+    'memory/memory.oom_control=1',
+    'memory/memory.kmem.limit_in_bytes=1073741824',
+    'memory/memory.kmem.tcp.limit_in_bytes=1048576',
+    'cpu,cpuacct/cpu.rt_period_us=500000',
+    'cpu,cpuacct/cpu.rt_runtime_us=1000',
+    'cpuset/cpuset.mems=0',
+  ]);
+  for (const key of [
+    'memorySwappiness',
+    'oomKillDisable',
+    'kernelMemoryLimitBytes',
+    'cpuRtRuntimeUs',
+  ] as const)
+    assert.throws(() => short('v2', { [key]: v1[key] }), { reason: 'CGROUP_CONTROLLER_MISSING' });
+  const io: Resources = {
+    blkioWeight: 500,
+    blkioWeightDevices: [{ device: '8:0', weight: 10, leafWeight: 0 }],
+    blkioThrottleDevices: [
+      { device: '8:0', readBytesPerSecond: 1024n, writeOperationsPerSecond: 10n },
+      { device: '8:16', writeBytesPerSecond: 0n },
+    ],
+    hugepageLimits: [{ pageSizeBytes: 2n << 20n, limitBytes: 4n << 20n }],
+    unified: { 'memory.high': '1000' },
+  };
+  assert.deepEqual(short('v2', io), [
+    'io.bfq.weight=500',
+    'io.bfq.weight=8:0 10',
+    'io.max=8:0 rbps=1024 wiops=10',
+    'io.max=8:16 wbps=max',
+    'hugetlb.2MB.max=4194304',
+    'memory.high=1000',
+  ]);
+  const noBfq: Machine = { ...EVERYTHING, has: (file) => !file.includes('bfq') };
+  assert.deepEqual(text(limitWrites({ layout: LAYOUTS.v2, path: PATH }, { blkioWeight: 500 }, noBfq)), [
+    'io.weight=default 4950',
+  ]);
+  assert.throws(() => short('v1', { unified: { 'memory.high': '1' } }), {
+    reason: 'CGROUP_CONTROLLER_MISSING',
+  });
+});
+
+test('a change writes what is another one, and lifts what is gone', () => {
+  assert.deepEqual(changed('v1', ALL, ALL), []);
+  assert.deepEqual(changed('v1', ALL, { ...ALL, pidsMax: 5n }), ['pids/pids.max=5']);
+  const { cpusetCpus: _, pidsMax: __, nanoCpus: ___, ...less } = ALL;
+  assert.deepEqual(changed('v1', ALL, less), [
+    'cpu,cpuacct/cpu.cfs_period_us=100000',
+    'cpu,cpuacct/cpu.cfs_quota_us=-1',
+    'cpuset/cpuset.cpus=of /sys/fs/cgroup/cpuset/mydocker-1/cpuset.cpus',
+    'pids/pids.max=max',
+  ]);
+  assert.deepEqual(changed('v2', ALL, less), ['cpu.max=max 100000', 'cpuset.cpus=', 'pids.max=max']);
+  const rates = { blkioThrottleDevices: [{ device: '8:0', readBytesPerSecond: 5n }] };
+  assert.deepEqual(changed('v2', rates, {}), ['io.max=8:0 rbps=max']);
+});
+
+test('on v1 memory stays below memory and swap at every moment of a change', () => {
+  const limited = (mib: bigint): Resources => ({ memoryLimitBytes: mib << 20n });
+  const order = (now: Resources, next: Resources): string[] =>
+    changed('v1', now, next).map((line) => (line.includes('memsw') ? 'memsw' : 'limit'));
+  assert.deepEqual(order(limited(64n), limited(128n)), ['memsw', 'limit']);
+  assert.deepEqual(order(limited(128n), limited(64n)), ['limit', 'memsw']);
+  assert.deepEqual(order(limited(128n), {}), ['memsw', 'limit']);
+  assert.deepEqual(order({}, limited(64n)), ['limit', 'memsw']);
 });
 
 test('a limit that this machine cannot set is refused and never ignored', () => {
   const bare = parseCgroupLayout('36 20 0:7 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd');
   for (const [key, value] of Object.entries(ALL))
-    assert.throws(() => limitWrites(bare, PATH, { [key]: value }), {
+    assert.throws(() => limitWrites({ layout: bare, path: PATH }, { [key]: value }), {
       code: 'failed-precondition',
       reason: 'CGROUP_CONTROLLER_MISSING',
     });
@@ -80,11 +169,17 @@ test('shares become weights as the OCI runtimes have it', () => {
     [100, 4],
   ] as const)
     assert.equal(sharesToWeight(shares), weight);
+  for (const [blkio, weight] of [
+    [10, 1],
+    [1000, 10_000],
+  ] as const)
+    assert.equal(blkioToIoWeight(blkio), weight);
+  assert.deepEqual([2n << 20n, 1n << 30n, 64n << 10n].map(pageSizeName), ['2MB', '1GB', '64KB']);
 });
 
 test('parts of a CPU are parts of a period', () => {
   const quota = (nanoCpus: bigint): string | undefined =>
-    limitWrites(LAYOUTS.v2, PATH, { nanoCpus })[0]?.value;
+    limitWrites({ layout: LAYOUTS.v2, path: PATH }, { nanoCpus })[0]?.value;
   assert.equal(quota(10_000_000n), '1000 100000');
   assert.equal(quota(333_333_333n), '33333 100000');
   assert.equal(quota(64_000_000_000n), '6400000 100000');

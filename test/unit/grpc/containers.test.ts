@@ -147,8 +147,6 @@ test('options that this version lacks are refused by name', async () => {
     ['config.security', { security: { privileged: true } }],
     ['config.ulimits', { ulimits: [{ name: 'nofile', soft: 1n, hard: 1n }] }],
     ['config.sysctls', { sysctls: { a: 'b' } }],
-    ['config.resources.oom_kill_disable', { resources: { oomKillDisable: true } }],
-    ['config.resources.memory_swappiness', { resources: { memorySwappiness: 5 } }],
     ['config.network.attachments.ipv4_address', { network: { attachments: [{ ipv4Address: '10.0.0.1' }] } }],
     ['config.network.publish_all', { network: { publishAll: true } }],
     ['config.network.ports', { network: { ports: [{ containerPort: 80 }] } }],

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ContainerConfig } from '../../../server/model/container.ts';
-import { checkConfig, hostCpus, parseCpuList } from '../../../server/ops/check-config.ts';
+import { checkConfig } from '../../../server/ops/check-config.ts';
+import { hostCpus, parseCpuList } from '../../../server/ops/check-resources.ts';
 import { container } from '../store/records.ts';
 
 const HOST = { online: new Set([0, 1, 2, 3]) };

@@ -1,12 +1,7 @@
 /** Plans of every kind, as the server makes them, for tests that look at plans and run none. */
 import { planCgroup, planCgroupExec } from '../../../server/cgroup/cgroup-plan.ts';
 import { type CgroupLayout, cgroupMounts, parseCgroupLayout } from '../../../server/cgroup/layout.ts';
-import type {
-  ContainerConfig,
-  NetworkMode,
-  Resources,
-  SharedNamespaces,
-} from '../../../server/model/container.ts';
+import type { ContainerConfig, NetworkMode, SharedNamespaces } from '../../../server/model/container.ts';
 import type { Endpoint, NetworkRecord } from '../../../server/model/network.ts';
 import {
   type NetworkPart,
@@ -15,6 +10,7 @@ import {
   type SlotAllocator,
   slotAllocator,
 } from '../../../server/model/plan.ts';
+import type { Resources } from '../../../server/model/resources.ts';
 import type { Credentials } from '../../../server/model/user-spec.ts';
 import { LOOPBACK_ONLY, NO_NETWORK, planVeth } from '../../../server/network/veth.ts';
 import { buildExecProcess, buildSpec, type ExecChoice } from '../../../server/spec/build-spec.ts';

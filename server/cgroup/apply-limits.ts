@@ -1,0 +1,101 @@
+/**
+ * Limits written by the server itself: into a group that is made for the purpose and removed again, to learn what this
+ * kernel takes before a container depends on it; and into the group of a container that runs.
+ */
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { posix } from 'node:path';
+import { cannot, type MydockerError } from '../model/error.ts';
+import type { Resources } from '../model/resources.ts';
+import { type CgroupLayout, hierarchyOf } from './layout.ts';
+import { type CgroupPlace, type CgroupWrite, limitWrites } from './limits.ts';
+
+/** Limits that every kernel of today has, and takes in the range that they are checked for. */
+const USUAL = new Set<keyof Resources>([
+  'memoryLimitBytes',
+  'memoryReservationBytes',
+  'cpuShares',
+  'nanoCpus',
+  'cpuPeriodUs',
+  'cpuQuotaUs',
+  'cpusetCpus',
+  'pidsMax',
+]);
+
+/** Kernels of today take the file and forget the value. */
+const FORGETFUL = 'memory.kmem.limit_in_bytes';
+
+function refusal({ option, file, value }: CgroupWrite, why: string, hint: string): MydockerError {
+  return cannot(
+    'failed-precondition',
+    'set',
+    option,
+    '',
+    `${why} for ${posix.basename(file)}: ${value.trim()}`,
+    {
+      reason: 'LIMIT_REFUSED',
+      hint,
+      metadata: { option, file: posix.basename(file), value: value.trim() },
+    },
+  );
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  EBUSY: 'the container uses more than that already',
+  ENODEV: 'the host has no such device, or nothing can be limited on it',
+  EINVAL: 'the kernel does not take this value',
+  EOPNOTSUPP: 'this kernel has given it up; start without this limit',
+};
+
+/** @throws MydockerError `failed-precondition`, reason LIMIT_REFUSED. */
+export function writeLimit(write: CgroupWrite): void {
+  try {
+    writeFileSync(write.file, write.value, { flag: 'r+' });
+  } catch (error) {
+    if (write.optional) return;
+    const { code = 'EIO' } = error as NodeJS.ErrnoException;
+    throw refusal(write, `the kernel says ${code}`, HINTS[code] ?? 'start without this limit');
+  }
+}
+
+/**
+ * Real-time is shared out from the root downwards, and a new group has none of it.
+ * @param parent - the group above the container's.
+ */
+export function openRealTime(layout: CgroupLayout, parent: string, { cpuRtRuntimeUs = 0n }: Resources): void {
+  const mount = hierarchyOf(layout, 'cpu');
+  if (cpuRtRuntimeUs <= 0n || mount === undefined) return;
+  let folder = mount;
+  for (const name of parent.split('/').slice(1)) {
+    const file = 'cpu.rt_runtime_us';
+    const most = readFileSync(`${folder}/${file}`, 'utf8');
+    folder = `${folder}/${name}`;
+    if (readFileSync(`${folder}/${file}`, 'utf8') === '0\n')
+      writeLimit({ file: `${folder}/${file}`, value: most, option: 'cpu real-time limit', optional: false });
+  }
+}
+
+/**
+ * Whether this machine takes these limits; what every kernel has is not tried.
+ * @param place - of a group that does not exist; its parent does.
+ * @throws MydockerError `failed-precondition`, reasons CGROUP_CONTROLLER_MISSING and LIMIT_REFUSED.
+ */
+export function tryLimits(place: CgroupPlace, resources: Resources): void {
+  const writes = limitWrites(place, resources);
+  if (Object.keys(resources).every((key) => USUAL.has(key as keyof Resources))) return;
+  openRealTime(place.layout, posix.dirname(place.path), resources);
+  const made = new Set<string>();
+  try {
+    for (const write of writes) {
+      const folder = posix.dirname(write.file);
+      if (!made.has(folder)) {
+        mkdirSync(folder);
+        made.add(folder);
+      }
+      writeLimit(write);
+      if (posix.basename(write.file) === FORGETFUL && Number(readFileSync(write.file, 'utf8')) > 2 ** 62)
+        throw refusal(write, 'this kernel takes and forgets what is written', 'start without this limit');
+    }
+  } finally {
+    for (const folder of made) rmdirSync(folder);
+  }
+}
