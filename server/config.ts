@@ -3,6 +3,7 @@
  * that file.
  */
 import { readFileSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { isAbsolute, normalize } from 'node:path';
 import { parseArgs } from 'node:util';
 import { invalidArgument, quoteId } from './model/error.ts';
@@ -28,6 +29,8 @@ export interface ServerConfig {
   readonly storageDriver?: string;
   /** Limits of archives that are not the usual ones, by name; only a file gives them. */
   readonly archiveLimits?: ArchiveLimitSettings;
+  /** What subnets of networks are taken out of, CIDR; only a file gives them. */
+  readonly networkPools?: readonly string[];
   /** How registries are reached; only a file says it. */
   readonly registries?: Registries;
   /** Limits of what registries send; only a file gives them. */
@@ -62,7 +65,8 @@ export const HELP: string = `mydockerd: runs containers and serves their API
   -s, --storage-driver D how root filesystems are made: overlay (default), vfs (full copies)
   --config FILE          JSON object with the same names without dashes in front; flags win.
                          It may have archive-limits as well, see docs/unpacking.md, and
-                         registries and registry-limits, see docs/registries.md
+                         registries and registry-limits, see docs/registries.md, and
+                         network-pools, see docs/networks.md
   --debug                log more
   --version, --help
 
@@ -94,6 +98,7 @@ interface Settings {
   'storage-driver'?: string | undefined;
   debug?: boolean | undefined;
   'archive-limits'?: ArchiveLimitSettings | undefined;
+  'network-pools'?: readonly string[] | undefined;
   registries?: Registries | undefined;
   'registry-limits'?: RegistryLimits | undefined;
 }
@@ -111,6 +116,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
   const parent = flags['cgroup-parent'] ?? file['cgroup-parent'];
   const storageDriver = flags['storage-driver'] ?? file['storage-driver'];
   const { 'archive-limits': limits, 'registry-limits': registryLimits, registries } = file;
+  const { 'network-pools': networkPools } = file;
   return {
     kind: 'serve',
     config: {
@@ -121,6 +127,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
       ...(storageDriver === undefined ? {} : { storageDriver }),
       debug: flags.debug ?? file.debug ?? false,
       ...(limits === undefined ? {} : { archiveLimits: limits }),
+      ...(networkPools === undefined ? {} : { networkPools }),
       ...(registries === undefined ? {} : { registries }),
       ...(registryLimits === undefined ? {} : { registryLimits }),
     },
@@ -180,6 +187,9 @@ function setting(path: string, key: string, value: unknown): unknown {
       if (!isLimits(value))
         throw wrong(`is no object of numbers above 0 named ${ARCHIVE_LIMIT_NAMES.join(', ')}`);
       return value;
+    case 'network-pools':
+      if (!isPools(value)) throw wrong('is no list of subnets: IPv4 of /24 or wider, IPv6 of /64 or wider');
+      return value;
     case 'registries':
       return parseRegistries(path, value);
     case 'registry-limits':
@@ -187,6 +197,16 @@ function setting(path: string, key: string, value: unknown): unknown {
     default:
       throw wrong('is no setting');
   }
+}
+
+/** A network takes a /24 out of it, of IPv6 a /64. */
+function isPools(value: unknown): value is readonly string[] {
+  const isPool = (one: unknown): boolean => {
+    const [, address = '', prefix = ''] = /^([^/]+)\/(\d{1,3})$/.exec(String(one)) ?? [];
+    const family = isIP(address);
+    return family !== 0 && Number(prefix) >= 8 && Number(prefix) <= (family === 4 ? 24 : 64);
+  };
+  return Array.isArray(value) && value.length > 0 && value.every(isPool);
 }
 
 function isLimits(value: unknown): value is ArchiveLimitSettings {

@@ -27,6 +27,7 @@ import { toMydockerError } from './model/error.ts';
 import type { Logger } from './model/logger.ts';
 import { REGISTRY_LIMITS } from './model/registry.ts';
 import { nowNs } from './model/time.ts';
+import { DEFAULT_POOLS } from './network/subnets.ts';
 import { sweepVolumes } from './ops/container-volumes.ts';
 import { discardsDone } from './ops/discard-folder.ts';
 import { type Engine, shimsFolder, zygoteTitle } from './ops/engine.ts';
@@ -109,6 +110,7 @@ function buildEngine(
     networks: networkEngine({
       ...{ store, zygote, instance, log },
       isDefaultRoot: paths.root === DEFAULT_ROOT,
+      pools: config.networkPools ?? DEFAULT_POOLS,
     }),
     runs: new Runs(),
     firstCopies: new FirstCopies(),

@@ -10,10 +10,10 @@ import {
   type HostEntry as WireHost,
   type RestartPolicy as WirePolicy,
 } from '../../proto/gen/mydocker/v1/config.ts';
-import type { NetworkAttachment } from '../../proto/gen/mydocker/v1/types.ts';
 import type { HostEntry } from '../model/container.ts';
 import { invalidArgument, type MydockerError } from '../model/error.ts';
 import type { ContainerOptions } from '../ops/container-options.ts';
+import { decodeAttachment } from './attachments.ts';
 import { decodeMounts } from './mounts.ts';
 import { decodeNamespaces } from './namespaces.ts';
 import { decodePort } from './ports.ts';
@@ -84,7 +84,7 @@ const ALONE = {
   [NetworkMode.CONTAINER]: 'container',
 } as const;
 
-type NetworkChoice = Pick<ContainerOptions, 'network' | 'networkNames' | 'dns' | 'extraHosts'>;
+type NetworkChoice = Pick<ContainerOptions, 'network' | 'attachments' | 'dns' | 'extraHosts'>;
 
 function decodeNetwork(network: NetworkConfig | undefined): NetworkChoice {
   if (network === undefined) return {};
@@ -108,16 +108,11 @@ function decodeNetwork(network: NetworkConfig | undefined): NetworkChoice {
       return { network: ALONE[mode], ...dns };
     case NetworkMode.UNSPECIFIED:
     case NetworkMode.NETWORKS:
-      return { network: 'networks', networkNames: attachments.map(decodeAttachment), ...dns };
+      return { network: 'networks', attachments: attachments.map(decodeAttachment), ...dns };
   }
 }
 
 const decodeHost = ({ hostname, address }: WireHost): HostEntry => ({ hostname, address });
-
-function decodeAttachment({ network, ...rest }: NetworkAttachment): string {
-  refuseRest('config.network.attachments', rest);
-  return network;
-}
 
 function serverSets(field: string): MydockerError {
   return invalidArgument(`invalid config.${field}: it is set by the server`, {

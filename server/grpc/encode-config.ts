@@ -7,6 +7,8 @@ import {
 } from '../../proto/gen/mydocker/v1/config.ts';
 import type { ContainerConfig } from '../model/container.ts';
 import { signalName } from '../model/signal.ts';
+import type { PlaceView } from '../ops/container-networks.ts';
+import { encodeAttachment } from './attachments.ts';
 import { encodeMounts } from './mounts.ts';
 import { encodeNamespaces } from './namespaces.ts';
 import { encodePort } from './ports.ts';
@@ -25,8 +27,8 @@ const RESTART = {
   'unless-stopped': RestartMode.UNLESS_STOPPED,
 } as const;
 
-/** @param networks - names of the networks that it stands in. */
-export function encodeConfig(config: ContainerConfig, networks: readonly string[]): WireConfig {
+/** @param places - where it stands. */
+export function encodeConfig(config: ContainerConfig, places: readonly PlaceView[]): WireConfig {
   const { rootfs, resources } = config;
   const shared = config.namespaces?.network;
   const restart = config.restartPolicy;
@@ -56,7 +58,7 @@ export function encodeConfig(config: ContainerConfig, networks: readonly string[
     network: {
       mode: NETWORK[config.network],
       container: shared?.kind === 'container' ? shared.container : '',
-      attachments: networks.map((network) => ({ network })),
+      attachments: places.map(encodeAttachment),
       exposedPorts: (config.exposedPorts ?? []).flatMap(encodePort),
       dnsServers: config.dns?.servers ?? [],
       dnsSearch: config.dns?.search ?? [],

@@ -8,9 +8,9 @@ import type { ContainerBytes } from '../ops/disk-usage.ts';
 import type { Engine } from '../ops/engine.ts';
 import type { ContainerDetails } from '../ops/get-container.ts';
 import { isNotResponding } from '../ops/not-responding.ts';
+import { encodePlace } from './attachments.ts';
 import { encodeConfig } from './encode-config.ts';
 import { encodeLastExit, encodeRun, encodeStatus, startedAt } from './encode-run.ts';
-import { encodePlace } from './networks.ts';
 import { encodePort } from './ports.ts';
 import { toTimestamp } from './timestamp.ts';
 
@@ -25,10 +25,7 @@ export function encodeContainer({
     id: record.id,
     rev: record.rev,
     name: record.name,
-    config: encodeConfig(
-      record.config,
-      places.map(({ network }) => network),
-    ),
+    config: encodeConfig(record.config, places),
     status: encodeStatus(record),
     createdAt: toTimestamp(record.createdAt),
     updatedAt: toTimestamp(record.updatedAt),
@@ -59,7 +56,7 @@ export function encodeSummary(
     driver: rootfs.kind === 'image' ? (config.storageDriver ?? 'overlay') : '',
     pid: isAlive(status) && run !== undefined ? run.pid : 0,
     args: config.args,
-    ips: endpoints.map(({ ipv4 }) => ipv4),
+    ips: endpoints.flatMap(({ ipv4, ipv6 }) => [ipv4, ...(ipv6 === undefined ? [] : [ipv6])]),
     ports: [],
     createdAt: toTimestamp(record.createdAt),
     startedAt: run === undefined ? undefined : startedAt(record, run),

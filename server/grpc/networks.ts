@@ -1,11 +1,11 @@
 /** mydocker.v1.NetworksService: decode, one operation, encode. What is left out answers UNIMPLEMENTED. */
 import type { Network, NetworksServiceDefinition } from '../../proto/gen/mydocker/v1/networks.ts';
-import type { NetworkEndpoint } from '../../proto/gen/mydocker/v1/types.ts';
 import type { NetworkRecord } from '../model/network.ts';
-import { type PlaceView, placesOf } from '../ops/container-networks.ts';
+import { placesOf } from '../ops/container-networks.ts';
 import { containersIn } from '../ops/container-places.ts';
 import { defaultNetworkId, findNetwork, listNetworks } from '../ops/default-network.ts';
 import type { Engine } from '../ops/engine.ts';
+import { encodePlace } from './attachments.ts';
 import type { Implementation } from './handlers.ts';
 import { refuseRest } from './refuse-rest.ts';
 import { toTimestamp } from './timestamp.ts';
@@ -47,9 +47,4 @@ function encodeNetwork(engine: Engine, record: NetworkRecord): Network {
     endpointCount: containersIn(engine, id).length,
     endpoints: [],
   };
-}
-
-/** A container's place on the wire. */
-export function encodePlace(place: PlaceView): NetworkEndpoint {
-  return { ...place, ipv6Address: '', ipv6Gateway: '', aliases: [] };
 }

@@ -4,10 +4,11 @@
  */
 import type { NetworkRecord } from '../model/network.ts';
 import type { Op } from '../model/plan.ts';
-import { macOf, parseIpv4 } from './ipv4.ts';
+import { macOf, parseAddress } from './ip.ts';
 import {
   ADDRESS_INDEX_AT,
   attribute,
+  deleteLink,
   FIRST_ATTRIBUTE_AT,
   hardware,
   IFLA,
@@ -21,33 +22,41 @@ import {
 } from './rtnetlink.ts';
 
 /** @param ports - interfaces that stood in it before somebody removed it; those that are gone are left out. */
-export function bridgeOps({ bridge, gateway, subnet }: NetworkRecord, ports: readonly number[]): Op[] {
+export function bridgeOps(network: NetworkRecord, ports: readonly number[]): Op[] {
+  const { bridge, gateway, ipv6, mtu } = network;
   const link = newLink(
-    // Up only without IPv6, or it would begin to look for neighbours.
+    // Up only when it is known whether it has IPv6, or it would begin to look for neighbours.
     false,
     attribute(IFLA.name, text(bridge)),
     // One of its own: else it changes with the interfaces that come and go, and neighbours lose it.
-    attribute(IFLA.address, hardware(macOf(parseIpv4(gateway)))),
+    attribute(IFLA.address, hardware(macOf(parseAddress(gateway)))),
+    ...(mtu === undefined ? [] : [attribute(IFLA.mtu, number32(mtu))]),
     attribute(IFLA.linkInfo, attribute(LINK_INFO.kind, text('bridge'))),
   );
+  const write = (path: string, value: string, about: string): Op => ({
+    ...{ name: 'write', s1: `/proc/sys/net/${path}`, s2: value, about },
+    // A kernel may have no IPv6.
+    ignoreErrors: path.startsWith('ipv6'),
+  });
+  const give = (subnet: string, address: string): Op => ({
+    name: 'netlink',
+    s1: newAddress(address, subnet),
+    s2: bridge,
+    y: ADDRESS_INDEX_AT,
+    existsOk: true,
+    about: `give ${bridge} the address ${address}`,
+  });
   return [
     { name: 'netlink', s1: link, existsOk: true, about: `make the bridge ${bridge}` },
-    {
-      name: 'write',
-      s1: `/proc/sys/net/ipv6/conf/${bridge}/disable_ipv6`,
-      s2: '1',
-      // A kernel may have no IPv6.
-      ignoreErrors: true,
-      about: `keep IPv6 off ${bridge}`,
-    },
-    {
-      name: 'netlink',
-      s1: newAddress(gateway, subnet),
-      s2: bridge,
-      y: ADDRESS_INDEX_AT,
-      existsOk: true,
-      about: `give ${bridge} the address ${gateway}`,
-    },
+    // Whoever stands in it could announce itself as the way out.
+    write(`ipv6/conf/${bridge}/accept_ra`, '0', `let ${bridge} believe no router`),
+    write(
+      `ipv6/conf/${bridge}/disable_ipv6`,
+      ipv6 === undefined ? '1' : '0',
+      `${ipv6 === undefined ? 'keep IPv6 off' : 'use IPv6 on'} ${bridge}`,
+    ),
+    give(network.subnet, gateway),
+    ...(ipv6 === undefined ? [] : [give(ipv6.subnet, ipv6.gateway)]),
     { name: 'netlink', s1: setLink(0), s2: bridge, y: LINK_INDEX_AT, about: `set ${bridge} up` },
     ...ports.map(
       (index): Op => ({
@@ -59,11 +68,20 @@ export function bridgeOps({ bridge, gateway, subnet }: NetworkRecord, ports: rea
         about: `put interface ${index} back into ${bridge}`,
       }),
     ),
-    {
-      name: 'write',
-      s1: '/proc/sys/net/ipv4/ip_forward',
-      s2: '1',
-      about: 'let the host forward packets of containers',
-    },
+    write('ipv4/ip_forward', '1', 'let the host forward packets of containers'),
+    ...(ipv6 === undefined
+      ? []
+      : [write('ipv6/conf/all/forwarding', '1', 'let the host forward IPv6 packets of containers')]),
   ];
 }
+
+/** A bridge, or one end of a pair, which takes the other with it. */
+export const removeLink = (name: string): Op => ({
+  name: 'netlink',
+  s1: deleteLink(),
+  s2: name,
+  y: LINK_INDEX_AT,
+  // It is gone.
+  ignoreErrors: true,
+  about: `delete the interface ${name}`,
+});

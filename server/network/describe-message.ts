@@ -1,5 +1,5 @@
 /** Reads messages of rtnetlink and says in words what they ask for: what explain shows of a plan. */
-import { formatIpv4 } from './ipv4.ts';
+import { addressOf, formatAddress } from './ip.ts';
 import {
   IFA,
   IFF_UP,
@@ -27,6 +27,7 @@ export interface Attribute {
 /** A message about a link. */
 export interface LinkMessage {
   readonly kind: 'link';
+  readonly remove: boolean;
   readonly create: boolean;
   readonly index: number;
   readonly up: boolean;
@@ -34,6 +35,7 @@ export interface LinkMessage {
   readonly mac?: string;
   readonly linkKind?: string;
   readonly master?: number;
+  readonly mtu?: number;
   /** Descriptor of the namespace that it is made in. */
   readonly namespace?: number;
   readonly queues?: number;
@@ -45,11 +47,13 @@ export interface AddressMessage {
   readonly index: number;
   readonly address: string;
   readonly prefix: number;
+  /** `''`: IPv6 has none. */
   readonly broadcast: string;
 }
 
 export interface RouteMessage {
   readonly kind: 'route';
+  readonly family: 4 | 6;
   readonly prefix: number;
   readonly gateway: string;
 }
@@ -77,7 +81,7 @@ const byType = (bytes: Buffer): Found =>
   new Map(readAttributes(bytes).map(({ type, payload }) => [type, payload]));
 const below = (found: Found, type: number): Found => byType(found.get(type) ?? Buffer.alloc(0));
 const textOf = (payload: Buffer): string => payload.toString('utf8').replace(/\0$/, '');
-const ipv4Of = (payload: Buffer | undefined): string => (payload ? formatIpv4(payload.readUInt32BE()) : '');
+const ipOf = (payload: Buffer | undefined): string => (payload ? formatAddress(addressOf(payload)) : '');
 
 /** A field that is there only where its attribute is. */
 function field<K extends string, T>(
@@ -91,13 +95,14 @@ function field<K extends string, T>(
 }
 
 /** @param bytes - from ifinfomsg on. */
-function readLink(bytes: Buffer, create: boolean): LinkMessage {
+function readLink(bytes: Buffer, create: boolean, remove = false): LinkMessage {
   const found = byType(bytes.subarray(IFINFOMSG_BYTES));
   const info = below(found, IFLA.linkInfo);
   const peer = below(info, LINK_INFO.data).get(VETH_PEER);
   const uint32 = (payload: Buffer): number => payload.readUInt32LE();
   return {
     kind: 'link',
+    remove,
     create,
     index: bytes.readInt32LE(4),
     up: (bytes.readUInt32LE(8) & IFF_UP) !== 0,
@@ -106,6 +111,7 @@ function readLink(bytes: Buffer, create: boolean): LinkMessage {
       [...payload].map((byte) => byte.toString(16).padStart(2, '0')).join(':'),
     ),
     ...field(found, IFLA.master, 'master', uint32),
+    ...field(found, IFLA.mtu, 'mtu', uint32),
     ...field(found, IFLA.netNsFd, 'namespace', uint32),
     ...field(found, IFLA.txQueues, 'queues', uint32),
     ...field(info, LINK_INFO.kind, 'linkKind', textOf),
@@ -120,25 +126,28 @@ export function readMessage(message: Uint8Array): LinkMessage | AddressMessage |
   const body = bytes.subarray(NLMSGHDR_BYTES);
   if (bytes.readUInt32LE(0) !== bytes.length) throw new RangeError('its length is another');
   if (type === RTM.newLink) return readLink(body, (bytes.readUInt16LE(6) & NLM_F.create) !== 0);
+  if (type === RTM.delLink) return readLink(body, false, true);
   if (type === RTM.newAddress) {
     const found = byType(body.subarray(IFADDRMSG_BYTES));
     return {
       kind: 'address',
       index: body.readUInt32LE(4),
       prefix: body.readUInt8(1),
-      address: ipv4Of(found.get(IFA.local)),
-      broadcast: ipv4Of(found.get(IFA.broadcast)),
+      address: ipOf(found.get(IFA.local)),
+      broadcast: ipOf(found.get(IFA.broadcast)),
     };
   }
   if (type === RTM.newRoute) {
     const found = byType(body.subarray(RTMSG_BYTES));
-    return { kind: 'route', prefix: body.readUInt8(1), gateway: ipv4Of(found.get(RTA.gateway)) };
+    const gateway = found.get(RTA.gateway);
+    const family = gateway?.length === 16 ? 6 : 4;
+    return { kind: 'route', family, prefix: body.readUInt8(1), gateway: ipOf(gateway) };
   }
   throw new RangeError(`message type ${type} is unknown`);
 }
 
 function describeLink(link: LinkMessage, patched: { index?: string; descriptor?: string }): string {
-  const { name, index, linkKind, master, up, mac, namespace, queues, peer } = link;
+  const { name, index, linkKind, master, mtu, up, mac, namespace, queues, peer } = link;
   const words: string[] = [];
   if (name !== undefined) words.push(name);
   else if (index !== 0) words.push(`index ${index}`);
@@ -146,6 +155,7 @@ function describeLink(link: LinkMessage, patched: { index?: string; descriptor?:
   else if (name === undefined && index === 0 && patched.index !== undefined) words.push(patched.index);
   if (linkKind !== undefined) words.push(`kind ${linkKind}`);
   if (mac !== undefined) words.push(`address ${mac}`);
+  if (mtu !== undefined) words.push(`mtu ${mtu}`);
   if (queues !== undefined) words.push(`queues ${queues}`);
   if (namespace !== undefined) words.push(`netns ${patched.descriptor ?? `fd ${namespace}`}`);
   if (up) words.push('up');
@@ -165,9 +175,9 @@ export function describeMessage(
   const dev = patched.index === undefined ? '' : ` dev ${patched.index}`;
   switch (read.kind) {
     case 'link':
-      return `RTM_NEWLINK${read.create ? ' (create)' : ''} ${describeLink(read, patched)}`;
+      return `RTM_${read.remove ? 'DEL' : 'NEW'}LINK${read.create ? ' (create)' : ''} ${describeLink(read, patched)}`;
     case 'address':
-      return `RTM_NEWADDR ${read.address}/${read.prefix} broadcast ${read.broadcast}${dev}`;
+      return `RTM_NEWADDR ${read.address}/${read.prefix}${read.broadcast && ` broadcast ${read.broadcast}`}${dev}`;
     case 'route':
       return `RTM_NEWROUTE ${read.prefix === 0 ? 'default' : `/${read.prefix}`} via ${read.gateway}`;
   }

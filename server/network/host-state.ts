@@ -1,5 +1,5 @@
 /**
- * What of a network is on the host, and whether somebody took it away: looked at before every start, so it
+ * What of the networks is on the host, and whether somebody took it away: looked at before every start, so it
  * costs two system calls while nothing has changed.
  */
 import { interfaceIndex } from '../../native/interfaces.ts';
@@ -7,43 +7,60 @@ import { rulesGeneration, runNft } from '../../native/nftables.ts';
 import type { NetworkRecord } from '../model/network.ts';
 import { tableName, tableScript } from './rules.ts';
 
-/** A network's things as they were when it was prepared. */
-export interface HostState {
-  /** Index of the bridge. */
-  readonly bridge: number;
+/** @returns 0 when there is no such interface. */
+export const indexOf = (name: string): number => interfaceIndex(name);
+
+/** The table of rules as it was installed. */
+interface InstalledRules {
+  /** Networks that it knows. */
+  readonly networks: ReadonlySet<string>;
   /** Generation of the rules at which the table was as it should be. */
   generation: number;
   /** The table as nft lists it. */
   readonly table: string;
 }
 
-/** @returns 0 when there is no such interface. */
-export const indexOf = (name: string): number => interfaceIndex(name);
+/** The one table of rules of a server. */
+export class HostRules {
+  readonly #instance: string;
+  #installed: InstalledRules | undefined;
 
-const listTable = (instance: string): string => runNft(`list table ip ${tableName(instance)}`);
-
-/**
- * Puts the table in place; the bridge is there already.
- * @throws NftError where the kernel lacks nftables, SyscallError.
- */
-export function installRules(instance: string, network: NetworkRecord): HostState {
-  runNft(tableScript(instance, network));
-  // Before the look at it: what changes meanwhile is seen the next time.
-  const generation = rulesGeneration();
-  return { bridge: interfaceIndex(network.bridge), generation, table: listTable(instance) };
-}
-
-/** Whether bridge and table are as they were. Changes of other tables are looked at once, and forgotten. */
-export function isInPlace(instance: string, { bridge }: NetworkRecord, state: HostState): boolean {
-  if (state.bridge === 0 || interfaceIndex(bridge) !== state.bridge) return false;
-  const generation = rulesGeneration();
-  if (generation === state.generation) return true;
-  try {
-    if (listTable(instance) !== state.table) return false;
-  } catch {
-    // It is gone.
-    return false;
+  constructor(instance: string) {
+    this.#instance = instance;
   }
-  state.generation = generation;
-  return true;
+
+  #list(): string {
+    return runNft(`list table inet ${tableName(this.#instance)}`);
+  }
+
+  /**
+   * Puts the table in place, for these networks and no others.
+   * @throws NftError where the kernel lacks nftables, SyscallError.
+   */
+  install(networks: readonly NetworkRecord[]): void {
+    runNft(tableScript(this.#instance, networks));
+    // Before the look at it: what changes meanwhile is seen the next time.
+    const generation = rulesGeneration();
+    this.#installed = {
+      networks: new Set(networks.map(({ id }) => id)),
+      generation,
+      table: this.#list(),
+    };
+  }
+
+  /** Whether the table is as it was installed and knows this network. Changes of other tables are looked at once. */
+  isInPlace(networkId: string): boolean {
+    const installed = this.#installed;
+    if (installed?.networks.has(networkId) !== true) return false;
+    const generation = rulesGeneration();
+    if (generation === installed.generation) return true;
+    try {
+      if (this.#list() !== installed.table) return false;
+    } catch {
+      // It is gone.
+      return false;
+    }
+    installed.generation = generation;
+    return true;
+  }
 }

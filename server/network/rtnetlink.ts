@@ -3,14 +3,15 @@
  * Numbers are in the machine's order, which is little endian wherever this runs; addresses are not.
  * Source: rtnetlink(7), linux/rtnetlink.h, linux/if_link.h, linux/veth.h.
  */
-import { parseIpv4, parseSubnet } from './ipv4.ts';
+import { addressBytes, type Family, lastOf, parseAddress, parseSubnet } from './ip.ts';
 
-export const RTM = { newLink: 16, newAddress: 20, newRoute: 24 } as const;
+export const RTM = { newLink: 16, delLink: 17, newAddress: 20, newRoute: 24 } as const;
 export const NLM_F = { request: 0x1, ack: 0x4, excl: 0x200, create: 0x400 } as const;
 export const IFF_UP = 0x1;
 export const IFLA = {
   address: 1,
   name: 3,
+  mtu: 4,
   master: 10,
   linkInfo: 18,
   netNsFd: 28,
@@ -21,7 +22,9 @@ export const LINK_INFO = { kind: 1, data: 2 } as const;
 export const VETH_PEER = 1;
 export const IFA = { address: 1, local: 2, broadcast: 4 } as const;
 export const RTA = { gateway: 5 } as const;
-const AF_INET = 2;
+const AF: Readonly<Record<Family, number>> = { 4: 2, 6: 10 };
+/** Nobody else has it: it is not asked for first, which takes a second. */
+const IFA_F_NODAD = 0x2;
 const ROUTE = { table: 254, boot: 3, universe: 0, unicast: 1 } as const;
 
 export const NLMSGHDR_BYTES = 16;
@@ -49,11 +52,6 @@ export const number32 = (value: number): Buffer => {
 };
 export const text = (value: string): Buffer => Buffer.from(`${value}\0`);
 export const hardware = (mac: string): Buffer => Buffer.from(mac.replaceAll(':', ''), 'hex');
-const ipv4 = (address: number): Buffer => {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(address);
-  return bytes;
-};
 
 function message(type: number, flags: number, ...parts: readonly Uint8Array[]): Buffer {
   const bytes = Buffer.concat([Buffer.alloc(NLMSGHDR_BYTES), ...parts]);
@@ -80,32 +78,38 @@ export const newLink = (up: boolean, ...attributes: readonly Uint8Array[]): Buff
 export const setLink = (index: number, ...attributes: readonly Uint8Array[]): Buffer =>
   message(RTM.newLink, 0, linkHeader(index, true), ...attributes);
 
+/** Deletes a link, of a pair both ends; its index is patched in at LINK_INDEX_AT. */
+export const deleteLink = (): Buffer => message(RTM.delLink, 0, linkHeader(0, false));
+
 /**
  * Gives an interface an address; its index is patched in at ADDRESS_INDEX_AT. EEXIST when it has it.
  * @param subnet - `10.20.30.0/24`, which decides the prefix and the broadcast address.
  */
 export function newAddress(address: string, subnet: string): Buffer {
-  const { base, prefix } = parseSubnet(subnet);
-  const local = ipv4(parseIpv4(address));
-  const header = Buffer.from([AF_INET, prefix, 0, 0, 0, 0, 0, 0]);
+  const range = parseSubnet(subnet);
+  const { family, prefix } = range;
+  const local = addressBytes(parseAddress(address));
+  const header = Buffer.from([AF[family], prefix, family === 6 ? IFA_F_NODAD : 0, 0, 0, 0, 0, 0]);
+  const everybody = addressBytes({ family, value: lastOf(range) });
   return message(
     RTM.newAddress,
     NLM_F.create | NLM_F.excl,
     header,
     attribute(IFA.address, local),
     attribute(IFA.local, local),
-    attribute(IFA.broadcast, ipv4(base + 2 ** (32 - prefix) - 1)),
+    ...(family === 4 ? [attribute(IFA.broadcast, everybody)] : []),
   );
 }
 
 /** The way to everything that no other route leads to; the interface follows from the gateway. */
 export function defaultRoute(gateway: string): Buffer {
   const { table, boot, universe, unicast } = ROUTE;
-  const header = Buffer.from([AF_INET, 0, 0, 0, table, boot, universe, unicast, 0, 0, 0, 0]);
+  const address = parseAddress(gateway);
+  const header = Buffer.from([AF[address.family], 0, 0, 0, table, boot, universe, unicast, 0, 0, 0, 0]);
   return message(
     RTM.newRoute,
     NLM_F.create | NLM_F.excl,
     header,
-    attribute(RTA.gateway, ipv4(parseIpv4(gateway))),
+    attribute(RTA.gateway, addressBytes(address)),
   );
 }

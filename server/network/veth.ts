@@ -1,8 +1,8 @@
 /**
- * A container's interface as operations of its launch plan: a pair whose one end stands in the bridge and whose
- * other end is born inside. A link that is moved costs the kernel ten times as much.
+ * A container's interfaces as operations of plans: pairs whose one end stands in a bridge and whose other end is
+ * born inside. A link that is moved costs the kernel ten times as much.
  */
-import { CONTAINER_INTERFACE, type Endpoint, type NetworkRecord } from '../model/network.ts';
+import { type Endpoint, interfaceOf, type NetworkRecord, wayOut } from '../model/network.ts';
 import type { NetworkPart, Op, Slot } from '../model/plan.ts';
 import { loopbackUp } from './loopback.ts';
 import {
@@ -23,16 +23,26 @@ import {
   VETH_PEER,
 } from './rtnetlink.ts';
 
+/** An endpoint with all that its interface depends on. */
+export interface Plug {
+  readonly network: NetworkRecord;
+  readonly endpoint: Endpoint;
+  /** Name of the host's end, at most 15 characters. */
+  readonly hostEnd: string;
+}
+
 /** One queue each way: the default is one for each CPU, and a pair without a queueing discipline uses none. */
 const queues = Buffer.concat([attribute(IFLA.txQueues, number32(1)), attribute(IFLA.rxQueues, number32(1))]);
 
 /** The master is the first attribute and the descriptor of the namespace the last, where they are patched in. */
-function pairMessage(hostEnd: string, mac: string): Buffer {
+function pairMessage({ network: { mtu }, endpoint, hostEnd }: Plug): Buffer {
+  const size = mtu === undefined ? [] : [attribute(IFLA.mtu, number32(mtu))];
   const peer = Buffer.concat([
     // The kernel sets no end up while it does not know the other.
     linkHeader(0, false),
-    attribute(IFLA.name, text(CONTAINER_INTERFACE)),
-    attribute(IFLA.address, hardware(mac)),
+    attribute(IFLA.name, text(interfaceOf(endpoint))),
+    attribute(IFLA.address, hardware(endpoint.mac)),
+    ...size,
     queues,
     attribute(IFLA.netNsFd, number32(0)),
   ]);
@@ -40,6 +50,7 @@ function pairMessage(hostEnd: string, mac: string): Buffer {
     true,
     attribute(IFLA.master, number32(0)),
     attribute(IFLA.name, text(hostEnd)),
+    ...size,
     queues,
     attribute(
       IFLA.linkInfo,
@@ -50,66 +61,96 @@ function pairMessage(hostEnd: string, mac: string): Buffer {
 }
 
 /**
- * @param hostEnd - name of the host's end, at most 15 characters.
+ * Makes a pair, in the host's namespace.
+ * @param namespace - slot with the container's network namespace.
+ */
+export function makePair(plug: Plug, namespace: Slot): Op {
+  const { network, endpoint, hostEnd } = plug;
+  const pair = pairMessage(plug);
+  return {
+    name: 'netlink',
+    a: namespace,
+    s1: pair,
+    s2: network.bridge,
+    x: pair.length - 4,
+    y: FIRST_ATTRIBUTE_AT,
+    about: `make ${interfaceOf(endpoint)}, and its other end ${hostEnd} in ${network.bridge}`,
+  };
+}
+
+const setting = (path: string, value: string, about: string): Op => ({
+  name: 'write',
+  s1: `/proc/sys/net/ipv6/conf/${path}`,
+  s2: value,
+  // A kernel may have no IPv6.
+  ignoreErrors: true,
+  about,
+});
+
+/** What interfaces of the namespace are born with. A neighbour could announce itself as the way out. */
+export const quietBirth: readonly Op[] = [
+  setting('default/disable_ipv6', '1', 'keep IPv6 off interfaces'),
+  setting('default/accept_ra', '0', 'believe no router'),
+];
+
+/** An interface's addresses, in the container's namespace. */
+export function setUp({ network, endpoint }: Plug): Op[] {
+  const name = interfaceOf(endpoint);
+  const give = (address: string, subnet: string): Op => ({
+    name: 'netlink',
+    s1: newAddress(address, subnet),
+    s2: name,
+    y: ADDRESS_INDEX_AT,
+    about: `give ${name} the address ${address}`,
+  });
+  const { ipv6 } = endpoint;
+  return [
+    give(endpoint.ipv4, network.subnet),
+    ...(ipv6 === undefined || network.ipv6 === undefined
+      ? []
+      : [setting(`${name}/disable_ipv6`, '0', `use IPv6 on ${name}`), give(ipv6, network.ipv6.subnet)]),
+    { name: 'netlink', s1: setLink(0), s2: name, y: LINK_INDEX_AT, about: `set ${name} up` },
+  ];
+}
+
+/** The routes to everything else, by the first of its networks that leads there. */
+export function defaultRoutes(networks: readonly NetworkRecord[]): Op[] {
+  const gateways = [wayOut(networks)?.gateway, wayOut(networks, 6)?.ipv6?.gateway];
+  return gateways.flatMap((gateway) =>
+    gateway === undefined
+      ? []
+      : [
+          {
+            name: 'netlink' as const,
+            s1: defaultRoute(gateway),
+            existsOk: true,
+            about: `route everything through ${gateway}`,
+          },
+        ],
+  );
+}
+
+/**
+ * The interfaces of a run.
+ * @param plugs - at least one.
  * @param namespace - a free slot for the container's network namespace.
  */
-export function planVeth(
-  { bridge, subnet, gateway }: NetworkRecord,
-  { ipv4, mac }: Endpoint,
-  hostEnd: string,
-  namespace: Slot,
-): NetworkPart {
-  const pair = pairMessage(hostEnd, mac);
+export function planVeths(plugs: readonly Plug[], namespace: Slot): NetworkPart {
   return {
     handOver: [
-      {
-        name: 'write',
-        s1: '/proc/sys/net/ipv6/conf/default/disable_ipv6',
-        s2: '1',
-        // A neighbour could announce itself as the way out. A kernel may have no IPv6.
-        ignoreErrors: true,
-        about: `keep IPv6 off ${CONTAINER_INTERFACE}`,
-      },
+      ...quietBirth,
       { name: 'open', a: namespace, s1: '/proc/self/ns/net', about: 'open the network namespace' },
       { name: 'send-slot', a: namespace, about: 'hand the network namespace to the shim' },
     ],
     parentAfter: [
       { name: 'recv-slot', a: namespace, about: 'take the network namespace' },
-      {
-        name: 'netlink',
-        a: namespace,
-        s1: pair,
-        s2: bridge,
-        x: pair.length - 4,
-        y: FIRST_ATTRIBUTE_AT,
-        about: `make ${CONTAINER_INTERFACE}, and its other end ${hostEnd} in ${bridge}`,
-      },
+      ...plugs.map((plug) => makePair(plug, namespace)),
       // Or the namespace would live as long as the shim, and the pair with it.
       { name: 'close', a: namespace, about: 'let go of the network namespace' },
     ],
     child: [loopbackUp],
-    withInterface: interfaceOps(ipv4, subnet, gateway),
+    withInterface: [...plugs.flatMap(setUp), ...defaultRoutes(plugs.map(({ network }) => network))],
   };
-}
-
-function interfaceOps(ipv4: string, subnet: string, gateway: string): Op[] {
-  return [
-    {
-      name: 'netlink',
-      s1: newAddress(ipv4, subnet),
-      s2: CONTAINER_INTERFACE,
-      y: ADDRESS_INDEX_AT,
-      about: `give ${CONTAINER_INTERFACE} the address ${ipv4}`,
-    },
-    {
-      name: 'netlink',
-      s1: setLink(0),
-      s2: CONTAINER_INTERFACE,
-      y: LINK_INDEX_AT,
-      about: `set ${CONTAINER_INTERFACE} up`,
-    },
-    { name: 'netlink', s1: defaultRoute(gateway), about: `route everything through ${gateway}` },
-  ];
 }
 
 /** Nothing but the loopback interface. */

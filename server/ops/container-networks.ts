@@ -1,9 +1,15 @@
 /** A container's places in networks as lists and inspect show them. */
 import type { ContainerRecord } from '../model/container.ts';
 import { shortId } from '../model/ids.ts';
-import { CONTAINER_INTERFACE, hostInterface, type NetworkRecord } from '../model/network.ts';
+import {
+  type Endpoint,
+  type GivenPart,
+  hostInterface,
+  interfaceOf,
+  type NetworkRecord,
+} from '../model/network.ts';
 import { isAlive } from '../model/task-state.ts';
-import { parseSubnet } from '../network/ipv4.ts';
+import { parseSubnet } from '../network/ip.ts';
 import type { Engine } from './engine.ts';
 
 /** A container in a network. */
@@ -17,30 +23,44 @@ export interface PlaceView {
   readonly hostInterface: string;
   /** `10.20.30.2/24` */
   readonly ipv4Address: string;
+  /** `''`: none. */
+  readonly ipv6Address: string;
   readonly macAddress: string;
+  /** `''`: it leads nowhere. */
   readonly ipv4Gateway: string;
+  readonly ipv6Gateway: string;
+  readonly aliases: readonly string[];
+  /** What of it somebody asked for. */
+  readonly given: readonly GivenPart[];
 }
 
 /** The places of one container; of a network whose record was lost nothing is known. */
 export function placesOf({ store }: Pick<Engine, 'store'>, record: ContainerRecord): PlaceView[] {
-  return (record.endpoints ?? []).flatMap(({ networkId, ipv4, mac }) => {
-    const network = store.networks.get(networkId);
-    return network === undefined ? [] : [viewOf(record, network, ipv4, mac)];
+  return (record.endpoints ?? []).flatMap((endpoint) => {
+    const network = store.networks.get(endpoint.networkId);
+    return network === undefined ? [] : [viewOf(record, network, endpoint)];
   });
 }
 
-function viewOf(record: ContainerRecord, network: NetworkRecord, ipv4: string, mac: string): PlaceView {
+function viewOf(record: ContainerRecord, network: NetworkRecord, endpoint: Endpoint): PlaceView {
   const { run } = record;
+  const { ipv4, ipv6, mac, aliases = [], given = [] } = endpoint;
+  const { internal = false, gateway, subnet, ipv6: other } = network;
+  const withPrefix = (address: string, cidr: string): string => `${address}/${parseSubnet(cidr).prefix}`;
   return {
     networkId: network.id,
     network: network.name,
     containerId: record.id,
     containerName: record.name,
-    interfaceName: CONTAINER_INTERFACE,
-    hostInterface: isAlive(record.status) && run !== undefined ? hostInterface(run.runId) : '',
-    ipv4Address: `${ipv4}/${parseSubnet(network.subnet).prefix}`,
+    interfaceName: interfaceOf(endpoint),
+    hostInterface: isAlive(record.status) && run !== undefined ? hostInterface(run.runId, endpoint) : '',
+    ipv4Address: withPrefix(ipv4, subnet),
+    ipv6Address: ipv6 === undefined || other === undefined ? '' : withPrefix(ipv6, other.subnet),
     macAddress: mac,
-    ipv4Gateway: network.gateway,
+    ipv4Gateway: internal ? '' : gateway,
+    ipv6Gateway: internal || ipv6 === undefined ? '' : (other?.gateway ?? ''),
+    aliases,
+    given,
   };
 }
 

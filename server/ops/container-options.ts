@@ -16,7 +16,7 @@ import type {
 } from '../model/container.ts';
 import { invalidArgument, MydockerError, quoteId } from '../model/error.ts';
 import { EMPTY_IMAGE_CONFIG, type HealthCheck, type ImageConfig } from '../model/image.ts';
-import type { DnsConfig } from '../model/network.ts';
+import type { Attachment, DnsConfig } from '../model/network.ts';
 import type { Resources } from '../model/resources.ts';
 import { parseSignal, SIGTERM } from '../model/signal.ts';
 import { parseUserSpec } from '../model/user-spec.ts';
@@ -52,7 +52,7 @@ export interface ContainerOptions {
   /** Default `networks`. */
   readonly network?: NetworkMode;
   /** With the mode `networks`; none: the default network. */
-  readonly networkNames?: readonly string[];
+  readonly attachments?: readonly Attachment[];
   /** Other containers as the client names them. */
   readonly namespaces?: SharedNamespaces;
   readonly dns?: DnsConfig;

@@ -7,9 +7,10 @@ import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { tryLimits } from '../cgroup/apply-limits.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerConfig, ContainerRecord, RootfsSource } from '../model/container.ts';
-import { cannot, notFound, unimplemented } from '../model/error.ts';
+import { cannot, notFound } from '../model/error.ts';
 import { newId, shortId } from '../model/ids.ts';
 import { parseName, randomName } from '../model/name.ts';
+import type { Attachment } from '../model/network.ts';
 import { nowNs } from '../model/time.ts';
 import { UndoStack } from '../model/undo.ts';
 import { parseStorageDriver, unsupported } from '../snapshot/drivers.ts';
@@ -44,6 +45,8 @@ export interface PlannedContainer extends Merged {
   readonly id: string;
   /** Serials, topmost first. */
   readonly layers: readonly bigint[];
+  /** Where it is to stand. */
+  readonly attachments: readonly Attachment[];
 }
 
 /**
@@ -57,12 +60,12 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
   // Mostly it is started at once.
   engine.cgroups.warmJoins();
   // 1. Everything is decided before anything is touched.
-  const { id, config, layers, warnings } = await planContainer(engine, request.options);
+  const { id, config, layers, warnings, attachments } = await planContainer(engine, request.options);
   const name =
     request.name === '' ? randomName((taken) => containers.isNameTaken(taken)) : parseName(request.name);
   // 2. Of two who want the name, or an address, one goes on from here.
   using _reserved = containers.reserveName(name, id);
-  using places = await takePlaces(engine, { config });
+  using places = await takePlaces(engine, { config }, attachments);
   await using undo = new UndoStack((label, err) => engine.log.error({ err, container: id }, label));
   const now = nowNs();
   const record = {
@@ -104,7 +107,9 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
  * @throws MydockerError as {@link createContainer}.
  */
 export async function planContainer(engine: Engine, options: ContainerOptions): Promise<PlannedContainer> {
-  await checkNetworks(engine, options);
+  const { attachments = [] } = options;
+  // Before what takes longer.
+  for (const { network } of attachments) await findNetwork(engine, network);
   const id = newId();
   const image = options.rootfs.kind === 'image' ? findImage(engine, options.rootfs.reference) : undefined;
   const rootfs: RootfsSource =
@@ -129,7 +134,7 @@ export async function planContainer(engine: Engine, options: ContainerOptions): 
   const layers = image === undefined ? [] : image.layers.map((l) => l.serial).reverse();
   // Who is not in the image is not in it at the start either; the answer is kept for that.
   lookUpUser(engine, { id, config: merged.config, layers }, merged.config.user);
-  return { ...merged, id, layers };
+  return { ...merged, id, layers, attachments };
 }
 
 /** What this kernel takes is known once it has been tried, beside the group that the container will have. */
@@ -142,20 +147,6 @@ function checkLimits({ cgroups }: Engine, id: string, { resources }: ContainerCo
 function checkStorageDriver({ storage, paths }: Engine, { storageDriver }: ContainerConfig): void {
   if (storageDriver !== undefined && !storage.working.includes(storageDriver))
     throw unsupported(storageDriver, storage.working, storage.backing, paths.root);
-}
-
-/** Named ones must be there; today the default one is the only one. */
-async function checkNetworks(engine: Engine, { networkNames = [] }: ContainerOptions): Promise<void> {
-  for (const name of networkNames) await findNetwork(engine, name);
-  if (networkNames.length > 1)
-    throw unimplemented(
-      'cannot create container: this version of the server has one network for a container',
-      {
-        reason: 'OPTION_UNIMPLEMENTED',
-        hint: 'give --network once',
-        metadata: { field: 'config.network.attachments' },
-      },
-    );
 }
 
 function checkRootfsDirectory(path: string): void {

@@ -3,12 +3,11 @@
  * its bridge when the first container starts in it.
  */
 import { hash } from 'node:crypto';
-import { failedPrecondition, invalidArgument, notFound } from '../model/error.ts';
+import { invalidArgument, notFound } from '../model/error.ts';
 import { DEFAULT_NETWORK_NAMES, type NetworkRecord } from '../model/network.ts';
 import { resolveNetwork } from '../model/resolve.ts';
-import { formatIpv4, parseSubnet } from '../network/ipv4.ts';
-import { chooseSubnet, occupiedSubnets, POOL_NAMES } from '../network/subnets.ts';
 import type { Engine } from './engine.ts';
+import { freeSubnet } from './free-subnet.ts';
 
 type Host = Pick<Engine, 'store' | 'queues' | 'instance' | 'networks'>;
 
@@ -31,21 +30,12 @@ export async function ensureDefaultNetwork(engine: Host): Promise<NetworkRecord>
   );
 }
 
-function newNetwork({ instance, networks }: Host, id: string): NetworkRecord {
-  const { defaultBridge, isDefaultRoot } = networks;
-  const subnet = chooseSubnet(instance, isDefaultRoot, occupiedSubnets());
-  if (subnet === undefined)
-    throw failedPrecondition(
-      'cannot make the default network: the machine’s own routes lead to all its subnets',
-      {
-        reason: 'SUBNET_OVERLAP',
-        hint: `free a /24 of ${POOL_NAMES.join(', ')}, or use --network none or host`,
-      },
-    );
+function newNetwork(engine: Host, id: string): NetworkRecord {
+  const { defaultBridge } = engine.networks;
   return {
     ...{ v: 1, rev: 0n, createdAt: 0n, updatedAt: 0n },
-    ...{ id, name: defaultBridge, bridge: defaultBridge, subnet },
-    gateway: formatIpv4(parseSubnet(subnet).base + 1),
+    ...{ id, name: defaultBridge, bridge: defaultBridge },
+    ...freeSubnet(engine, 4, 'the default network'),
   };
 }
 

@@ -78,6 +78,8 @@ export interface Engine {
     readonly isDefaultRoot: boolean;
     /** Name of the default network and of its bridge: `mydocker0`. */
     readonly defaultBridge: string;
+    /** Subnets of networks that ask for none are taken out of these: CIDR. */
+    readonly pools: readonly string[];
     /** Addresses that records to come will have. */
     readonly held: HeldAddresses;
     /** Makes sure that a network's bridge and rules are on the host. */

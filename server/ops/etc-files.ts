@@ -43,7 +43,10 @@ export function etcFiles(container: Named, gateway: string): [name: string, cont
 
 function ownHosts({ config: { hostname }, endpoints = [], name = '' }: Named): string {
   const names = [...new Set([hostname, name])].filter(Boolean).join(' ');
-  const addresses = endpoints.length > 0 ? endpoints.map(({ ipv4 }) => ipv4) : [OWN_ADDRESS];
+  const addresses =
+    endpoints.length > 0
+      ? endpoints.flatMap(({ ipv4, ipv6 }) => [ipv4, ...(ipv6 === undefined ? [] : [ipv6])])
+      : [OWN_ADDRESS];
   return `${HOSTS_HEAD}${addresses.map((address) => `${address}\t${names}\n`).join('')}`;
 }
 

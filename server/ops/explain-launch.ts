@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import type { ContainerConfig } from '../model/container.ts';
 import { newId } from '../model/ids.ts';
+import type { Attachment } from '../model/network.ts';
 import type { OciProcess } from '../model/oci-spec.ts';
 import { type Op, type Plan, SECTIONS, type Section, SLOT_BASE } from '../model/plan.ts';
 import { describeMessage } from '../network/describe-message.ts';
@@ -110,13 +111,17 @@ export async function explainLaunch(
   engine: Engine,
   subject:
     | { readonly container: string }
-    | { readonly config: ContainerConfig; readonly layers: readonly bigint[] },
+    | {
+        readonly config: ContainerConfig;
+        readonly layers: readonly bigint[];
+        readonly attachments: readonly Attachment[];
+      },
   showEnv: boolean,
 ): Promise<Explanation> {
   const found: Launchable =
     'container' in subject ? findContainer(engine, subject.container) : { id: newId(), ...subject };
   // The address that it would get now; it is not kept.
-  using places = await takePlaces(engine, found);
+  using places = await takePlaces(engine, found, 'container' in subject ? [] : subject.attachments);
   const launchable = places.endpoints === undefined ? found : { ...found, endpoints: places.endpoints };
   using prepared = prepareLaunch(engine, launchable, EXAMPLE_RUN_ID, { rows: 0, columns: 0 });
   return explain(engine, launchable, prepared, showEnv);

@@ -6,7 +6,7 @@ import { existsSync, statSync } from 'node:fs';
 import { planCgroup } from '../cgroup/cgroup-plan.ts';
 import { cgroupMounts } from '../cgroup/layout.ts';
 import type { ContainerConfig } from '../model/container.ts';
-import type { Endpoint } from '../model/network.ts';
+import { type Endpoint, wayOut } from '../model/network.ts';
 import type { OciSpec } from '../model/oci-spec.ts';
 import { type Plan, slotAllocator } from '../model/plan.ts';
 import { buildSpec } from '../spec/build-spec.ts';
@@ -57,9 +57,10 @@ function rootfsOf(engine: Engine, container: Launchable): Rootfs {
       );
 }
 
-/** The host's address in its first network. */
+/** The host's address in the network that its packets leave by, or else in its first one. */
 function gatewayOf({ store }: Engine, { endpoints = [] }: Pick<Launchable, 'endpoints'>): string {
-  return store.networks.get(endpoints[0]?.networkId ?? '')?.gateway ?? '';
+  const networks = endpoints.flatMap(({ networkId }) => store.networks.get(networkId) ?? []);
+  return (wayOut(networks) ?? networks[0])?.gateway ?? '';
 }
 
 /**

@@ -5,10 +5,10 @@
  */
 import { cannot, MydockerError } from '../model/error.ts';
 import { hostInterface, type NetworkRecord } from '../model/network.ts';
-import type { Plan } from '../model/plan.ts';
+import type { Op, Plan } from '../model/plan.ts';
 import { isAlive } from '../model/task-state.ts';
 import { bridgeOps } from '../network/bridge.ts';
-import { type HostState, indexOf, installRules, isInPlace } from '../network/host-state.ts';
+import { HostRules, indexOf } from '../network/host-state.ts';
 import { encodePlan } from '../spec/plan-codec.ts';
 import { containersIn, HeldAddresses } from './container-places.ts';
 import type { Engine } from './engine.ts';
@@ -22,13 +22,16 @@ export type PrepareNetwork = (network: NetworkRecord) => Promise<void> | undefin
 /**
  * What a server has for its networks.
  * @param isDefaultRoot - the well known names are its own.
+ * @param pools - subnets of networks that ask for none are taken out of these.
  */
 export function networkEngine({
   isDefaultRoot,
+  pools,
   ...host
-}: Host & { isDefaultRoot: boolean }): Engine['networks'] {
+}: Host & Pick<Engine['networks'], 'isDefaultRoot' | 'pools'>): Engine['networks'] {
   return {
     isDefaultRoot,
+    pools,
     defaultBridge: isDefaultRoot ? 'mydocker0' : `mydocker-${host.instance.slice(0, 6)}`,
     held: new HeldAddresses(),
     prepare: networkPreparer(host),
@@ -37,19 +40,23 @@ export function networkEngine({
 
 /** @returns the function of one server; calls for one network at the same time are one. */
 function networkPreparer(host: Host): PrepareNetwork {
-  const states = new Map<string, HostState>();
+  const rules = new HostRules(host.instance);
+  /** Indexes of the bridges as they were made. */
+  const bridges = new Map<string, number>();
   const underWay = new Map<string, Promise<void>>();
   return (network) => {
-    const { id } = network;
+    const { id, bridge } = network;
     const busy = underWay.get(id);
     if (busy !== undefined) return busy;
-    const state = states.get(id);
-    if (state !== undefined && isInPlace(host.instance, network, state)) return undefined;
+    const index = bridges.get(id);
+    const isThere = index !== undefined && index !== 0 && indexOf(bridge) === index;
+    if (isThere && rules.isInPlace(id)) return undefined;
     const work = (async () => {
       try {
-        if (state !== undefined) host.log.info({ network: network.name }, 'a network is made again');
-        await runOps(host, network);
-        states.set(id, installRules(host.instance, network));
+        if (index !== undefined) host.log.info({ network: network.name }, 'a network is made again');
+        await runNetworkOps(host, bridgeOps(network, portsOf(host, network)));
+        bridges.set(id, indexOf(bridge));
+        if (!rules.isInPlace(id)) rules.install(host.store.networks.list());
       } catch (thrown) {
         throw prepareError(network, thrown);
       } finally {
@@ -61,24 +68,35 @@ function networkPreparer(host: Host): PrepareNetwork {
   };
 }
 
-/** In the host's namespace, by a child of the zygote that ends with its last operation. */
-async function runOps({ store, zygote }: Host, network: NetworkRecord): Promise<void> {
-  const ports = containersIn({ store }, network.id)
-    .filter(({ status }) => isAlive(status))
-    .map(({ run }) => (run === undefined ? 0 : indexOf(hostInterface(run.runId))))
-    .filter((index) => index !== 0);
+/** Host's ends of its containers' interfaces, by index. */
+function portsOf({ store }: Pick<Host, 'store'>, { id }: NetworkRecord): number[] {
+  return containersIn({ store }, id).flatMap(({ status, run, endpoints = [] }) =>
+    !isAlive(status) || run === undefined
+      ? []
+      : endpoints
+          .filter(({ networkId }) => networkId === id)
+          .map((endpoint) => indexOf(hostInterface(run.runId, endpoint)))
+          .filter((index) => index !== 0),
+  );
+}
+
+/**
+ * Operations by a child of the zygote that ends with its last one: in the host's namespace, unless they enter another.
+ * @param descriptors - for the plan's first slots.
+ * @throws MydockerError naming the one that failed.
+ */
+export async function runNetworkOps(
+  { zygote }: Pick<Engine, 'zygote'>,
+  ops: readonly Op[],
+  descriptors: readonly number[] = [],
+): Promise<void> {
   const plan: Plan = {
     cloneFlags: 0n,
     head: '',
     title: 'mydocker-shim network',
-    sections: {
-      'parent-before': bridgeOps(network, ports),
-      'parent-after': [],
-      child: [],
-      'after-exit': [],
-    },
+    sections: { 'parent-before': ops, 'parent-after': [], child: [], 'after-exit': [] },
   };
-  const connection = zygote.launch(encodePlan(plan), []);
+  const connection = zygote.launch(encodePlan(plan), descriptors);
   try {
     await connection.exited;
   } catch (thrown) {

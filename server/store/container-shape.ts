@@ -64,15 +64,18 @@ const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
   labels: (value) => isFields(value) && Object.values(value).every(isText),
 };
 
+const matches = (pattern: RegExp, value: unknown): boolean => isText(value) && pattern.test(value);
+
 /** They go into messages for the kernel. */
 function isEndpoint(value: unknown): boolean {
   return (
     isFields(value) &&
     isText(value['networkId']) &&
-    isText(value['ipv4']) &&
-    /^\d{1,3}(?:\.\d{1,3}){3}$/.test(value['ipv4']) &&
-    isText(value['mac']) &&
-    /^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/.test(value['mac'])
+    matches(/^\d{1,3}(?:\.\d{1,3}){3}$/, value['ipv4']) &&
+    (value['ipv6'] === undefined || matches(/^[0-9a-f:.]{2,45}$/, value['ipv6'])) &&
+    matches(/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/, value['mac']) &&
+    (value['interfaceName'] === undefined || matches(/^[a-zA-Z0-9_.-]{1,15}$/, value['interfaceName'])) &&
+    [value['aliases'], value['given']].every((list) => list === undefined || isTexts(list))
   );
 }
 

@@ -105,7 +105,7 @@ const output = (command: string, args: readonly string[]): string =>
 
 /** A server's own bridge and table: made with its first container in a network, and kept. */
 const KEPT_BRIDGE = /^mydocker(?:0|-[0-9a-f]{6})$/;
-const KEPT_TABLE = /^table ip mydocker_[0-9a-f]{8} \{[\s\S]*?^\}\n?/gm;
+const KEPT_TABLE = /^table inet mydocker_[0-9a-f]{8} \{[\s\S]*?^\}\n?/gm;
 
 /** The names of all links of this network namespace, but for servers' own bridges. */
 export function listLinks(): string[] {

@@ -140,7 +140,7 @@ test('nothing of anybody else is touched but forwarding', async () => {
   }
   const tables = output('nft', 'list', 'tables').trim().split('\n');
   assert.equal(tables.length, 1);
-  assert.match(tables[0] ?? '', /^table ip mydocker_[0-9a-f]{8}$/);
+  assert.match(tables[0] ?? '', /^table inet mydocker_[0-9a-f]{8}$/);
 });
 
 test('whoever takes bridge or rules away finds them again with the next start', async () => {
@@ -149,7 +149,7 @@ test('whoever takes bridge or rules away finds them again with the next start', 
   const address = await addressOf('stays');
   const breakages: (readonly string[])[] = [
     ['nft', 'flush', 'ruleset'],
-    ['nft', 'flush', 'table', 'ip', output('nft', 'list', 'tables').trim().split(' ').at(-1) ?? ''],
+    ['nft', 'flush', 'table', 'inet', output('nft', 'list', 'tables').trim().split(' ').at(-1) ?? ''],
     ['ip', 'link', 'delete', hostInterface],
   ];
   for (const [command = '', ...args] of breakages) {

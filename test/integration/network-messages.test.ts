@@ -9,12 +9,12 @@ import type { Op, Plan } from '../../server/model/plan.ts';
 import { bridgeOps } from '../../server/network/bridge.ts';
 import { describeMessage, readAttributes, readMessage } from '../../server/network/describe-message.ts';
 import { loopbackUp } from '../../server/network/loopback.ts';
-import { defaultRoute, newAddress } from '../../server/network/rtnetlink.ts';
-import { planVeth } from '../../server/network/veth.ts';
+import { defaultRoute, deleteLink, newAddress } from '../../server/network/rtnetlink.ts';
+import { planVeths } from '../../server/network/veth.ts';
 import { encodePlan } from '../../server/spec/plan-codec.ts';
 import { Zygote } from '../../server/task/zygote.ts';
 import { PROJECT } from '../harness/cli.ts';
-import { ENDPOINT, launchPlan, NETWORK } from '../unit/spec/sample-plans.ts';
+import { launchPlan, NETWORK, PLUG } from '../unit/spec/sample-plans.ts';
 
 const zygote = new Zygote({
   program: join(PROJECT, 'build/mydocker-shim'),
@@ -84,7 +84,7 @@ test('a bridge is made as ip shows it, twice and at once without harm', async ()
 
 test('a pair is made with its other end inside, and both are what the message says', async () => {
   await run(section(bridgeOps(NETWORK, [])));
-  const { handOver, parentAfter, child, withInterface } = planVeth(NETWORK, ENDPOINT, 'veth0123456789a', 0);
+  const { handOver, parentAfter, child, withInterface } = planVeths([PLUG], 0);
   const plan: Plan = {
     ...section([]),
     cloneFlags: 0x4000_0000n,
@@ -118,7 +118,7 @@ test('a pair is made with its other end inside, and both are what the message sa
   const read = <T>(name: string): T => JSON.parse(readFileSync(join(folder, name), 'utf8')) as T;
   const links = read<Link[]>('addr');
   const eth0 = links.find(({ ifname }) => ifname === 'eth0');
-  assert.equal(eth0?.address, ENDPOINT.mac);
+  assert.equal(eth0?.address, PLUG.endpoint.mac);
   assert.deepEqual(
     eth0.addr_info.map(({ local, prefixlen }) => [local, prefixlen]),
     [['10.20.30.2', 24]],
@@ -138,14 +138,23 @@ test('a pair is made with its other end inside, and both are what the message sa
 });
 
 test('messages are read back as what they were made of', () => {
-  const { parentAfter } = planVeth(NETWORK, ENDPOINT, 'veth0123456789a', 0);
+  const { parentAfter } = planVeths([PLUG], 0);
   const [pair = new Uint8Array()] = netlinkOf(parentAfter);
   assert.deepEqual(readMessage(pair), {
-    ...{ kind: 'link', create: true, index: 0, up: true, name: 'veth0123456789a', master: 0, queues: 1 },
+    ...{
+      kind: 'link',
+      remove: false,
+      create: true,
+      index: 0,
+      up: true,
+      name: 'veth0123456789a',
+      master: 0,
+      queues: 1,
+    },
     linkKind: 'veth',
     peer: {
-      ...{ kind: 'link', create: true, index: 0, up: false, name: 'eth0', queues: 1 },
-      ...{ mac: ENDPOINT.mac, namespace: 0 },
+      ...{ kind: 'link', remove: false, create: true, index: 0, up: false, name: 'eth0', queues: 1 },
+      ...{ mac: PLUG.endpoint.mac, namespace: 0 },
     },
   });
   assert.deepEqual(readMessage(newAddress('10.20.30.7', '10.20.30.0/24')), {
@@ -153,13 +162,19 @@ test('messages are read back as what they were made of', () => {
   });
   assert.deepEqual(readMessage(defaultRoute('10.20.30.1')), {
     kind: 'route',
+    family: 4,
     prefix: 0,
     gateway: '10.20.30.1',
   });
+  assert.deepEqual(readMessage(newAddress('fd00::7', 'fd00::/64')), {
+    ...{ kind: 'address', index: 0, address: 'fd00::7', prefix: 64, broadcast: '' },
+  });
+  assert.equal(describeMessage(defaultRoute('fd00::1')), 'RTM_NEWROUTE default via fd00::1');
+  assert.equal(describeMessage(deleteLink(), { index: 'veth1' }), 'RTM_DELLINK veth1');
 });
 
 test('what is patched in stands where the plan says', () => {
-  const { parentAfter, withInterface } = planVeth(NETWORK, ENDPOINT, 'veth0123456789a', 0);
+  const { parentAfter, withInterface } = planVeths([PLUG], 0);
   const pair = parentAfter.find(({ name }) => name === 'netlink');
   const patched = Buffer.from(pair?.s1 as Uint8Array);
   patched.writeInt32LE(4242, Number(pair?.x));
@@ -176,7 +191,7 @@ test('what is patched in stands where the plan says', () => {
 });
 
 test('messages are told in words', () => {
-  const { parentAfter, withInterface } = planVeth(NETWORK, ENDPOINT, 'veth0123456789a', 0);
+  const { parentAfter, withInterface } = planVeths([PLUG], 0);
   const [pair = new Uint8Array()] = netlinkOf(parentAfter);
   assert.equal(
     describeMessage(pair, { index: 'mydocker0', descriptor: 'fd 33' }),

@@ -147,7 +147,10 @@ test('options that this version lacks are refused by name', async () => {
     ['config.security', { security: { privileged: true } }],
     ['config.ulimits', { ulimits: [{ name: 'nofile', soft: 1n, hard: 1n }] }],
     ['config.sysctls', { sysctls: { a: 'b' } }],
-    ['config.network.attachments.ipv4_address', { network: { attachments: [{ ipv4Address: '10.0.0.1' }] } }],
+    [
+      'config.network.attachments.options',
+      { network: { attachments: [{ network: 'default', options: { a: 'b' } }] } },
+    ],
     ['config.network.publish_all', { network: { publishAll: true } }],
     ['config.network.ports', { network: { ports: [{ containerPort: 80 }] } }],
     [

@@ -57,15 +57,19 @@ test('network and addresses are the same after the server has started again', as
   assert.equal(last(await create('second')), 3);
 });
 
-test('an address that its network does not have, and none at all, are replaced', async () => {
+test('an address that its network does not have is replaced, and none stays none', async () => {
   const record = await create('box');
   const network = await ensureDefaultNetwork(here.engine);
   const foreign = [{ networkId: network.id, ipv4: '192.0.2.7', mac: '02:42:c0:00:02:07' }];
   const other = [{ networkId: 'f'.repeat(64), ipv4: record.endpoints?.[0]?.ipv4 ?? '', mac: '' }];
-  for (const endpoints of [foreign, other, []]) {
-    using places = await takePlaces(here.engine, { ...record, endpoints });
+  {
+    using places = await takePlaces(here.engine, { ...record, endpoints: foreign });
     assert.equal(last(places), 3);
   }
+  await assert.rejects(takePlaces(here.engine, { ...record, endpoints: other }), { reason: 'NETWORK_LOST' });
+  // Taken out of all.
+  using nowhere = await takePlaces(here.engine, { ...record, endpoints: [] });
+  assert.deepEqual(nowhere.endpoints, []);
   using same = await takePlaces(here.engine, record);
   assert.deepEqual(same.endpoints, record.endpoints);
   using none = await takePlaces(here.engine, { config: { ...record.config, network: 'none' } });

@@ -14,6 +14,7 @@ import { digestOf } from '../../../server/model/digest.ts';
 import { EMPTY_IMAGE_CONFIG, type ImageConfig, type ImageRecord } from '../../../server/model/image.ts';
 import { type Logger, SILENT } from '../../../server/model/logger.ts';
 import { REGISTRY_LIMITS } from '../../../server/model/registry.ts';
+import { DEFAULT_POOLS } from '../../../server/network/subnets.ts';
 import { HeldAddresses } from '../../../server/ops/container-places.ts';
 import { discardsDone } from '../../../server/ops/discard-folder.ts';
 import type { Engine } from '../../../server/ops/engine.ts';
@@ -72,6 +73,7 @@ export async function engineHere(
     networks: {
       isDefaultRoot: false,
       defaultBridge: `mydocker-${instance.slice(0, 6)}`,
+      pools: DEFAULT_POOLS,
       held: new HeldAddresses(),
       prepare: () => undefined,
     },

@@ -12,7 +12,7 @@ import {
 } from '../../../server/model/plan.ts';
 import type { Resources } from '../../../server/model/resources.ts';
 import type { Credentials } from '../../../server/model/user-spec.ts';
-import { LOOPBACK_ONLY, NO_NETWORK, planVeth } from '../../../server/network/veth.ts';
+import { LOOPBACK_ONLY, NO_NETWORK, type Plug, planVeths } from '../../../server/network/veth.ts';
 import { buildExecProcess, buildSpec, type ExecChoice } from '../../../server/spec/build-spec.ts';
 import type { HostFacts } from '../../../server/spec/defaults.ts';
 import { EXEC_INHERITED, planExecProcess } from '../../../server/spec/exec-plan.ts';
@@ -61,6 +61,7 @@ export const NETWORK: NetworkRecord = {
   ...{ bridge: 'mydocker0', subnet: '10.20.30.0/24', gateway: '10.20.30.1' },
 };
 export const ENDPOINT: Endpoint = { networkId: NETWORK.id, ipv4: '10.20.30.2', mac: '02:42:0a:14:1e:02' };
+export const PLUG: Plug = { network: NETWORK, endpoint: ENDPOINT, hostEnd: 'veth0123456789a' };
 
 export const CONFIG: ContainerConfig = {
   rootfs: { kind: 'directory', path: '/srv/rootfs' },
@@ -119,7 +120,7 @@ const taking =
 function networkPart(mode: NetworkMode, slots: SlotAllocator): NetworkPart {
   if (mode === 'host' || mode === 'container') return NO_NETWORK;
   if (mode === 'none') return LOOPBACK_ONLY;
-  return planVeth(NETWORK, ENDPOINT, 'veth0123456789a', slots.take());
+  return planVeths([PLUG], slots.take());
 }
 
 export function launchPlan(choice: SampleChoice = {}): Plan {
