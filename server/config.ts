@@ -7,6 +7,7 @@ import { isIP } from 'node:net';
 import { isAbsolute, normalize } from 'node:path';
 import { parseArgs } from 'node:util';
 import { invalidArgument, quoteId } from './model/error.ts';
+import { type ProxySettings, parseProxies } from './model/proxy.ts';
 import {
   parseRegistries,
   parseRegistryLimits,
@@ -33,6 +34,8 @@ export interface ServerConfig {
   readonly networkPools?: readonly string[];
   /** How registries are reached; only a file says it. */
   readonly registries?: Registries;
+  /** Ways to registries, over what the environment says; only a file says it. */
+  readonly proxies?: ProxySettings;
   /** Limits of what registries send; only a file gives them. */
   readonly registryLimits?: RegistryLimits;
 }
@@ -65,7 +68,7 @@ export const HELP: string = `mydockerd: runs containers and serves their API
   -s, --storage-driver D how root filesystems are made: overlay (default), vfs (full copies)
   --config FILE          JSON object with the same names without dashes in front; flags win.
                          It may have archive-limits as well, see docs/unpacking.md, and
-                         registries and registry-limits, see docs/registries.md, and
+                         registries, registry-limits and proxies, see docs/registries.md, and
                          network-pools, see docs/networks.md
   --debug                log more
   --version, --help
@@ -100,6 +103,7 @@ interface Settings {
   'archive-limits'?: ArchiveLimitSettings | undefined;
   'network-pools'?: readonly string[] | undefined;
   registries?: Registries | undefined;
+  proxies?: ProxySettings | undefined;
   'registry-limits'?: RegistryLimits | undefined;
 }
 
@@ -115,7 +119,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
   const state = absolute('state', flags.state ?? file.state ?? DEFAULT_STATE);
   const parent = flags['cgroup-parent'] ?? file['cgroup-parent'];
   const storageDriver = flags['storage-driver'] ?? file['storage-driver'];
-  const { 'archive-limits': limits, 'registry-limits': registryLimits, registries } = file;
+  const { 'archive-limits': limits, 'registry-limits': registryLimits, registries, proxies } = file;
   const { 'network-pools': networkPools } = file;
   return {
     kind: 'serve',
@@ -129,6 +133,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
       ...(limits === undefined ? {} : { archiveLimits: limits }),
       ...(networkPools === undefined ? {} : { networkPools }),
       ...(registries === undefined ? {} : { registries }),
+      ...(proxies === undefined ? {} : { proxies }),
       ...(registryLimits === undefined ? {} : { registryLimits }),
     },
   };
@@ -192,6 +197,8 @@ function setting(path: string, key: string, value: unknown): unknown {
       return value;
     case 'registries':
       return parseRegistries(path, value);
+    case 'proxies':
+      return parseProxies(path, value);
     case 'registry-limits':
       return parseRegistryLimits(path, value);
     default:

@@ -42,6 +42,7 @@ import { recover } from './ops/recover.ts';
 import { sweepContainers } from './ops/sweep-containers.ts';
 import { sweepImages } from './ops/sweep-images.ts';
 import { Downloads } from './registry/downloads.ts';
+import { proxiesOf } from './registry/proxies.ts';
 import { createRegistryAccess } from './registry/registries.ts';
 import type { Storage } from './snapshot/drivers.ts';
 import { ensureInitLayer } from './snapshot/init-layer.ts';
@@ -97,7 +98,11 @@ function buildEngine(
   const layers = createLayerStore(paths.root, launch, log, limits);
   const ingest = createIngest(paths.root, launch, layers.removeFolder, limits);
   const registryLimits = config.registryLimits ?? REGISTRY_LIMITS;
-  const registries = createRegistryAccess(config.registries ?? {}, registryLimits);
+  const registries = createRegistryAccess(
+    config.registries ?? {},
+    registryLimits,
+    proxiesOf(config.proxies ?? {}, process.env),
+  );
   const downloads = new Downloads(paths.root, registryLimits, log);
   return {
     config: { version: version(), logMaxFiles: LOG_MAX_FILES, logMaxBytes: LOG_MAX_BYTES },

@@ -2,13 +2,14 @@
  * One HTTP request and its answer: no redirects, no cookies, no decompression, and a limit on everything that
  * the other side decides: the head's size, the time to answer, the pace of the body.
  */
-import { readFileSync } from 'node:fs';
-import { Agent as HttpAgent, type IncomingMessage, request as requestHttp } from 'node:http';
-import { Agent as HttpsAgent, request as requestHttps } from 'node:https';
+import { type IncomingMessage, request as requestHttp } from 'node:http';
+import { request as requestHttps } from 'node:https';
 import { MydockerError, quoteId } from '../model/error.ts';
 import type { RegistryLimits, RegistrySettings } from '../model/registry.ts';
 import { isLoopback, lookUpOthers } from './addresses.ts';
+import type { ProxyFor } from './proxies.ts';
 import { registryAway, registryError } from './registry-error.ts';
+import { createRoutes, proxyRefuses, type Route } from './routes.ts';
 import { type HttpBody, sendBody } from './send-body.ts';
 
 /** What is sent. */
@@ -43,9 +44,6 @@ export interface Http {
   close(): void;
 }
 
-/** Idle connections that are kept. */
-const KEPT_SOCKETS = 4;
-const KEPT_MS = 30_000;
 /** Given by Node and OpenSSL where the other side does not speak TLS at all. */
 const NOT_TLS = /wrong version number|packet length too long|http request|before secure TLS connection/i;
 
@@ -56,52 +54,43 @@ export const NOT_TLS_REASON = 'REGISTRY_SPEAKS_HTTP';
  * @param host - of the registry, for errors.
  * @throws MydockerError `failed-precondition` when a certificate's file cannot be read.
  */
-export function createHttp(host: string, settings: RegistrySettings, limits: RegistryLimits): Http {
-  const common = { keepAlive: true, maxFreeSockets: KEPT_SOCKETS, timeout: KEPT_MS };
-  const file = (path: string | undefined): Buffer | undefined => readPem(host, path);
-  const [ca, cert, key] = [file(settings.ca), file(settings.clientCert), file(settings.clientKey)];
-  const trust = ca === undefined ? {} : { ca };
-  const identity = cert === undefined || key === undefined ? {} : { cert, key };
-  const plain = new HttpAgent(common);
-  // The key proves who we are to the registry, and to nobody that it names.
-  const own = new HttpsAgent({ ...common, ...trust, ...identity });
-  const others = new HttpsAgent({ ...common, ...trust });
+export function createHttp(
+  host: string,
+  settings: RegistrySettings,
+  limits: RegistryLimits,
+  proxyFor: ProxyFor,
+): Http {
+  const routes = createRoutes(host, settings, limits, proxyFor);
   return {
-    send: (request) => {
-      const { url, isOther = false } = request;
-      const agent = url.protocol === 'http:' ? plain : isOther ? others : own;
-      return send(host, request, agent, limits);
+    send: async (request) => {
+      const route = routes.to(request.url, request.isOther ?? false);
+      const answer = await send(host, request, route, limits);
+      if (answer.status !== 407 || route.proxy === undefined) return answer;
+      answer.discard();
+      throw proxyRefuses(host, route.proxy);
     },
-    close: () => {
-      for (const agent of [plain, own, others]) agent.destroy();
-    },
+    close: routes.close,
   };
-}
-
-function readPem(host: string, path: string | undefined): Buffer | undefined {
-  if (path === undefined) return undefined;
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    const why = `${path} cannot be read: ${(cause as NodeJS.ErrnoException).code}`;
-    throw registryError(host, why, { reason: 'CONFIG_FILE_INVALID', cause });
-  }
 }
 
 function send(
   host: string,
   question: HttpRequest,
-  agent: HttpAgent,
+  { agent, options: way, isSecure, proxy }: Route,
   limits: RegistryLimits,
 ): Promise<HttpResponse> {
   const { method, url, headers, body, signal, isOther = false } = question;
-  const start = url.protocol === 'http:' ? requestHttp : requestHttps;
+  const start = isSecure ? requestHttps : requestHttp;
   return new Promise((resolve, reject) => {
     const sized = typeof body === 'object' ? { 'content-length': String(body.sizeBytes) } : {};
     const options = {
-      ...{ method, agent, maxHeaderSize: limits.headerBytes, insecureHTTPParser: false },
-      headers: { 'user-agent': 'mydocker', 'accept-encoding': 'identity', ...sized, ...headers },
-      ...(isOther && !isLoopback(url.hostname) ? { lookup: lookUpOthers } : {}),
+      ...{ ...way, method, agent, maxHeaderSize: limits.headerBytes, insecureHTTPParser: false },
+      headers: {
+        ...{ 'user-agent': 'mydocker', 'accept-encoding': 'identity', ...sized, ...headers },
+        ...(way.headers as Record<string, string> | undefined),
+      },
+      // A proxy looks it up itself.
+      ...(isOther && proxy === undefined && !isLoopback(url.hostname) ? { lookup: lookUpOthers } : {}),
       ...(signal === undefined ? {} : { signal }),
     };
     const request = start(url, options);
@@ -115,7 +104,7 @@ function send(
     };
     const fail = (error: unknown): void => {
       finish();
-      reject(signal?.aborted === true ? signal.reason : asRegistryError(host, url, error as Error));
+      reject(signal?.aborted === true ? signal.reason : asRegistryError(host, url, error as Error, proxy));
     };
     const awaitAnswer = (): void => {
       const away = registryAway(host, `no answer in ${limits.answerMs} ms`);
@@ -248,7 +237,7 @@ class Response implements HttpResponse {
 /** Errors of the other side's certificate, which no other try cures. */
 const CERTIFICATE = /CERT|SELF_SIGNED|UNABLE_TO|ERR_TLS/;
 
-function asRegistryError(host: string, url: URL, error: Error): MydockerError {
+function asRegistryError(host: string, url: URL, error: Error, proxy?: string): MydockerError {
   if (error instanceof MydockerError) return error;
   const code = 'code' in error ? String(error.code) : '';
   const at = url.host === host ? '' : ` at ${quoteId(url.host)}`;
@@ -272,7 +261,10 @@ function asRegistryError(host: string, url: URL, error: Error): MydockerError {
     return registryError(host, `its answer${at} is no HTTP: ${code}`, { cause: error });
   const words = UNREACHABLE[code];
   if (words !== undefined)
-    return registryAway(host, words + at, { reason: 'REGISTRY_UNREACHABLE', cause: error });
+    return registryAway(host, words + (proxy === undefined ? at : ` at the proxy ${proxy}`), {
+      reason: 'REGISTRY_UNREACHABLE',
+      cause: error,
+    });
   return registryAway(host, `the connection${at} broke: ${code || error.message}`, { cause: error });
 }
 

@@ -4,6 +4,7 @@ import { readAuthFile } from './auth-file.ts';
 import type { RegistryState } from './exchange.ts';
 import { createHttp } from './http.ts';
 import { type ImageSource, mirroredSource } from './image-source.ts';
+import type { ProxyFor } from './proxies.ts';
 import { Repository } from './repository.ts';
 import { type Credentials, Tokens } from './token.ts';
 
@@ -35,14 +36,19 @@ export interface RegistryAccess {
   close(): void;
 }
 
-export function createRegistryAccess(registries: Registries, limits: RegistryLimits): RegistryAccess {
+/** @param proxyFor - for all of them. */
+export function createRegistryAccess(
+  registries: Registries,
+  limits: RegistryLimits,
+  proxyFor: ProxyFor = () => undefined,
+): RegistryAccess {
   const known = new Map<string, RegistryState>();
   const tokens = new Tokens();
   const state = (host: string): RegistryState => {
     const settings = settingsOf(registries, host);
     const scheme = settings.plainHttp ? 'http' : 'https';
     const origin = new URL(`${scheme}://${HOSTS[host] ?? host}`);
-    return { host, settings, limits, tokens, origin, http: createHttp(host, settings, limits) };
+    return { host, settings, limits, tokens, origin, http: createHttp(host, settings, limits, proxyFor) };
   };
   const stateOf = (domain: string): RegistryState => {
     const found = known.get(domain) ?? state(domain);

@@ -61,12 +61,12 @@ export class PullGround {
 
   /**
    * Starts the server.
-   * @param limits - go over the short ones. @param more - goes over the server's file.
+   * @param limits - go over the short ones. @param more - goes over the server's file. @param env - more of it.
    */
-  async serve(failpoints = '', limits: object = {}, more: object = {}): Promise<void> {
+  async serve(failpoints = '', limits: object = {}, more: object = {}, env: object = {}): Promise<void> {
     const config = join(this.host.folder, 'server.json');
     writeFileSync(config, JSON.stringify({ 'registry-limits': { ...LIMITS, ...limits }, ...more }));
-    await this.host.start({ args: ['--config', config], env: { MYDOCKER_FAILPOINTS: failpoints } });
+    await this.host.start({ args: ['--config', config], env: { MYDOCKER_FAILPOINTS: failpoints, ...env } });
   }
 
   /** As descriptors have it. */
