@@ -60,8 +60,8 @@ export interface LayerStore {
   unpack(serial: bigint, archive: ArchiveSource, options: UnpackOptions): Promise<UnpackResult>;
   /** Gives an unpacked layer its name, durably. */
   publish(serial: bigint): Promise<void>;
-  /** Removes what `unpack` made and nobody wants; returns at once. */
-  discard(serial: bigint): void;
+  /** Removes what `unpack` made and nobody wants: who tries again finds the room. A failure goes to the log. */
+  discard(serial: bigint): Promise<void>;
   /** Takes a layer away that no record names any more; returns once it has lost its name. */
   remove(serial: bigint): Promise<void>;
   /** Finds what a death left behind: at start, before any other use. */
@@ -124,7 +124,7 @@ export function createLayerStore(
     },
     discard: (serial) => {
       nameless.delete(serial);
-      removals.start(temporary(serial));
+      return removals.discard(temporary(serial));
     },
     remove: (serial) => removals.take(folder(serial)),
     sweep: async (known) => {

@@ -19,8 +19,8 @@ export interface Removals {
   prepare(): Promise<void>;
   /** Takes a folder out of sight, and removes it behind the caller; absent is fine. */
   take(path: string): Promise<void>;
-  /** As {@link take}, without waiting for it to be out of sight; a failure goes to the log. */
-  start(path: string): void;
+  /** As {@link run}, but a failure goes to the log. */
+  discard(path: string): Promise<void>;
   /**
    * Removes a folder and waits for it; absent is fine.
    * @throws MydockerError `internal` when some of it stays.
@@ -85,11 +85,12 @@ export function createRemovals(root: string, launch: LaunchWorker, log: Logger):
     return false;
   };
 
-  const background = (work: Promise<void>, path: string): void => {
+  const background = (work: Promise<void>, path: string): Promise<void> => {
     const removal = work
       .catch((err: unknown) => log.error({ err, path }, 'a folder could not be removed'))
       .finally(() => running.delete(removal));
     running.add(removal);
+    return removal;
   };
 
   const finish = async (name: string): Promise<void> => {
@@ -112,13 +113,13 @@ export function createRemovals(root: string, launch: LaunchWorker, log: Logger):
     },
     take: async (path) => {
       const name = await moveAway(path);
-      if (name !== undefined) background(finish(name), path);
+      if (name !== undefined) void background(finish(name), path);
     },
-    start: (path) => background(run(path), path),
+    discard: (path) => background(run(path), path),
     run,
     resume: async () => {
       const names = await readdir(place);
-      for (const name of names) background(finish(name), join(place, name));
+      for (const name of names) void background(finish(name), join(place, name));
       return names;
     },
     idle: async () => {

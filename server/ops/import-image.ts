@@ -69,7 +69,7 @@ export async function importImage(
     return { image, reference };
   } finally {
     // Nothing is there any more where the layer got its name.
-    engine.layers.discard(serial);
+    await engine.layers.discard(serial);
   }
 }
 

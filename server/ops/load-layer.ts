@@ -96,7 +96,7 @@ export function loadLayers(
       return stack.map(({ diffId, chainId }) => ({ diffId, chainId, serial: serialOf(engine, chainId) }));
     } finally {
       // Nothing is there any more where a layer got its name.
-      for (const { serial } of unpacked) engine.layers.discard(serial);
+      await Promise.all(unpacked.map(({ serial }) => engine.layers.discard(serial)));
     }
   });
 }

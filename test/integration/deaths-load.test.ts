@@ -163,6 +163,8 @@ for (const [what, data] of [
       const { code, stderr } = await host.cli(['load'], { stdin: ociArchive(big, NAME) });
       assert.equal(code, 125);
       assert.match(stderr, /cannot load (archive|image loaded:1): .*(no space left on device|larger than)/);
+      // Who tries again at once finds the room.
+      assert.deepEqual(readdirSync(join(host.root, 'removing')), []);
       await empty();
       await works();
       await empty();

@@ -205,6 +205,8 @@ for (const [what, data] of [
     try {
       await ground.serve();
       await ground.fails(/cannot pull image .*big:1: .*(no space left on device|larger than|disk)/, big);
+      // Who tries again at once finds the room.
+      assert.deepEqual(readdirSync(join(host.root, 'removing')), []);
       await onlyDownloads();
       await works();
       await ground.prune();

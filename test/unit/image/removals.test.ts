@@ -59,7 +59,7 @@ test('an empty folder and an absent one need no worker', async () => {
   await removals.run(join(root, 'empty'));
   await removals.run(join(root, 'absent'));
   await removals.take(join(root, 'absent'));
-  removals.start(join(root, 'absent'));
+  await removals.discard(join(root, 'absent'));
   assert.equal(existsSync(join(root, 'empty')), false);
   assert.equal(launcher.requests.length, 0);
 });
