@@ -61,6 +61,8 @@ export interface Api {
   readonly networks: Service<typeof NetworksServiceDefinition>;
   readonly system: Service<typeof SystemServiceDefinition>;
   readonly tasks: Service<typeof TasksServiceDefinition>;
+  /** Resolves once there is a connection; rejects when there is none by then, in ms since 1970. */
+  ready(deadline: number): Promise<void>;
   /** Closes the connection. */
   close(): void;
 }
@@ -116,6 +118,9 @@ export function openApi(address: string): Api {
   const client = new Client(address, credentials.createInsecure(), {
     'grpc.max_receive_message_length': -1,
     'grpc-node.flow_control_window': 8 << 20,
+    // A server that starts again is there at once.
+    'grpc.initial_reconnect_backoff_ms': 50,
+    'grpc.max_reconnect_backoff_ms': 50,
   });
   return {
     containers: bindService(client, ContainersServiceDefinition),
@@ -124,6 +129,10 @@ export function openApi(address: string): Api {
     networks: bindService(client, NetworksServiceDefinition),
     system: bindService(client, SystemServiceDefinition),
     tasks: bindService(client, TasksServiceDefinition),
+    ready: (deadline) =>
+      new Promise((resolve, reject) => {
+        client.waitForReady(deadline, (error) => (error === undefined ? resolve() : reject(error)));
+      }),
     close: () => client.close(),
   };
 }

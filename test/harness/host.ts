@@ -125,6 +125,7 @@ export class Host {
       if (Date.now() > until) throw new Error(`mydockerd does not listen after ${READY_MS} ms:\n${this.log}`);
       await sleep(10);
     }
+    await this.#api?.ready(until);
   }
 
   /** Asks the server to end, as an administrator does. Containers go on. @returns its exit status. */
