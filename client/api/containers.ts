@@ -14,6 +14,8 @@ import {
   RemoveContainerResponse,
   RenameContainerRequest,
   RenameContainerResponse,
+  UpdateContainerRequest,
+  UpdateContainerResponse,
 } from '../../proto/gen/mydocker/v1/containers.ts';
 import type { Method } from '../transport/method.ts';
 
@@ -51,6 +53,12 @@ export const renameContainer: Method<RenameContainerRequest, RenameContainerResp
   path: '/mydocker.v1.ContainersService/RenameContainer',
   request: RenameContainerRequest,
   response: RenameContainerResponse,
+};
+
+export const updateContainer: Method<UpdateContainerRequest, UpdateContainerResponse> = {
+  path: '/mydocker.v1.ContainersService/UpdateContainer',
+  request: UpdateContainerRequest,
+  response: UpdateContainerResponse,
 };
 
 export const explainContainer: Method<ExplainContainerRequest, ExplainContainerResponse> = {

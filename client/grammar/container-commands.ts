@@ -164,7 +164,7 @@ export const CONTAINER_COMMANDS: readonly AnyCommand[] = [
     names: ['update', 'container update'],
     about: 'change limits and policies of containers',
     usage: '[OPTIONS] CONTAINER…',
-    count: [0, MANY],
+    count: [1, MANY],
     options: UPDATE_OPTIONS,
     load: async () => (await import('../commands/update.ts')).update,
   }),

@@ -1,25 +1,14 @@
-/** The options of `update`, which is refused as a whole: they are there so that it is refused for the right reason. */
-import type { Options } from './option.ts';
+/** The options of `update`: what create knows, as far as it can be changed. */
+import { RESOURCE_OPTIONS, type ResourceOptions } from './resource-options.ts';
 
-const NAMES = [
-  ['-m', '--memory'],
-  ['--memory-reservation'],
-  ['--memory-swap'],
-  ['--cpus'],
-  ['-c', '--cpu-shares'],
-  ['--cpu-period'],
-  ['--cpu-quota'],
-  ['--cpuset-cpus'],
-  ['--cpuset-mems'],
-  ['--blkio-weight'],
-  ['--pids-limit'],
-  ['--restart'],
-] as const;
+const UPDATE_ONLY = {
+  restart: {
+    names: ['--restart'],
+    type: 'text',
+    value: 'POLICY',
+    about: 'no, on-failure[:N], always, unless-stopped: kept, not acted on by this version',
+  },
+} as const;
 
 /** Options of `update`. */
-export const UPDATE_OPTIONS: Options = Object.fromEntries(
-  NAMES.map((names) => [
-    names.at(-1)?.slice(2) ?? '',
-    { names, type: 'text', value: 'VALUE', about: 'not there yet' } as const,
-  ]),
-);
+export const UPDATE_OPTIONS: ResourceOptions & typeof UPDATE_ONLY = { ...RESOURCE_OPTIONS, ...UPDATE_ONLY };

@@ -3,6 +3,7 @@
  * kernel takes before a container depends on it; and into the group of a container that runs.
  */
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { posix } from 'node:path';
 import { cannot, type MydockerError } from '../model/error.ts';
 import type { Resources } from '../model/resources.ts';
@@ -46,15 +47,38 @@ const HINTS: Readonly<Record<string, string>> = {
   EOPNOTSUPP: 'this kernel has given it up; start without this limit',
 };
 
-/** @throws MydockerError `failed-precondition`, reason LIMIT_REFUSED. */
-export function writeLimit(write: CgroupWrite): void {
+function refusedBy(write: CgroupWrite, error: unknown): MydockerError {
+  const { code = 'EIO' } = error as NodeJS.ErrnoException;
+  return refusal(write, `the kernel says ${code}`, HINTS[code] ?? 'start without this limit');
+}
+
+function writeLimit(write: CgroupWrite): void {
   try {
     writeFileSync(write.file, write.value, { flag: 'r+' });
   } catch (error) {
-    if (write.optional) return;
-    const { code = 'EIO' } = error as NodeJS.ErrnoException;
-    throw refusal(write, `the kernel says ${code}`, HINTS[code] ?? 'start without this limit');
+    if (!write.optional) throw refusedBy(write, error);
   }
+}
+
+/**
+ * A limit of a container that runs. To lower one of memory the kernel first makes room, which takes its time.
+ * @throws MydockerError `failed-precondition`, reason LIMIT_REFUSED.
+ */
+export async function changeLimit(write: CgroupWrite): Promise<void> {
+  if (posix.basename(write.file) === 'memory.max') checkUse(write);
+  try {
+    await writeFile(write.file, write.value, { flag: 'r+' });
+  } catch (error) {
+    if (!write.optional) throw refusedBy(write, error);
+  }
+}
+
+/** Cgroup v2 takes any limit and kills until it holds; v1 refuses one that is below what is used. */
+function checkUse(write: CgroupWrite): void {
+  const folder = posix.dirname(write.file);
+  const used = Number(/^anon (\d+)$/m.exec(readFileSync(`${folder}/memory.stat`, 'utf8'))?.[1] ?? 0);
+  if (write.value !== 'max' && used > Number(write.value))
+    throw refusal(write, `${used} bytes are in use, which is too much`, HINTS['EBUSY'] ?? '');
 }
 
 /**

@@ -16,9 +16,11 @@ import { pruneContainers } from '../ops/prune-containers.ts';
 import { removeContainer } from '../ops/remove-container.ts';
 import { renameContainer } from '../ops/rename-container.ts';
 import { versions } from '../ops/system-info.ts';
+import { updateContainer } from '../ops/update-container.ts';
 import { decodeConfig } from './decode-config.ts';
 import { decodeContainerFilter, decodePrune } from './decode-filter.ts';
 import { decodeProcess, sizeOrUsual } from './decode-task.ts';
+import { decodeUpdate } from './decode-update.ts';
 import { encodeContainer, encodeSize, encodeSummary, summarySize } from './encode-container.ts';
 import { encodeExit } from './encode-run.ts';
 import type { Implementation } from './handlers.ts';
@@ -58,6 +60,10 @@ export function containersService(engine: Engine): Implementation<typeof Contain
     renameContainer: async ({ container, newName, expectedRev }) => {
       const { id, rev } = await renameContainer(engine, { container, newName, expectedRev });
       return { id, rev };
+    },
+    updateContainer: async (request) => {
+      const { id, rev } = await updateContainer(engine, decodeUpdate(request));
+      return { id, rev, warnings: [] };
     },
     pruneContainers: ({ filter }, { signal }) =>
       pruneContainers(engine, { ...decodePrune(filter), abort: signal }),

@@ -67,7 +67,8 @@ const RESTART = {
   [RestartMode.UNLESS_STOPPED]: 'unless-stopped',
 } as const;
 
-function decodeRestart(policy: WirePolicy | undefined): Pick<ContainerOptions, 'restartPolicy'> {
+/** Absent where it never starts by itself. @throws MydockerError `invalid-argument`. */
+export function decodeRestart(policy: WirePolicy | undefined): Pick<ContainerOptions, 'restartPolicy'> {
   const { mode = RestartMode.NEVER, maxRetries = 0 } = policy ?? {};
   if (maxRetries !== 0 && mode !== RestartMode.ON_FAILURE)
     throw invalidArgument('invalid config.restart_policy: only ON_FAILURE counts its starts', {

@@ -10,6 +10,7 @@ const STATUS: Readonly<Record<Status, TaskStatus>> = {
   created: TaskStatus.CREATED,
   starting: TaskStatus.STARTING,
   running: TaskStatus.RUNNING,
+  paused: TaskStatus.PAUSED,
   stopped: TaskStatus.STOPPED,
 };
 

@@ -43,6 +43,10 @@ export const ENUM_FIELDS: Readonly<Record<string, readonly EnumField[]>> = {
   'mydocker.v1.ImagesService/ImportImage': [['frame.header:config.exposedPorts[].protocol', PortProtocol]],
   'mydocker.v1.ImagesService/PullImage': [['policy', PullPolicy]],
   'mydocker.v1.ContainersService/CreateContainer': below('config.', CONFIG),
+  'mydocker.v1.ContainersService/UpdateContainer': [
+    ['resources.deviceRules[].type', DeviceType],
+    ['restartPolicy.mode', RestartMode],
+  ],
   'mydocker.v1.ContainersService/ListContainers': [
     ['statuses[]', TaskStatus],
     ['healths[]', HealthStatus],

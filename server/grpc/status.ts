@@ -42,12 +42,16 @@ const CONTRACT_REASONS: Readonly<Record<string, string>> = {
   AMBIGUOUS_ID: 'AMBIGUOUS_PREFIX',
 };
 
+const STATUS_REASONS: Readonly<Record<string, string>> = {
+  running: 'CONTAINER_RUNNING',
+  starting: 'CONTAINER_RUNNING',
+  paused: 'CONTAINER_PAUSED',
+};
+
 /** Reason of a refusal that is about the state of a container. */
 function reasonOf({ reason, metadata }: MydockerError): string {
   if (reason === 'CONTAINER_STATUS')
-    return metadata['status'] === 'running' || metadata['status'] === 'starting'
-      ? 'CONTAINER_RUNNING'
-      : 'CONTAINER_NOT_RUNNING';
+    return STATUS_REASONS[metadata['status'] ?? ''] ?? 'CONTAINER_NOT_RUNNING';
   return CONTRACT_REASONS[reason] ?? reason;
 }
 

@@ -103,7 +103,8 @@ function encodeInfo(engine: Engine, { startedAt, listen, debug }: ServerFacts): 
       bootId: engine.bootId,
     },
     counts: {
-      ...{ containers: info.containers, containersRunning: info.containersRunning, containersPaused: 0 },
+      ...{ containers: info.containers, containersRunning: info.containersRunning },
+      ...{ containersPaused: info.containersPaused },
       ...{
         containersStopped: info.containersStopped,
         images: info.images,

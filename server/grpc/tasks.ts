@@ -7,6 +7,7 @@ import { expectRev, expectRun, findContainer } from '../ops/find-container.ts';
 import { getContainer } from '../ops/get-container.ts';
 import { killTask, resizeTask } from '../ops/kill-task.ts';
 import { listProcesses } from '../ops/list-processes.ts';
+import { pauseTask, resumeTask } from '../ops/pause-task.ts';
 import type { RequestIds } from '../ops/request-ids.ts';
 import { createTask, startTask } from '../ops/start-task.ts';
 import { restartTask, stopTask } from '../ops/stop-task.ts';
@@ -65,6 +66,14 @@ export function tasksService(
       const record = await restartTask(engine, { ...stop, abort });
       const before = record.exit && encodeExit(found.run?.runId ?? '', record.exit);
       return { containerId: record.id, exit: before, run: encodeRun(record, shimPid(record.id)) };
+    },
+    pauseTask: async ({ container }) => {
+      const { id, run } = await pauseTask(engine, container);
+      return { containerId: id, runId: run?.runId ?? '' };
+    },
+    resumeTask: async ({ container }) => {
+      const { id, run } = await resumeTask(engine, container);
+      return { containerId: id, runId: run?.runId ?? '' };
     },
     waitTask: async ({ container, runId, condition }, { signal: abort }) => {
       const end = await waitTask(engine, { container, runId, condition: CONDITION[condition], abort });

@@ -147,7 +147,7 @@ export interface ContainerConfig {
   readonly storageDriver?: StorageDriver;
 }
 
-export type TaskStatus = 'created' | 'starting' | 'running' | 'stopped';
+export type TaskStatus = 'created' | 'starting' | 'running' | 'paused' | 'stopped';
 
 /** How a run ended. */
 export interface Exit {

@@ -6,15 +6,16 @@ import type { TaskStatus } from './container.ts';
 import { cannot } from './error.ts';
 
 /**
- * `start`: somebody asks for a run; `run`: the process has begun; `exit`: the run is over, or could not
- * begin; `delete`: the container goes.
+ * `start`: somebody asks for a run; `run`: the process has begun; `pause`, `resume`: everything stands still, and goes
+ * on; `exit`: the run is over, or could not begin; `delete`: the container goes.
  */
-export type TaskEvent = 'start' | 'run' | 'exit' | 'delete';
+export type TaskEvent = 'start' | 'run' | 'pause' | 'resume' | 'exit' | 'delete';
 
 const NEXT = {
   created: { start: 'starting', delete: 'deleted' },
   starting: { run: 'running', exit: 'stopped' },
-  running: { exit: 'stopped' },
+  running: { pause: 'paused', exit: 'stopped' },
+  paused: { resume: 'running', exit: 'stopped' },
   stopped: { start: 'starting', delete: 'deleted' },
 } as const satisfies Record<TaskStatus, Partial<Record<TaskEvent, TaskStatus | 'deleted'>>>;
 
@@ -22,6 +23,8 @@ const NEXT = {
 const VERB: Record<TaskEvent, string> = {
   start: 'start',
   run: 'run',
+  pause: 'pause',
+  resume: 'unpause',
   exit: 'end',
   delete: 'remove',
 };
@@ -42,15 +45,29 @@ export function transition(from: TaskStatus, event: TaskEvent, name: string): Ta
 export function transition(from: TaskStatus, event: TaskEvent, name: string): TaskStatus | 'deleted' {
   const to = nextStatus(from, event);
   if (to !== undefined) return to;
-  const already = event === 'start' && from === 'running' ? 'already ' : '';
-  throw cannot('failed-precondition', VERB[event], 'container', name, `it is ${already}${from}`, {
-    reason: 'CONTAINER_STATUS',
-    metadata: { status: from },
-    ...(event === 'delete' ? { hint: 'stop it first, or remove it with -f' } : {}),
-  });
+  const isAlready = (event === 'start' && from === 'running') || (event === 'pause' && from === 'paused');
+  const hint = hintFor(from, event, name);
+  throw cannot(
+    'failed-precondition',
+    VERB[event],
+    'container',
+    name,
+    `it is ${isAlready ? 'already ' : ''}${from}`,
+    {
+      reason: 'CONTAINER_STATUS',
+      metadata: { status: from },
+      ...(hint === undefined ? {} : { hint }),
+    },
+  );
+}
+
+function hintFor(from: TaskStatus, event: TaskEvent, name: string): string | undefined {
+  if (event === 'delete') return 'stop it first, or remove it with -f';
+  if (from === 'paused') return `mydocker unpause ${name}`;
+  return event === 'pause' && from !== 'running' ? 'start it first' : undefined;
 }
 
 /** Whether a process of this container may exist. */
 export function isAlive(status: TaskStatus): boolean {
-  return status === 'starting' || status === 'running';
+  return status === 'starting' || status === 'running' || status === 'paused';
 }

@@ -1,9 +1,10 @@
 /** The folders that a container keeps its changes and its log in. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, renameSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import type { ContainerRecord } from '../model/container.ts';
 import { cannot, MydockerError } from '../model/error.ts';
 import { unsupported } from '../snapshot/drivers.ts';
+import { encodeJson } from '../store/codec.ts';
 import { discardFolder } from './discard-folder.ts';
 import { containerFolder, type Engine, snapshotterOf } from './engine.ts';
 
@@ -53,5 +54,18 @@ export function discardCopy(engine: Engine, workFolder: string, below: string): 
   } catch (err) {
     if ((err as NodeJS.ErrnoException).code === 'ENOENT') return;
     engine.log.error({ err, path: workFolder }, 'half a copy stays until the next start of its container');
+  }
+}
+
+/** Puts another copy of the record in the place of the one beside the container's files, durably. */
+export function writeConfig(folder: string, record: ContainerRecord): void {
+  const temporary = `${folder}/.tmp-config.json`;
+  writeFileSync(temporary, encodeJson(record), { mode: 0o600, flush: true });
+  renameSync(temporary, `${folder}/config.json`);
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }

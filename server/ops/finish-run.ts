@@ -58,8 +58,7 @@ export function exitOf(folder: string, told: ShimExit | undefined): Exit {
 
 /** The record after the end of its run; unchanged when it is about another run. */
 export function withExit(record: ContainerRecord, runId: string, exit: Exit): ContainerRecord {
-  if (record.run?.runId !== runId || (record.status !== 'running' && record.status !== 'starting'))
-    return record;
+  if (record.run?.runId !== runId || !isAlive(record.status)) return record;
   return { ...record, status: transition(record.status, 'exit', record.name), exit };
 }
 

@@ -11,6 +11,7 @@ import { REQUEST } from '../task/shim-protocol.ts';
 import { tell } from './container-event.ts';
 import type { Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
+import { thawForSignal } from './pause-task.ts';
 
 const SIGKILL = 9;
 /** How long a killed process may take before its additional processes' shims are looked at. */
@@ -54,8 +55,21 @@ export function tellSignal(engine: Engine, { containerId, runId }: LiveRun, sign
   tell(engine, containerId, 'kill', { runId, attributes: { signal: String(signal) } });
 }
 
+/**
+ * A signal that ends a container goes through to one that is paused, which goes on then; any other waits until somebody
+ * lets it go on.
+ * @throws as {@link signalRun}.
+ */
+export async function sendSignal(engine: Engine, run: LiveRun, signal: number): Promise<void> {
+  if (run.kind !== 'init') return signalRun(run, signal);
+  if (signal === SIGKILL) run.isKilled = true;
+  await signalRun(run, signal);
+  const stopSignal = engine.store.containers.get(run.containerId)?.config.stopSignal;
+  if (signal === SIGKILL || signal === stopSignal) await thawForSignal(engine, run.containerId);
+}
+
 /** @throws MydockerError `unavailable`, reason SHIM_GONE or ESRCH, when the process is gone. */
-export async function signalRun(run: LiveRun, signal: number): Promise<void> {
+async function signalRun(run: LiveRun, signal: number): Promise<void> {
   try {
     await run.connection.request(REQUEST.signal, signal);
   } catch (error) {
@@ -125,7 +139,7 @@ export async function killTask(
     if (run.created === undefined) await run.connection.started;
     // Before it is sent: what it causes is told after it.
     if (run.kind === 'init') tellSignal(engine, run, request.signal);
-    await signalRun(run, request.signal);
+    await sendSignal(engine, run, request.signal);
   } catch (cause) {
     if (!isOver(cause)) throw cause;
     throw cannot(

@@ -8,7 +8,7 @@ const STOPPED = /^[Tt]$/;
 
 /** Of a container that does not run: false. */
 export function isNotResponding({ runs }: Pick<Engine, 'runs'>, { id, status }: ContainerRecord): boolean {
-  if (status !== 'running') return false;
+  if (status !== 'running' && status !== 'paused') return false;
   const run = runs.initOf(id);
   // A server that has just begun has not found it yet.
   if (run === undefined) return true;

@@ -39,6 +39,11 @@ export interface PreparedExec {
 export function prepareExec(engine: Engine, request: ExecRequest, runId: string): PreparedExec {
   const run = findRun(engine, 'execute in', { container: request.container });
   const record = engine.store.containers.get(run.containerId);
+  if (record?.status === 'paused')
+    throw cannot('failed-precondition', 'execute in', 'container', record.name, 'it is paused', {
+      reason: 'CONTAINER_PAUSED',
+      hint: `mydocker unpause ${record.name}`,
+    });
   if (record === undefined || record.status !== 'running' || run.created === undefined)
     throw cannot('failed-precondition', 'execute in', 'container', request.container, 'it is not running', {
       reason: 'CONTAINER_NOT_RUNNING',

@@ -21,6 +21,7 @@ import { type Engine, runFolder, shimsFolder, zygoteTitle } from './engine.ts';
 import { superviseExec } from './exec-task.ts';
 import { type Ending, exitOf, lostExit, recordExit, removeIfAsked, superviseRun } from './finish-run.ts';
 import { keepTrying } from './keep-trying.ts';
+import { settleFrozen } from './pause-task.ts';
 import { noteBegun } from './start-task.ts';
 
 /** How long a shim may take to introduce itself; one that is stopped does not, until it goes on. */
@@ -151,6 +152,7 @@ async function recoverContainer(engine: Engine, record: ContainerRecord): Promis
   if (found !== undefined) {
     const live = adopt(engine, record, run.runId, found);
     if (record.status === 'starting') await settleStarting(engine, live);
+    else await settleFrozen(engine, record);
     return;
   }
   // It may have ended between the two looks.

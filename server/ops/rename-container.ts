@@ -1,10 +1,9 @@
 /** Another name for a container; its id, and what runs, stay as they are. */
-import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import type { ContainerRecord } from '../model/container.ts';
 import { cannot } from '../model/error.ts';
 import { parseName } from '../model/name.ts';
-import { encodeJson } from '../store/codec.ts';
 import { containerEvent } from './container-event.ts';
+import { writeConfig } from './container-folders.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { expectRev, findContainer } from './find-container.ts';
 
@@ -39,16 +38,4 @@ export async function renameContainer(engine: Engine, request: RenameRequest): P
     const event = containerEvent(record, 'rename', { attributes });
     return await engine.store.containers.update(id, (now) => ({ ...now, name: newName }), { event });
   });
-}
-
-function writeConfig(folder: string, record: ContainerRecord): void {
-  const temporary = `${folder}/.tmp-config.json`;
-  writeFileSync(temporary, encodeJson(record), { mode: 0o600, flush: true });
-  renameSync(temporary, `${folder}/config.json`);
-  const fd = openSync(folder, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -7,7 +7,8 @@ import type { LiveRun } from '../task/runs.ts';
 import { tell } from './container-event.ts';
 import type { Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
-import { releaseStuckShims, signalRun, tellSignal } from './kill-task.ts';
+import { releaseStuckShims, sendSignal, tellSignal } from './kill-task.ts';
+import { thawForSignal } from './pause-task.ts';
 import { startTask } from './start-task.ts';
 
 const SIGKILL = 9;
@@ -76,7 +77,9 @@ export async function stopTask(engine: Engine, request: StopRequest): Promise<Co
 /** It may be over by now: then there is nothing to signal. */
 async function send(engine: Engine, run: LiveRun, signal: number): Promise<void> {
   tellSignal(engine, run, signal);
-  await signalRun(run, signal).catch(() => undefined);
+  await sendSignal(engine, run, signal).catch(() => undefined);
+  // The one that it is told to end by may be another than the container's own.
+  await thawForSignal(engine, run.containerId);
 }
 
 /** Stop, then start: same id, name, files. */

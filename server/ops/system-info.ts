@@ -41,6 +41,7 @@ export interface SystemInfo {
   readonly features: readonly Feature[];
   readonly containers: number;
   readonly containersRunning: number;
+  readonly containersPaused: number;
   readonly containersStopped: number;
   readonly images: number;
   /** What an operator should know, in sentences. */
@@ -62,7 +63,8 @@ export function versions(engine: Engine): Versions {
 /** State of the host and the server, as it is now. */
 export function systemInfo(engine: Engine): SystemInfo {
   const containers = engine.store.containers.list();
-  const running = containers.filter(({ status }) => isAlive(status)).length;
+  const alive = containers.filter(({ status }) => isAlive(status)).length;
+  const paused = containers.filter(({ status }) => status === 'paused').length;
   return {
     hostname: hostname(),
     osName: /^PRETTY_NAME="?([^"\n]*)/m.exec(readText('/etc/os-release'))?.[1] ?? '',
@@ -75,8 +77,9 @@ export function systemInfo(engine: Engine): SystemInfo {
     cgroupControllers: controllers(engine),
     securityModules: readText('/sys/kernel/security/lsm').split(',').filter(Boolean),
     containers: containers.length,
-    containersRunning: running,
-    containersStopped: containers.length - running,
+    containersRunning: alive - paused,
+    containersPaused: paused,
+    containersStopped: containers.length - alive,
     images: engine.store.images.size,
     warnings: warnings(engine),
   };

@@ -8,7 +8,7 @@ import { parseName } from '../model/name.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
-const STATUSES: readonly TaskStatus[] = ['created', 'starting', 'running', 'stopped'];
+const STATUSES: readonly TaskStatus[] = ['created', 'starting', 'running', 'paused', 'stopped'];
 
 /**
  * @param id - name of the folder that the file lies in.

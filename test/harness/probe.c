@@ -5,7 +5,8 @@
  *   probe node TYPE MAJOR MINOR    makes a device node in /tmp and opens it
  *   probe sticky               pushes a character into its terminal
  *   probe args                 number and bytes of arguments and environment
- *   probe eat MB               touches so much memory, then waits
+ *   probe eat MB               touches so much memory
+ *   probe hold MB              the same, then waits
  *   probe spawn N              how many children can be had at once, up to N
  *   probe watch SECONDS        every path that a descriptor, root, working
  *                              folder or program of another process shows
@@ -213,6 +214,8 @@ int main(int argc, char **argv) {
     return arguments(argc, argv);
   if (strcmp(what, "eat") == 0 && argc == 3)
     return eat((size_t)atoi(argv[2]) << 20);
+  if (strcmp(what, "hold") == 0 && argc == 3)
+    return eat((size_t)atoi(argv[2]) << 20) + pause();
   if (strcmp(what, "spawn") == 0 && argc == 3)
     return spawn(atoi(argv[2]));
   if (strcmp(what, "watch") == 0 && argc == 3)

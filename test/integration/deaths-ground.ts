@@ -246,8 +246,8 @@ async function breaches(host: Host): Promise<string[]> {
     const [a, b] = [is.toSorted().join(' '), shouldBe.toSorted().join(' ')];
     if (a !== b) found.push(`${what}: ${a || 'none'}; by right: ${b || 'none'}`);
   };
-  const alive = all.filter(({ status }) => status === 'running');
-  const illegal = all.filter(({ status }) => !['created', 'running', 'stopped'].includes(status));
+  const alive = all.filter(({ status }) => status === 'running' || status === 'paused');
+  const illegal = all.filter(({ status }) => !['created', 'running', 'paused', 'stopped'].includes(status));
   for (const { name, status } of illegal) found.push(`container ${name} is ${status}`);
   const ids = all.map(({ id }) => id);
   same('folders of containers', readdirSync(join(host.root, 'containers')), ids);

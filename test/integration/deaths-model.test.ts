@@ -32,7 +32,7 @@ const OPERATIONS = 25;
 /** The whole of it; a slow machine does fewer operations, not fewer checks. */
 const ROUND_MS = 4000 * SLOWNESS;
 
-type Status = 'created' | 'running' | 'stopped' | 'gone';
+type Status = 'created' | 'running' | 'paused' | 'stopped' | 'gone';
 
 /** What is asked, for a container of this name. */
 const ASK = {
@@ -45,6 +45,8 @@ const ASK = {
   'remove -f': (container) => api(host).containers.removeContainer({ container, force: true }),
   exec: (container) => api(host).tasks.execTask({ container, process: { args: ['true'] } }),
   wait: (container) => api(host).tasks.waitTask({ container }),
+  pause: (container) => api(host).tasks.pauseTask({ container }),
+  unpause: (container) => api(host).tasks.resumeTask({ container }),
   look: (container) => api(host).containers.getContainer({ container }),
   rename: (container) => api(host).containers.renameContainer({ container, newName: `${container}-x` }),
 } as const satisfies Record<string, (name: string) => Promise<unknown>>;
@@ -57,23 +59,51 @@ const MODEL: Record<Operation, Partial<Record<Status, Status | string>>> = {
     gone: 'created',
     created: 'ALREADY_EXISTS',
     running: 'ALREADY_EXISTS',
+    paused: 'ALREADY_EXISTS',
     stopped: 'ALREADY_EXISTS',
   },
-  start: { created: 'running', stopped: 'running', running: 'FAILED_PRECONDITION' },
-  kill: { running: 'stopped', created: 'FAILED_PRECONDITION', stopped: 'FAILED_PRECONDITION' },
-  stop: { running: 'stopped', created: 'created', stopped: 'stopped' },
-  restart: { running: 'running', created: 'running', stopped: 'running' },
-  remove: { created: 'gone', stopped: 'gone', running: 'FAILED_PRECONDITION' },
-  'remove -f': { created: 'gone', stopped: 'gone', running: 'gone' },
-  exec: { running: 'running', created: 'FAILED_PRECONDITION', stopped: 'FAILED_PRECONDITION' },
+  start: {
+    created: 'running',
+    stopped: 'running',
+    running: 'FAILED_PRECONDITION',
+    paused: 'FAILED_PRECONDITION',
+  },
+  kill: {
+    running: 'stopped',
+    paused: 'stopped',
+    created: 'FAILED_PRECONDITION',
+    stopped: 'FAILED_PRECONDITION',
+  },
+  stop: { running: 'stopped', paused: 'stopped', created: 'created', stopped: 'stopped' },
+  restart: { running: 'running', paused: 'running', created: 'running', stopped: 'running' },
+  remove: { created: 'gone', stopped: 'gone', running: 'FAILED_PRECONDITION', paused: 'FAILED_PRECONDITION' },
+  'remove -f': { created: 'gone', stopped: 'gone', running: 'gone', paused: 'gone' },
+  pause: {
+    running: 'paused',
+    paused: 'FAILED_PRECONDITION',
+    created: 'FAILED_PRECONDITION',
+    stopped: 'FAILED_PRECONDITION',
+  },
+  unpause: {
+    paused: 'running',
+    running: 'FAILED_PRECONDITION',
+    created: 'FAILED_PRECONDITION',
+    stopped: 'FAILED_PRECONDITION',
+  },
+  exec: {
+    running: 'running',
+    paused: 'FAILED_PRECONDITION',
+    created: 'FAILED_PRECONDITION',
+    stopped: 'FAILED_PRECONDITION',
+  },
   // Of one that runs this would not end.
   wait: { created: 'created', stopped: 'stopped' },
-  look: { created: 'created', stopped: 'stopped', running: 'running' },
-  rename: { created: 'created', stopped: 'stopped', running: 'running' },
+  look: { created: 'created', stopped: 'stopped', running: 'running', paused: 'paused' },
+  rename: { created: 'created', stopped: 'stopped', running: 'running', paused: 'paused' },
 };
 
 const OPERATION_NAMES = Object.keys(ASK) as Operation[];
-const STATUSES: readonly string[] = ['created', 'running', 'stopped', 'gone'];
+const STATUSES: readonly string[] = ['created', 'running', 'paused', 'stopped', 'gone'];
 
 /** Refusals that somebody may meet who quarrels; a fault of the server's is none of them. */
 const QUARREL = /^(NOT_FOUND|ALREADY_EXISTS|FAILED_PRECONDITION|ABORTED)$/;

@@ -1,4 +1,4 @@
-/** `top`, `port` and `update`: what a container's processes and ports are, and what cannot be changed. */
+/** `top` and `port`: what a container's processes and ports are. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
@@ -43,6 +43,5 @@ test('top of a container that does not run is refused', async () => {
   );
   assert.equal(await host.ok(['port', 'idle']), '');
   await refused(host, ['port', 'idle', '80'], /cannot find port 80\/tcp of idle: it is not published/);
-  await refused(host, ['update', '--memory', '64m', 'idle'], /cannot be changed after create yet\nhint: /);
   await host.ok(['rm', 'idle']);
 });

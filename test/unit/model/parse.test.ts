@@ -187,13 +187,14 @@ test('sizes are exact', () => {
 });
 
 test('the state table, every cell', () => {
-  const statuses: TaskStatus[] = ['created', 'starting', 'running', 'stopped'];
-  const events: TaskEvent[] = ['start', 'run', 'exit', 'delete'];
+  const statuses: TaskStatus[] = ['created', 'starting', 'running', 'paused', 'stopped'];
+  const events: TaskEvent[] = ['start', 'run', 'pause', 'resume', 'exit', 'delete'];
   const table = {
-    created: ['starting', undefined, undefined, 'deleted'],
-    starting: [undefined, 'running', 'stopped', undefined],
-    running: [undefined, undefined, 'stopped', undefined],
-    stopped: ['starting', undefined, undefined, 'deleted'],
+    created: ['starting', undefined, undefined, undefined, undefined, 'deleted'],
+    starting: [undefined, 'running', undefined, undefined, 'stopped', undefined],
+    running: [undefined, undefined, 'paused', undefined, 'stopped', undefined],
+    paused: [undefined, undefined, undefined, 'running', 'stopped', undefined],
+    stopped: ['starting', undefined, undefined, undefined, undefined, 'deleted'],
   };
   for (const status of statuses) {
     assert.deepEqual(
@@ -208,4 +209,13 @@ test('the state table, every cell', () => {
     () => transition('running', 'start', 'web'),
     /cannot start container web: it is already running/,
   );
+  assert.throws(() => transition('paused', 'start', 'web'), {
+    message: 'cannot start container web: it is paused',
+    hint: 'mydocker unpause web',
+  });
+  assert.throws(
+    () => transition('paused', 'pause', 'web'),
+    /cannot pause container web: it is already paused/,
+  );
+  assert.throws(() => transition('created', 'resume', 'web'), /cannot unpause container web: it is created/);
 });

@@ -1,0 +1,25 @@
+/** A change of a container's limits and policies, from the wire: what is not given stays. */
+import type { UpdateContainerRequest } from '../../proto/gen/mydocker/v1/containers.ts';
+import type { UpdateRequest } from '../ops/update-container.ts';
+import { decodeRestart } from './decode-config.ts';
+import { refuseRest } from './refuse-rest.ts';
+import { decodeChange } from './resources.ts';
+
+/** @throws MydockerError `invalid-argument`, `unimplemented` for what is settled at create. */
+export function decodeUpdate(request: UpdateContainerRequest): UpdateRequest {
+  const { container, resources, restartPolicy, stopSignal, stopTimeoutMs, expectedRev } = request;
+  const { deviceRules = [] } = resources ?? {};
+  refuseRest('resources', { deviceRules });
+  return {
+    container,
+    resources: decodeChange(resources),
+    ...(restartPolicy === undefined
+      ? {}
+      : { restartPolicy: decodeRestart(restartPolicy).restartPolicy ?? null }),
+    ...(stopSignal === undefined ? {} : { stopSignal }),
+    ...(stopTimeoutMs === undefined ? {} : { stopTimeoutMs }),
+    setLabels: request.setLabels,
+    removeLabels: request.removeLabels,
+    expectedRev,
+  };
+}

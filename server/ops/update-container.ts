@@ -1,0 +1,109 @@
+/**
+ * Changes limits and policies of a container, of one that runs at once. All or nothing: what was written is taken back
+ * when a later write is refused.
+ */
+import { changeLimit, openRealTime, tryLimits } from '../cgroup/apply-limits.ts';
+import { type CgroupPlace, changeWrites } from '../cgroup/limits.ts';
+import { failpoint } from '../failpoint.ts';
+import type { ContainerConfig, ContainerRecord, RestartPolicy } from '../model/container.ts';
+import { invalidArgument } from '../model/error.ts';
+import { changeResources, type ResourceChange, type Resources } from '../model/resources.ts';
+import { parseSignal } from '../model/signal.ts';
+import { isAlive } from '../model/task-state.ts';
+import { UndoStack } from '../model/undo.ts';
+import { checkConfig } from './check-config.ts';
+import { hostCpus } from './check-resources.ts';
+import { containerEvent } from './container-event.ts';
+import { writeConfig } from './container-folders.ts';
+import { containerFolder, type Engine } from './engine.ts';
+import { expectRev, findContainer } from './find-container.ts';
+
+export interface UpdateRequest {
+  /** Id, name or unique prefix. */
+  readonly container: string;
+  readonly resources: ResourceChange;
+  /** Null: none any more; absent: as it is. */
+  readonly restartPolicy?: RestartPolicy | null;
+  /** Name or number. */
+  readonly stopSignal?: string;
+  /** -1: without end. */
+  readonly stopTimeoutMs?: number;
+  readonly setLabels: Readonly<Record<string, string>>;
+  readonly removeLabels: readonly string[];
+  /** Refused unless it has this rev; 0n: whatever. */
+  readonly expectedRev: bigint;
+}
+
+/**
+ * @returns the record as it is then.
+ * @throws MydockerError `invalid-argument`, `failed-precondition` for what the host or the kernel does not take;
+ * `not-found`; `aborted` for another rev. Nothing has changed then.
+ */
+export function updateContainer(engine: Engine, request: UpdateRequest): Promise<ContainerRecord> {
+  const { id } = findContainer(engine, request.container);
+  return engine.queues.run('container', id, async () => {
+    const record = findContainer(engine, id);
+    expectRev('update', record, request.expectedRev);
+    const config = changed(record.config, request);
+    checkConfig(config, hostCpus());
+    return await apply(engine, record, config);
+  });
+}
+
+function changed(config: ContainerConfig, request: UpdateRequest): ContainerConfig {
+  const { restartPolicy: before, ...rest } = config;
+  const policy = request.restartPolicy === undefined ? before : (request.restartPolicy ?? undefined);
+  if (policy !== undefined && config.autoRemove)
+    throw invalidArgument('cannot update container: what is removed at its end cannot start again', {
+      reason: 'CONFIG_INVALID',
+      hint: 'leave out the restart policy',
+    });
+  const labels = { ...config.labels, ...request.setLabels };
+  for (const key of request.removeLabels) delete labels[key];
+  return {
+    ...rest,
+    resources: changeResources(config.resources, request.resources),
+    ...(policy === undefined ? {} : { restartPolicy: policy }),
+    ...(request.stopSignal === undefined ? {} : { stopSignal: parseSignal(request.stopSignal) }),
+    ...(request.stopTimeoutMs === undefined ? {} : { stopTimeoutMs: request.stopTimeoutMs }),
+    labels,
+  };
+}
+
+async function apply(
+  engine: Engine,
+  record: ContainerRecord,
+  config: ContainerConfig,
+): Promise<ContainerRecord> {
+  const { id, run } = record;
+  const { layout, parent, prepare } = engine.cgroups;
+  await using undo = new UndoStack((label, err) => engine.log.error({ err, container: id }, label));
+  await failpoint('update.begin');
+  if (isAlive(record.status) && run !== undefined) {
+    openRealTime(layout, parent, config.resources);
+    const place = { layout, path: run.cgroupPath };
+    undo.push('take limits back', () => write(place, config.resources, record.config.resources, true));
+    await write(place, record.config.resources, config.resources, false);
+  } else {
+    prepare();
+    tryLimits({ layout, path: `${parent}/${id}` }, config.resources);
+  }
+  await failpoint('update.limits');
+  const folder = containerFolder(engine.paths, id);
+  undo.push('write the configuration back', () => writeConfig(folder, record));
+  // What a lost record would be rebuilt from, before the record itself.
+  writeConfig(folder, { ...record, config });
+  const event = containerEvent(record, 'update');
+  const updated = await engine.store.containers.update(id, (now) => ({ ...now, config }), { event });
+  undo.commit();
+  await failpoint('update.done');
+  return updated;
+}
+
+/** @param always - goes on after a refusal, to take back as much as can be. */
+async function write(place: CgroupPlace, now: Resources, next: Resources, always: boolean): Promise<void> {
+  for (const each of changeWrites(place, now, next)) {
+    const written = changeLimit(each);
+    await (always ? written.catch(() => undefined) : written);
+  }
+}
