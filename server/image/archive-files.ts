@@ -5,7 +5,7 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { type Digest, digestHex } from '../model/digest.ts';
+import { algorithmOf, type ContentDigest, type Digest, digestHex } from '../model/digest.ts';
 import { dataLoss, invalidArgument, quoteId } from '../model/error.ts';
 import type { Descriptor } from './oci-manifest.ts';
 import type { SpooledEntry } from './spool-table.ts';
@@ -63,8 +63,8 @@ export class ArchiveFiles {
   }
 
   /** The blob of an OCI layout; undefined where the archive does not have it. */
-  findBlob(digest: Digest): ArchiveFile | undefined {
-    return this.find(`blobs/sha256/${digestHex(digest)}`);
+  findBlob(digest: ContentDigest): ArchiveFile | undefined {
+    return this.find(`blobs/${algorithmOf(digest)}/${digestHex(digest)}`);
   }
 
   /**
@@ -75,6 +75,9 @@ export class ArchiveFiles {
   blob(descriptor: Descriptor, what: string): ArchiveFile {
     const { digest, sizeBytes } = descriptor;
     const file = this.findBlob(digest);
+    // What comes in was hashed once, on its way to the disk.
+    if (algorithmOf(digest) !== 'sha256')
+      throw unfit(what, digest, 'archives are read with sha256 alone', 'DOCUMENT_INVALID');
     if (file === undefined) throw unfit(what, digest, 'the archive does not have it', 'BLOB_MISSING');
     if (file.digest !== digest)
       throw unfit(what, digest, `its content has the digest ${file.digest}`, 'DIGEST_MISMATCH');
@@ -126,7 +129,7 @@ function parentOf(name: string): string {
   return name.slice(0, Math.max(name.lastIndexOf('/'), 0));
 }
 
-function unfit(what: string, digest: Digest, fault: string, reason: string): Error {
+function unfit(what: string, digest: ContentDigest, fault: string, reason: string): Error {
   const why = `${what} ${digest}: ${fault}`;
   return invalidArgument(`cannot read archive: ${why}`, {
     reason,

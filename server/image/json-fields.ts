@@ -2,7 +2,7 @@
  * Fields of a document that came from outside, each taken with the type that it must have; an error says
  * which field of which document is wrong. `null` is as absent: Go writes it for empty lists.
  */
-import { type Digest, isDigest } from '../model/digest.ts';
+import { type ContentDigest, type Digest, isContentDigest, isDigest } from '../model/digest.ts';
 import { invalidArgument, quoteId } from '../model/error.ts';
 import type { Json, JsonObject } from './strict-json.ts';
 
@@ -63,9 +63,9 @@ export class Fields {
   }
 
   /** Must be there. */
-  digest(key: string): Digest {
+  digest(key: string): ContentDigest {
     const text = this.text(key);
-    if (!isDigest(text)) throw wrong(this.#at(key), DIGEST_FORM);
+    if (!isContentDigest(text)) throw wrong(this.#at(key), `${DIGEST_FORM}, or sha512: and 128`);
     return text;
   }
 

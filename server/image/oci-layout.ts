@@ -3,6 +3,7 @@
  * are images, and of those for several platforms to the one that is wanted.
  * Source: OCI image-spec, image-layout.md; names as containerd and Docker write them into annotations.
  */
+import { digestOf } from '../model/digest.ts';
 import { invalidArgument, quoteId } from '../model/error.ts';
 import { parseReference } from '../model/reference.ts';
 import type { ArchiveFile, ArchiveFiles } from './archive-files.ts';
@@ -128,7 +129,7 @@ async function readCandidate(
     return {
       description,
       config: { digest: configFile.digest, mediaType: manifest.config.mediaType, bytes: configBytes },
-      manifest: { digest: entry.digest, mediaType: entry.mediaType, bytes },
+      manifest: { digest: digestOf(bytes), mediaType: entry.mediaType, bytes },
       layers: await inFile(name, () => manifest.layers.map((layer) => layerFile(files, layer))),
       references: [],
     };

@@ -3,7 +3,7 @@
  * the one thing that its descriptor calls it: one that could be taken for both is refused.
  * Source: OCI image-spec, manifest.md and image-index.md; CVE-2021-41190 for what is refused.
  */
-import type { Digest } from '../model/digest.ts';
+import type { ContentDigest } from '../model/digest.ts';
 import { invalidArgument, quoteId } from '../model/error.ts';
 import type { Platform } from './choose-platform.ts';
 import { Fields } from './json-fields.ts';
@@ -19,7 +19,7 @@ const KIND = 'vnd.docker.reference.type';
 /** Content by its hash. */
 export interface Descriptor {
   readonly mediaType: string;
-  readonly digest: Digest;
+  readonly digest: ContentDigest;
   readonly sizeBytes: number;
 }
 

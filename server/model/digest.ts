@@ -6,11 +6,41 @@ import { createHash, type Hash } from 'node:crypto';
 import { invalidArgument, quoteId } from './error.ts';
 
 declare const brand: unique symbol;
+declare const sha512: unique symbol;
 
 /** `sha256:` and 64 lower-case hex digits; made only by the functions here. */
 export type Digest = string & { readonly [brand]: 'Digest' };
 
+/** What outsiders may call content by: {@link Digest}, or `sha512:` and 128 hex digits. Ours is always the former. */
+export type ContentDigest = Digest | (string & { readonly [sha512]: true });
+
 const GRAMMAR = /^sha256:[0-9a-f]{64}$/;
+const CONTENT_GRAMMAR = /^(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
+
+/** Whether a text is a digest that content from elsewhere may be called by. */
+export function isContentDigest(text: string): text is ContentDigest {
+  return CONTENT_GRAMMAR.test(text);
+}
+
+/** Whether bytes are what a digest stands for. */
+export function hasDigest(content: Uint8Array, digest: ContentDigest): boolean {
+  return hashHas(hashFor(digest).update(content), digest);
+}
+
+/** A hash to compare with a digest, see {@link hashHas}. */
+export function hashFor(digest: ContentDigest): Hash {
+  return createHash(algorithmOf(digest));
+}
+
+/** Whether what the hash was fed is what the digest stands for; ends it. */
+export function hashHas(hash: Hash, digest: ContentDigest): boolean {
+  return `${algorithmOf(digest)}:${hash.digest('hex')}` === digest;
+}
+
+/** `sha256` or `sha512`. */
+export function algorithmOf(digest: ContentDigest): 'sha256' | 'sha512' {
+  return digest.startsWith('sha512:') ? 'sha512' : 'sha256';
+}
 
 /** Whether a text is a digest as we accept it: sha256 only, lower case, 64 digits. */
 export function isDigest(text: string): text is Digest {
@@ -38,9 +68,9 @@ export function digestHash(hash: Hash): Digest {
   return `sha256:${hash.digest('hex')}` as Digest;
 }
 
-/** The 64 hex digits alone: the name of the file below `blobs/sha256/`. */
-export function digestHex(digest: Digest): string {
-  return digest.slice('sha256:'.length);
+/** The hex digits alone: the name of the file below `blobs/sha256/`. */
+export function digestHex(digest: ContentDigest): string {
+  return digest.slice(digest.indexOf(':') + 1);
 }
 
 /** Chain id of one layer on top of a stack; without a parent it is the diff id itself. */

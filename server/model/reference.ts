@@ -2,7 +2,7 @@
  * Image references: the strict grammar of the distribution project, the normal form that the store keeps
  * (`docker.io/library/redis:7`), and the short form that people know (`redis:7`).
  */
-import { type Digest, isDigest } from './digest.ts';
+import { type ContentDigest, isContentDigest } from './digest.ts';
 import { invalidArgument, type MydockerError, quoteId } from './error.ts';
 
 /** A reference, normalized: it always has a domain, and a tag or a digest. */
@@ -12,15 +12,15 @@ export interface Reference {
   /** `library/redis`. */
   readonly path: string;
   readonly tag?: string;
-  readonly digest?: Digest;
+  readonly digest?: ContentDigest;
 }
 
 const DEFAULT_DOMAIN = 'docker.io';
 const DEFAULT_TAG = 'latest';
 /** Longest domain and path together, in characters. */
 const MAX_NAME_CHARS = 255;
-/** A name, a tag of 128, a digest of 71, and the separators. */
-const MAX_REFERENCE_CHARS = MAX_NAME_CHARS + 1 + 128 + 1 + 71;
+/** A name, a tag of 128, a digest of 135, and the separators. */
+const MAX_REFERENCE_CHARS = MAX_NAME_CHARS + 1 + 128 + 1 + 135;
 
 const PATH_COMPONENT = /^[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*$/;
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
@@ -90,9 +90,9 @@ function suffix({ tag, digest }: Reference): string {
   return `${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
 }
 
-function parseDigestPart(text: string, digest: string): Digest {
-  if (isDigest(digest)) return digest;
-  throw invalid(text, 'its digest must be sha256: and 64 lower-case hex digits');
+function parseDigestPart(text: string, digest: string): ContentDigest {
+  if (isContentDigest(digest)) return digest;
+  throw invalid(text, 'its digest must be sha256: and 64 lower-case hex digits, or sha512: and 128');
 }
 
 function parseNamePart(text: string, name: string): [domain: string, path: string] {

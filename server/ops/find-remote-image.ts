@@ -15,7 +15,7 @@ import {
   parseManifest,
 } from '../image/oci-manifest.ts';
 import { MAX_CONFIG_BYTES, parseImageConfig } from '../image/parse-image-config.ts';
-import type { Digest } from '../model/digest.ts';
+import type { ContentDigest } from '../model/digest.ts';
 import { invalidArgument, quoteId } from '../model/error.ts';
 import type { ImageSource } from '../registry/image-source.ts';
 import type { RemoteDocument } from '../registry/repository.ts';
@@ -28,7 +28,7 @@ const MAX_LOOKS = 64;
 /** What the registry has for a name. */
 export interface RemoteImage {
   /** Digest that the registry has for the name: of the index, or else of the manifest. */
-  readonly topDigest: Digest;
+  readonly topDigest: ContentDigest;
   /** The manifest as it came. */
   readonly manifest: RemoteDocument;
   readonly config: Descriptor;
@@ -73,9 +73,9 @@ export async function findRemoteImage(
   };
   const document = { ...top, mediaType: typeOf(top) };
   if (mediaKind(document.mediaType) === 'manifest')
-    return imageOf(document, parseManifest(document.bytes, document.mediaType), top.digest, false);
+    return imageOf(document, parseManifest(document.bytes, document.mediaType), top.knownAs, false);
   const found = await searchIndex(search, parseIndex(document.bytes, document.mediaType), 1);
-  if (found !== undefined) return imageOf(found.document, found.manifest, top.digest, true);
+  if (found !== undefined) return imageOf(found.document, found.manifest, top.knownAs, true);
   const there = [...search.seen].slice(0, 20).join(', ');
   const why =
     there === '' ? 'there is no image in it' : `it is for ${there}, not for ${platformText(search.platform)}`;
@@ -109,7 +109,7 @@ function typeOf({ mediaType, bytes }: RemoteDocument): string {
   const own = /"mediaType"\s*:\s*"(application\/vnd\.[\w.+-]+)"/.exec(bytes.toString('latin1'))?.[1] ?? '';
   const isVague = ['', 'application/json', 'application/octet-stream', 'text/plain'].includes(mediaType);
   if (isVague && ['index', 'manifest'].includes(mediaKind(own))) return own;
-  if (/manifest\.v1\+/.test(mediaType))
+  if (/docker\.distribution\.manifest\.v1\+/.test(mediaType))
     throw unfit('it is of the schema version 1, which nobody writes any more', 'DOCUMENT_INVALID');
   throw unfit(`it is of the type ${quoteId(mediaType)}, which no image has`, 'NOT_AN_IMAGE');
 }
@@ -117,7 +117,7 @@ function typeOf({ mediaType, bytes }: RemoteDocument): string {
 function imageOf(
   document: RemoteDocument,
   { config, layers }: Manifest,
-  topDigest: Digest,
+  topDigest: ContentDigest,
   isChosen: boolean,
 ): RemoteImage {
   if (mediaKind(config.mediaType) !== 'config')

@@ -5,7 +5,7 @@
  */
 import { failpoint } from '../failpoint.ts';
 import type { ArchiveSource } from '../image/run-worker.ts';
-import { chainIdOn, type Digest } from '../model/digest.ts';
+import { type ContentDigest, chainIdOn, type Digest, isDigest } from '../model/digest.ts';
 import { internal, invalidArgument, MydockerError } from '../model/error.ts';
 import type { ImageLayer, LayerRecord } from '../model/image.ts';
 import { nowNs } from '../model/time.ts';
@@ -20,12 +20,12 @@ const WATCH_MS = 250;
 /** A layer as it was sent. */
 export interface PackedLayer {
   /** Of the bytes as they are. */
-  readonly digest: Digest;
+  readonly digest: ContentDigest;
   readonly sizeBytes: number;
   /** What its content must have. */
   readonly diffId: Digest;
   /** What it is called in reports. */
-  readonly reportAs: Digest;
+  readonly reportAs: ContentDigest;
   /** Its bytes; asked for once, where the layer is not there. */
   open(): Promise<LayerInput>;
   /** Not needed for this layer any more; before its bytes are read, and where they are not. */
@@ -43,7 +43,7 @@ export interface LayerInput extends AsyncDisposable {
 
 /** What happens to a layer. */
 export interface LayerProgress {
-  readonly digest: Digest;
+  readonly digest: ContentDigest;
   readonly stage: 'unpacking' | 'present' | 'done';
   readonly doneBytes: bigint;
   readonly totalBytes: bigint;
@@ -175,7 +175,9 @@ async function unpack(
   try {
     await using input = await layer.open();
     using _watch = watch(input, progress);
-    const options = { ...how, digest, ...(signal === undefined ? {} : { signal }) };
+    // Another one than sha256 is checked by who fetches it.
+    const own = isDigest(digest) ? { digest } : {};
+    const options = { ...how, ...own, ...(signal === undefined ? {} : { signal }) };
     const unpacked = await engine.layers.unpack(serial, input.archive, options).catch(async (error) => {
       // That the bytes are not the right ones explains whatever is wrong with them.
       if (error instanceof MydockerError && error.code === 'invalid-argument') await input.checked;

@@ -6,7 +6,7 @@
 import { failpoint } from '../failpoint.ts';
 import type { Platform } from '../image/choose-platform.ts';
 import { platformRank } from '../image/choose-platform.ts';
-import { chainIds, type Digest } from '../model/digest.ts';
+import { chainIds, type Digest, digestOf, isDigest } from '../model/digest.ts';
 import type { ImageRecord } from '../model/image.ts';
 import {
   familiarReference,
@@ -169,7 +169,7 @@ async function fetchImage(engine: ImageEngine, fetch: Fetch): Promise<PulledImag
   const manifest = { mediaType, digest: remote.manifest.digest, sizeBytes: bytes.length };
   await failpoint('pull.resolved');
   report.resolved({ reference: full, manifest, layers: remote.layers });
-  const imageId = remote.config.digest;
+  const imageId = await imageIdOf(fetch, remote);
   const { images } = engine.store;
   const upToDate = images.idByReference(lookupReference(reference)) === imageId;
   // By digest alone an image gets no tag, as with Docker.
@@ -191,6 +191,14 @@ async function fetchImage(engine: ImageEngine, fetch: Fetch): Promise<PulledImag
     'image pulled',
   );
   return result;
+}
+
+/** Ours is always a sha256. */
+async function imageIdOf({ repository, platform, signal }: Fetch, remote: RemoteImage): Promise<Digest> {
+  const { digest } = remote.config;
+  return isDigest(digest)
+    ? digest
+    : digestOf((await fetchConfig(repository, remote, platform, signal)).bytes);
 }
 
 /** Whether an image is here as a whole; one for another platform than was asked for is told in its own way. */
@@ -215,7 +223,7 @@ async function fetchParts(
   using lease = engine.garbage.lease();
   const { bytes, description } = await fetchConfig(repository, remote, platform, signal);
   await failpoint('pull.config');
-  const { digest, mediaType } = remote.config;
+  const { mediaType } = remote.config;
   // Kept from here on, so that what is not fetched cannot go.
   for (const chainId of chainIds(description.diffIds)) lease.keep(chainId);
   await using fetched = fetchedLayers(
@@ -229,7 +237,7 @@ async function fetchParts(
   signal?.throwIfAborted();
   const image = {
     ...{ description, layers },
-    config: { digest, mediaType, bytes },
+    config: { digest: digestOf(bytes), mediaType, bytes },
     manifest: remote.manifest,
   };
   await recordLoaded(engine, lease, image, { references, verb: 'pull' });

@@ -2,10 +2,10 @@
  * One blob on its way into a file: taken up again where the connection broke, also where an earlier server
  * left off, each byte counted and hashed. Others read the file while it grows.
  */
-import { createHash, type Hash } from 'node:crypto';
+import type { Hash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Digest, digestHash } from '../model/digest.ts';
+import { type ContentDigest, hashFor, hashHas } from '../model/digest.ts';
 import { quoteId } from '../model/error.ts';
 import type { RegistryLimits } from '../model/registry.ts';
 import type { HttpResponse } from './http.ts';
@@ -15,12 +15,12 @@ import { isTransient, registryAway, registryError } from './registry-error.ts';
 /** Where a blob comes from. */
 export interface BlobSource {
   readonly host: string;
-  blob(digest: Digest, offset: number, signal?: AbortSignal): Promise<HttpResponse>;
+  blob(digest: ContentDigest, offset: number, signal?: AbortSignal): Promise<HttpResponse>;
 }
 
 /** What is fetched. */
 export interface WantedBlob {
-  readonly digest: Digest;
+  readonly digest: ContentDigest;
   readonly sizeBytes: number;
 }
 
@@ -84,7 +84,7 @@ async function goOn(
 ): Promise<ReadonlySet<string> | undefined> {
   const state: State = {
     ...{ source, blob, file, report, signal },
-    ...{ hash: createHash('sha256'), size: 0, senders: new Set<string>() },
+    ...{ hash: hashFor(blob.digest), size: 0, senders: new Set<string>() },
   };
   await takeUp(state);
   let tries = 0;
@@ -99,7 +99,7 @@ async function goOn(
       await sleep(pauseMs(limits, tries, error.metadata), undefined, { signal });
     }
   }
-  return digestHash(state.hash) === blob.digest ? undefined : state.senders;
+  return hashHas(state.hash, blob.digest) ? undefined : state.senders;
 }
 
 interface State {

@@ -5,7 +5,7 @@
  */
 import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Digest, digestHex } from '../model/digest.ts';
+import { type ContentDigest, digestHex } from '../model/digest.ts';
 import type { Logger } from '../model/logger.ts';
 import type { RegistryLimits } from '../model/registry.ts';
 import {
@@ -206,7 +206,7 @@ export class Downloads {
     await this.sweep();
   }
 
-  #freePath(digest: Digest): string {
+  #freePath(digest: ContentDigest): string {
     const taken = new Set([...this.#running.values()].map(({ path }) => path));
     const name = join(this.#folder, digestHex(digest));
     for (let count = 0; ; count += 1) {

@@ -3,7 +3,7 @@
  * it, in order. A mirror that fails is passed over with a word to whoever pulls; one that sends other bytes than
  * were announced ends the pull, because somebody should look at it.
  */
-import type { Digest } from '../model/digest.ts';
+import type { ContentDigest } from '../model/digest.ts';
 import { MydockerError } from '../model/error.ts';
 import type { BlobSource } from './download.ts';
 import type { HttpResponse } from './http.ts';
@@ -13,7 +13,7 @@ import type { RemoteDocument, Repository } from './repository.ts';
 export interface ImageSource extends BlobSource {
   document(name: string, signal?: AbortSignal): Promise<RemoteDocument>;
   smallBlob(
-    blob: { readonly digest: Digest; readonly sizeBytes: number },
+    blob: { readonly digest: ContentDigest; readonly sizeBytes: number },
     maxBytes: number,
     signal?: AbortSignal,
   ): Promise<Buffer>;
@@ -65,7 +65,7 @@ export function mirroredSource(
     }
   };
   /** Where each blob came from last, and how far it was then. */
-  const asked = new Map<Digest, { readonly index: number; readonly offset: number }>();
+  const asked = new Map<ContentDigest, { readonly index: number; readonly offset: number }>();
 
   return {
     host,

@@ -3,7 +3,7 @@
  * bytes are.
  * Source: OCI distribution-spec.
  */
-import { type Digest, digestOf, isDigest } from '../model/digest.ts';
+import { type ContentDigest, type Digest, digestOf, hasDigest, isContentDigest } from '../model/digest.ts';
 import { quoteId } from '../model/error.ts';
 import { Exchange, type RegistryState } from './exchange.ts';
 import type { HttpResponse } from './http.ts';
@@ -17,6 +17,8 @@ export interface RemoteDocument {
   readonly mediaType: string;
   /** Of the bytes. */
   readonly digest: Digest;
+  /** By which the registry has it; the bytes have this one too. */
+  readonly knownAs: ContentDigest;
   readonly bytes: Buffer;
 }
 
@@ -64,17 +66,17 @@ export class Repository {
       const bytes = await answer.read(this.#exchange.limits.documentBytes);
       const digest = digestOf(bytes);
       const told = answer.header('docker-content-digest');
-      const wanted = isDigest(name) ? name : told.startsWith('sha256:') ? told : digest;
-      if (digest !== wanted)
+      const wanted = isContentDigest(name) ? name : /^sha(256|512):/.test(told) ? told : digest;
+      if (!isContentDigest(wanted) || !hasDigest(bytes, wanted))
         throw mismatch(host, `${quoteId(name)} has the digest ${digest}, not ${quoteId(wanted)}`);
       const [mediaType = ''] = answer.header('content-type').split(';');
-      return { mediaType: mediaType.trim().toLowerCase(), digest, bytes };
+      return { mediaType: mediaType.trim().toLowerCase(), digest, knownAs: wanted, bytes };
     });
   }
 
   /** A small blob, such as a config. @throws as {@link document}; BLOB_NOT_FOUND. */
   async smallBlob(
-    { digest, sizeBytes }: { readonly digest: Digest; readonly sizeBytes: number },
+    { digest, sizeBytes }: { readonly digest: ContentDigest; readonly sizeBytes: number },
     maxBytes: number,
     signal?: AbortSignal,
   ): Promise<Buffer> {
@@ -85,7 +87,7 @@ export class Repository {
     return await this.#exchange.again(signal, async () => {
       const answer = await this.blob(digest, 0, signal);
       const bytes = await answer.read(maxBytes);
-      if (bytes.length !== sizeBytes || digestOf(bytes) !== digest)
+      if (bytes.length !== sizeBytes || !hasDigest(bytes, digest))
         throw mismatch(this.host, `what it sends for ${digest} is something else`);
       return bytes;
     });
@@ -96,7 +98,7 @@ export class Repository {
    * @returns the answer, 200 or (only where an offset was given) 206 or 416.
    * @throws MydockerError `not-found` (BLOB_NOT_FOUND); else as {@link document}.
    */
-  async blob(digest: Digest, offset: number, signal?: AbortSignal): Promise<HttpResponse> {
+  async blob(digest: ContentDigest, offset: number, signal?: AbortSignal): Promise<HttpResponse> {
     const headers: Record<string, string> = offset === 0 ? {} : { range: `bytes=${offset}-` };
     const answer = await this.#exchange.get(`blobs/${digest}`, headers, signal);
     if (answer.status === 200 || (offset > 0 && (answer.status === 206 || answer.status === 416)))
