@@ -27,9 +27,11 @@ export const login: Action<typeof LOGIN_OPTIONS> = async ({ options, positionals
     : (options.password ?? ask('Password: ', false));
   if (username === '' || password === '') throw new UsageError('name and password must not be empty');
   const auth = RegistryAuth.create({ server, username, password });
-  await context.connect().unary(checkRegistryAuth, CheckRegistryAuthRequest.create({ auth }));
-  const path = await storeCredentials(auth, context.env);
-  if (path !== undefined) printError(`the password is kept in ${path}, readable for you alone\n`);
+  const request = CheckRegistryAuthRequest.create({ auth });
+  const { identityToken } = await context.connect().unary(checkRegistryAuth, request);
+  const path = await storeCredentials({ ...auth, identityToken }, context.env);
+  const what = identityToken === '' ? 'the password' : 'a token instead of the password';
+  if (path !== undefined) printError(`${what} is kept in ${path}, readable for you alone\n`);
   print('Login Succeeded\n');
   return 0;
 };

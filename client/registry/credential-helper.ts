@@ -32,6 +32,10 @@ export async function runHelper(
       const why = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'it is not installed' : error.message;
       reject(new UsageError(`cannot ask ${program} for credentials: ${why}`));
     });
+    // What it started itself may hold the pipe for ever.
+    child.on('exit', (_, signal) => {
+      if (signal !== null) child.stdout.destroy();
+    });
     child.on('close', (code) =>
       resolve({ program, code: code ?? 1, output: Buffer.concat(parts).toString() }),
     );

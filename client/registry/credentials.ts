@@ -110,22 +110,26 @@ async function askHelper(path: string, name: string, server: string): Promise<Re
 }
 
 /**
- * Keeps name and password, where the configuration says: with a helper, or in the file, of mode 0600.
+ * Keeps name and password, or the token that came instead of it, where the configuration says: with a helper, or in the file, of mode 0600.
  * @returns the file, where it is there in the clear; undefined: a helper has it.
  * @throws UsageError where that cannot be done; nothing is changed then.
  */
 export async function storeCredentials(auth: RegistryAuth, env: Env): Promise<string | undefined> {
-  const { server, username, password } = auth;
+  const { server, username, identityToken } = auth;
+  const isToken = identityToken !== '';
+  const [name, secret] = isToken ? [TOKEN_NAME, identityToken] : [username, auth.password];
   const path = configPath(env);
   const config = (await readConfig(path)) ?? {};
   const helper = helperOf(config, server);
   if (helper !== undefined) {
-    const input = JSON.stringify({ ServerURL: keyOf(server), Username: username, Secret: password });
+    const input = JSON.stringify({ ServerURL: keyOf(server), Username: name, Secret: secret });
     const { code, program } = await runHelper(helper, 'store', input);
     if (code !== 0) throw unusable(path, `${program} failed with status ${code}`);
     return undefined;
   }
-  const entry = { auth: Buffer.from(`${username}:${password}`).toString('base64') };
+  // Docker's own has the name beside a token too.
+  const encoded = Buffer.from(`${username}:${isToken ? '' : secret}`).toString('base64');
+  const entry = { auth: encoded, ...(isToken ? { identitytoken: identityToken } : {}) };
   await writeConfig(path, { ...config, auths: { ...without(config.auths, server), [keyOf(server)]: entry } });
   return path;
 }

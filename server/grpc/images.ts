@@ -49,8 +49,7 @@ export function imagesService(
     checkRegistryAuth: async ({ auth }, { signal }) => {
       const server = auth?.server ?? '';
       const credentials = decodeAuth(auth, () => registryDomain(server));
-      await checkRegistryAuth(engine, server, credentials, signal);
-      return { identityToken: '' };
+      return { identityToken: await checkRegistryAuth(engine, server, credentials, signal) };
     },
     loadImages: (requests, { signal }) => serveLoad(engine, requestIds, requests, signal),
     getImage: async ({ image }) => ({ image: encodeImage(await inspectImage(engine, image)) }),

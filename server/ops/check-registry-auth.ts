@@ -19,6 +19,7 @@ export function registryDomain(server: string): string {
 
 /**
  * @param credentials - absent: whether it lets anybody in.
+ * @returns the refresh token to keep instead of the password; `''`: the registry gives none.
  * @throws MydockerError `permission-denied` (REGISTRY_AUTH_FAILED); `unavailable`; as repository.ts.
  */
 export async function checkRegistryAuth(
@@ -26,6 +27,6 @@ export async function checkRegistryAuth(
   server: string,
   credentials: Credentials | undefined,
   signal?: AbortSignal,
-): Promise<void> {
-  await engine.registries.repository(registryDomain(server), '', credentials).knock(signal);
+): Promise<string> {
+  return await engine.registries.repository(registryDomain(server), '', credentials).knock(signal);
 }

@@ -11,7 +11,14 @@ import { parseChallenges } from './challenge.ts';
 import { type Http, type HttpRequest, type HttpResponse, NOT_TLS_REASON } from './http.ts';
 import { pauseMs } from './refusal.ts';
 import { isTransient, registryError } from './registry-error.ts';
-import { basicAuthorization, type Credentials, refused, type TokenContext, type Tokens } from './token.ts';
+import {
+  basicAuthorization,
+  type Credentials,
+  type Login,
+  refused,
+  type TokenContext,
+  type Tokens,
+} from './token.ts';
 
 /** What is known of the registry and stays so from one request to the next. */
 export interface RegistryState {
@@ -47,6 +54,7 @@ export class Exchange {
   readonly #tries: number;
   readonly #credentials: Credentials | undefined;
   #authorization = '';
+  #login: Login | undefined;
 
   /**
    * @param path - `library/redis`; `''`: the registry itself. @param credentials - absent: anonymous.
@@ -120,6 +128,12 @@ export class Exchange {
     }
   }
 
+  /** Asks for a token to keep with every token from now on. @returns where it stands then. */
+  logsIn(): Login {
+    this.#login ??= { identityToken: '' };
+    return this.#login;
+  }
+
   /** Address of something below the repository. */
   address(rest: string): URL {
     return new URL(this.#path === '' ? '/v2/' : `/v2/${this.#path}/${rest}`, this.#registry.origin);
@@ -158,7 +172,16 @@ export class Exchange {
     const bearer = challenges.find(({ scheme }) => scheme === 'bearer');
     if (bearer !== undefined) {
       const { host, origin, http, settings, limits, tokens } = this.#registry;
-      const context: TokenContext = { host, origin, http, settings, limits, credentials, signal };
+      const context: TokenContext = {
+        host,
+        origin,
+        http,
+        settings,
+        limits,
+        credentials,
+        signal,
+        login: this.#login,
+      };
       const token = await tokens.get(context, bearer, this.#scope, used.replace(/^Bearer /, ''));
       this.#authorization = `Bearer ${token}`;
       return;

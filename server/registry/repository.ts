@@ -108,16 +108,19 @@ export class Repository {
 
   /**
    * Asks the registry itself whether it lets us in.
+   * @returns the refresh token to keep instead of the password; `''`: it gives none.
    * @throws MydockerError `permission-denied` (REGISTRY_AUTH_FAILED); `not-found` where nothing answers as a
    * registry; else as {@link document}.
    */
-  async knock(signal?: AbortSignal): Promise<void> {
+  async knock(signal?: AbortSignal): Promise<string> {
+    const login = this.#exchange.logsIn();
     await this.#exchange.again(signal, async () => {
       const answer = await this.#exchange.get('', {}, signal);
       if (answer.status !== 200)
         throw refusal(this.host, answer, 'REGISTRY_ANSWER_INVALID', 'what answers is no registry');
       answer.discard();
     });
+    return login.identityToken;
   }
 
   /** All tags, in the registry's order. @throws MydockerError as {@link document}. */

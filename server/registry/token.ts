@@ -33,6 +33,20 @@ export interface TokenContext {
   readonly limits: RegistryLimits;
   readonly credentials: Credentials | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Somebody logs in: nothing that was kept is taken, and a token to keep instead of the password is asked for. */
+  readonly login?: Login | undefined;
+}
+
+/** What comes of a login. */
+export interface Login {
+  /** Refresh token; `''`: the registry gave none. */
+  identityToken: string;
+}
+
+/** A question that others may wait for. */
+interface Asked {
+  readonly token: Promise<string>;
+  readonly signal: AbortSignal | undefined;
 }
 
 interface Kept {
@@ -48,6 +62,8 @@ const MAX_LIFE_S = 3600;
 /** A token that ends in the next moment is none. */
 const MARGIN_MS = 10_000;
 const MAX_TOKEN_CHARS = 32_768;
+/** Our name, for token servers. */
+const CLIENT = 'mydocker';
 const TOKEN = /^[\x21-\x7e]+$/;
 
 /** Endings below which everybody may have a name, of two parts; deeper ones are told by their length. */
@@ -56,7 +72,7 @@ const PUBLIC_SECOND = /^(?:co|com|net|org|gov|edu|ac)\.[a-z]{2}$/;
 /** Tokens of one server. */
 export class Tokens {
   readonly #kept = new Map<string, Kept>();
-  readonly #asked = new Map<string, Promise<string>>();
+  readonly #asked = new Map<string, Asked>();
 
   /**
    * @param scope - `repository:library/redis:pull`, or several with spaces between: ours, not what the
@@ -73,13 +89,23 @@ export class Tokens {
       JSON.stringify([context.origin.origin, realm.href, service, scope, context.credentials ?? null]),
       'hex',
     );
-    const kept = this.#kept.get(key);
-    if (kept !== undefined && kept.until > Date.now() && kept.token !== stale) return kept.token;
-    const before = this.#asked.get(key);
-    if (before !== undefined) return await before;
-    const asked = this.#ask(context, realm, service, scope, key).finally(() => this.#asked.delete(key));
-    this.#asked.set(key, asked);
-    return await asked;
+    if (context.login !== undefined) return await this.#ask(context, realm, service, scope, key);
+    for (;;) {
+      const kept = this.#kept.get(key);
+      if (kept !== undefined && kept.until > Date.now() && kept.token !== stale) return kept.token;
+      const before = this.#asked.get(key);
+      if (before === undefined) break;
+      try {
+        return await before.token;
+      } catch (error) {
+        // Who asked has left; that is nothing to who stays.
+        if (before.signal?.aborted !== true || context.signal?.aborted === true) throw error;
+      }
+    }
+    const { signal } = context;
+    const token = this.#ask(context, realm, service, scope, key).finally(() => this.#asked.delete(key));
+    this.#asked.set(key, { token, signal });
+    return await token;
   }
 
   async #ask(
@@ -106,7 +132,7 @@ async function ask(
   service: string,
   scope: string,
 ): Promise<{ token: string; lifeS: number }> {
-  const { host, http, credentials, limits, signal, origin } = context;
+  const { host, http, credentials, limits, signal, origin, login } = context;
   const secret =
     credentials !== undefined && (credentials.identityToken !== '' || credentials.username !== '');
   if (secret && !mayHaveSecrets(context, realm))
@@ -116,7 +142,11 @@ async function ask(
       hint: 'where that is right, name it in token-hosts of the registry in the file of the server',
     });
   const isOther = realm.origin !== origin.origin;
-  const fields = { ...(service === '' ? {} : { service }), ...(scope === '' ? {} : { scope }) };
+  const fields = {
+    ...(service === '' ? {} : { service }),
+    ...(scope === '' ? {} : { scope }),
+    ...(login === undefined ? {} : { offline_token: 'true', client_id: CLIENT }),
+  };
   const answer = await http.send(
     secret && credentials.identityToken !== ''
       ? { ...refresh(realm, fields, credentials), signal, isOther }
@@ -131,7 +161,9 @@ async function ask(
     const why = `asked for a token, ${quoteId(realm.host)} answers with status ${answer.status}`;
     throw answer.status >= 500 || answer.status === 429 ? registryAway(host, why) : registryError(host, why);
   }
-  return tokenOf(host, await answer.read(limits.tokenBytes));
+  const found = tokenOf(host, await answer.read(limits.tokenBytes));
+  if (login !== undefined && secret) login.identityToken = found.identityToken;
+  return found;
 }
 
 type Fields = Readonly<Record<string, string>>;
@@ -149,7 +181,7 @@ function get(realm: URL, fields: Fields, credentials: Credentials | undefined) {
 }
 
 function refresh(realm: URL, fields: Fields, { identityToken }: Credentials) {
-  const form = { grant_type: 'refresh_token', client_id: 'mydocker', refresh_token: identityToken };
+  const form = { grant_type: 'refresh_token', client_id: CLIENT, refresh_token: identityToken };
   const headers = { 'content-type': 'application/x-www-form-urlencoded' };
   const body = new URLSearchParams({ ...form, ...fields }).toString();
   return { method: 'POST', url: realm, headers, body } as const;
@@ -202,7 +234,7 @@ function mayHaveSecrets({ origin, settings }: TokenContext, realm: URL): boolean
   );
 }
 
-function tokenOf(host: string, bytes: Buffer): { token: string; lifeS: number } {
+function tokenOf(host: string, bytes: Buffer): { token: string; lifeS: number; identityToken: string } {
   let answer: unknown;
   try {
     answer = JSON.parse(bytes.toString());
@@ -213,10 +245,14 @@ function tokenOf(host: string, bytes: Buffer): { token: string; lifeS: number } 
     typeof answer === 'object' && answer !== null && Object.hasOwn(answer, name)
       ? (answer as Record<string, unknown>)[name]
       : undefined;
+  const isToken = (value: unknown): value is string =>
+    typeof value === 'string' && TOKEN.test(value) && value.length <= MAX_TOKEN_CHARS;
   const token = field('token') ?? field('access_token');
-  if (typeof token !== 'string' || !TOKEN.test(token) || token.length > MAX_TOKEN_CHARS)
-    throw registryError(host, 'the answer to a request for a token has none in it');
+  if (!isToken(token)) throw registryError(host, 'the answer to a request for a token has none in it');
+  const identityToken = field('refresh_token') ?? '';
+  if (identityToken !== '' && !isToken(identityToken))
+    throw registryError(host, 'the answer to a request for a token has a refresh token that is none');
   const life = field('expires_in');
   const lifeS = typeof life === 'number' && life > 0 ? Math.min(life, MAX_LIFE_S) : LIFE_S;
-  return { token, lifeS: Math.max(lifeS, LIFE_S) };
+  return { token, lifeS: Math.max(lifeS, LIFE_S), identityToken };
 }

@@ -90,6 +90,77 @@ test('a token server is asked', async () => {
   await ground.host.ok(['logout', mock.address]);
 });
 
+test('a token server may give a token to keep instead of the password', async () => {
+  const { mock, host } = ground;
+  const bearer = `Bearer realm="http://${mock.address}/token",service="s"`;
+  mock.on(/^\/v2\//, (request, response, count) =>
+    request.headers.authorization === 'Bearer good'
+      ? request.url === '/v2/' && answer(200)(request, response, count)
+      : answer(401, { 'www-authenticate': bearer })(request, response, count),
+  );
+  let refresh = 'a\\r\\nx: y';
+  const basic = `Basic ${Buffer.from('user:right').toString('base64')}`;
+  mock.on(/^\/token/, (request, response, count) => {
+    const form = new URLSearchParams(request.body);
+    const isKnown = request.method === 'POST' && form.get('refresh_token') === refresh;
+    const isIn = request.headers.authorization === basic || isKnown;
+    const body = request.url.includes('offline_token=true')
+      ? `"token":"good","refresh_token":"${refresh}"`
+      : '"access_token":"good"';
+    return answer(isIn ? 200 : 401, {}, `{${body}}`)(request, response, count);
+  });
+  assert.match((await login('right', mock.address)).stderr, /has a refresh token that is none/);
+  refresh = 'to-be-kept';
+  assert.match((await login('right', mock.address)).stderr, /a token instead of the password is kept in/);
+  const kept = file()['auths'] as Record<string, unknown>;
+  const auth = Buffer.from('user:').toString('base64');
+  assert.deepEqual(kept[mock.address], { auth, identitytoken: refresh });
+  mock.seen.length = 0;
+  await ground.host.ok(['pull', '-q', ground.name]);
+  const asked = mock.seen.filter(({ url }) => url.startsWith('/token'));
+  assert.deepEqual(
+    asked.map(({ method, body }) => [method, Object.fromEntries(new URLSearchParams(body))]),
+    [
+      [
+        'POST',
+        {
+          ...{ grant_type: 'refresh_token', client_id: 'mydocker', refresh_token: refresh },
+          ...{ service: 's', scope: 'repository:app:pull' },
+        },
+      ],
+    ],
+  );
+  // A login asks anew, and does not take a token that an earlier one got.
+  assert.match((await login('wrong', mock.address)).stderr, /it refuses the credentials/);
+  await host.ok(['logout', mock.address]);
+  await ground.prune();
+  // With a program that keeps secrets it is told apart by its name.
+  const bin = join(host.folder, 'store');
+  mkdirSync(bin);
+  const script = `#!/bin/sh
+case $1 in
+store) cat >${bin}/kept ;;
+get) cat ${bin}/kept ;;
+esac
+`;
+  writeFileSync(join(bin, 'docker-credential-all'), script, { mode: 0o755 });
+  writeFileSync(join(folder, 'config.json'), JSON.stringify({ credsStore: 'all' }));
+  const env = { PATH: `${bin}:${process.env['PATH']}` };
+  await host.ok(['login', '-u', 'user', '--password-stdin', mock.address], { env, stdin: 'right' });
+  assert.deepEqual(JSON.parse(readFileSync(join(bin, 'kept'), 'utf8')), {
+    ...{ ServerURL: mock.address, Username: '<token>', Secret: refresh },
+  });
+  await host.ok(['pull', '-q', ground.name], { env });
+  // What it says is taken within limits.
+  writeFileSync(join(bin, 'docker-credential-all'), '#!/bin/sh\nyes', { mode: 0o755 });
+  assert.match(
+    (await host.cli(['pull', ground.name], { env })).stderr,
+    /docker-credential-all failed with status/,
+  );
+  writeFileSync(join(folder, 'config.json'), '{}');
+  assert.doesNotMatch(host.log, /to-be-kept/);
+});
+
 test('on a terminal the password is asked for and does not show', async () => {
   const terminal = ground.host.terminal(['login', SERVER]);
   await terminal.waitFor(/Username: /);
