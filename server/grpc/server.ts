@@ -34,6 +34,8 @@ const MAX_MESSAGE_BYTES = 16 << 20;
 const MAX_STREAMS_PER_CONNECTION = 4096;
 /** What a client may send ahead; with HTTP/2's own 64 KiB an upload waits more than it sends. */
 const UPLOAD_WINDOW_BYTES = 8 << 20;
+/** What HTTP/2 allows is 16 KiB; each frame costs as much as its bytes. */
+const UPLOAD_FRAME_BYTES = 1 << 20;
 /** Calls that send much. */
 const UPLOADS = /\/(?:ImportImage|LoadImages|CopyToContainer|AttachTask)$/;
 /** How long calls may take to end when the server stops. */
@@ -157,7 +159,7 @@ function widenUploads(): void {
     const { session } = stream;
     if (session === undefined || widened.has(session) || !UPLOADS.test(String(headers[':path']))) return;
     widened.add(session);
-    session.settings({ initialWindowSize: UPLOAD_WINDOW_BYTES });
+    session.settings({ initialWindowSize: UPLOAD_WINDOW_BYTES, maxFrameSize: UPLOAD_FRAME_BYTES });
     session.setLocalWindowSize(UPLOAD_WINDOW_BYTES);
   });
 }
