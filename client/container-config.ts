@@ -1,12 +1,13 @@
 /** From what was typed after `create` and `run` to the contract's configuration of a container. */
 import { resolve } from 'node:path';
-import { type ContainerConfig, NetworkMode, RestartMode } from '../proto/gen/mydocker/v1/config.ts';
+import { type ContainerConfig, RestartMode } from '../proto/gen/mydocker/v1/config.ts';
 import type { CreateOptions } from './grammar/container-options.ts';
 import type { Arguments } from './grammar/option.ts';
 import { parseHost } from './parse/parse-host.ts';
 import { type Environment, parseEnvironment, parseLabels } from './parse/parse-key-value.ts';
 import { parseMount, parseTmpfs } from './parse/parse-mount.ts';
 import { parseNamespace } from './parse/parse-namespace.ts';
+import { parseNetworks } from './parse/parse-network.ts';
 import { parseSize, parseWhole } from './parse/parse-number.ts';
 import { parseRestart } from './parse/parse-restart.ts';
 import { parseVolumes } from './parse/parse-volume.ts';
@@ -115,7 +116,7 @@ function rootfsAndCommand(
 
 function network(options: Given): Pick<ConfigFields, 'network'> {
   const { dns, dnsSearch, dnsOption, addHost } = options;
-  const mode = networkMode(options.network);
+  const mode = parseNetworks(options);
   const given = dns.length + dnsSearch.length + dnsOption.length + addHost.length > 0;
   if (mode === undefined && !given) return {};
   return {
@@ -126,22 +127,6 @@ function network(options: Given): Pick<ConfigFields, 'network'> {
         : {}),
     },
   };
-}
-
-function networkMode(names: readonly string[]): ConfigFields['network'] {
-  const [first] = names;
-  if (first === undefined) return undefined;
-  const shared = /^container:(.+)$/.exec(first)?.[1];
-  if (
-    names.length > 1 &&
-    names.some((name) => ['none', 'host'].includes(name) || name.startsWith('container:'))
-  ) {
-    throw new UsageError('--network none, host and container:NAME stand alone');
-  }
-  if (first === 'none') return { mode: NetworkMode.NONE };
-  if (first === 'host') return { mode: NetworkMode.HOST };
-  if (shared !== undefined) return { mode: NetworkMode.CONTAINER, container: shared };
-  return { mode: NetworkMode.NETWORKS, attachments: names.map((name) => ({ network: name })) };
 }
 
 /** What is removed at its end cannot be started again. */

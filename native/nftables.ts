@@ -94,12 +94,16 @@ function runLibrary(lib: Library, script: string, terse: boolean): string {
 }
 
 function runProgram(script: string, terse: boolean): string {
-  const { status, stdout, stderr, error } = spawnSync('nft', ['--stateless', ...(terse ? ['--terse'] : []), '-f', '-'], {
-    input: script,
-    encoding: 'utf8',
-    // A service's own PATH may lack it.
-    env: { PATH: '/usr/sbin:/sbin:/usr/bin:/bin' },
-  });
+  const { status, stdout, stderr, error } = spawnSync(
+    'nft',
+    ['--stateless', ...(terse ? ['--terse'] : []), '-f', '-'],
+    {
+      input: script,
+      encoding: 'utf8',
+      // A service's own PATH may lack it.
+      env: { PATH: '/usr/sbin:/sbin:/usr/bin:/bin' },
+    },
+  );
   if (error !== undefined)
     throw new NftError(`neither libnftables.so.1 nor nft can be used: ${error.message}`);
   if (status !== 0) throw new NftError(stderr.trim() || `nft ended with ${status}`);

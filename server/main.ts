@@ -28,6 +28,7 @@ import type { Logger } from './model/logger.ts';
 import { REGISTRY_LIMITS } from './model/registry.ts';
 import { nowNs } from './model/time.ts';
 import { DEFAULT_POOLS } from './network/subnets.ts';
+import { recoverNetworks } from './ops/connect-network.ts';
 import { sweepVolumes } from './ops/container-volumes.ts';
 import { discardsDone } from './ops/discard-folder.ts';
 import { type Engine, shimsFolder, zygoteTitle } from './ops/engine.ts';
@@ -151,6 +152,7 @@ async function start(config: ServerConfig, log: Logger): Promise<{ engine: Engin
     await engine.layers.prepare();
     ensureInitLayer(root);
     await recover(engine);
+    await recoverNetworks(engine);
     await sweepContainers(engine);
     await sweepVolumes(engine);
     await sweepImages(engine);

@@ -10,6 +10,8 @@ import {
   GetNetworkResponse,
   ListNetworksRequest,
   ListNetworksResponse,
+  PruneNetworksRequest,
+  PruneNetworksResponse,
   RemoveNetworkRequest,
   RemoveNetworkResponse,
 } from '../../proto/gen/mydocker/v1/networks.ts';
@@ -37,6 +39,12 @@ export const removeNetwork: Method<RemoveNetworkRequest, RemoveNetworkResponse> 
   path: '/mydocker.v1.NetworksService/RemoveNetwork',
   request: RemoveNetworkRequest,
   response: RemoveNetworkResponse,
+};
+
+export const pruneNetworks: Method<PruneNetworksRequest, PruneNetworksResponse> = {
+  path: '/mydocker.v1.NetworksService/PruneNetworks',
+  request: PruneNetworksRequest,
+  response: PruneNetworksResponse,
 };
 
 export const connectNetwork: Method<ConnectNetworkRequest, ConnectNetworkResponse> = {

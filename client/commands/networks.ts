@@ -7,6 +7,7 @@ import {
   type Network,
   RemoveNetworkRequest,
 } from '../../proto/gen/mydocker/v1/networks.ts';
+import { NetworkAttachment } from '../../proto/gen/mydocker/v1/types.ts';
 import {
   connectNetwork as connectMethod,
   createNetwork as createMethod,
@@ -17,17 +18,30 @@ import {
 import { eachTarget } from '../each-target.ts';
 import type { Action } from '../grammar/command.ts';
 import type { NO_OPTIONS } from '../grammar/command-options.ts';
-import type { NETWORK_CREATE_OPTIONS, NETWORKS_OPTIONS } from '../grammar/server-options.ts';
+import type {
+  NETWORK_CONNECT_OPTIONS,
+  NETWORK_CREATE_OPTIONS,
+  NETWORK_DISCONNECT_OPTIONS,
+  NETWORKS_OPTIONS,
+} from '../grammar/server-options.ts';
 import { print } from '../output.ts';
-import { parseFilters } from '../parse/parse-filters.ts';
+import { labelConditions, oneOf, parseFilters } from '../parse/parse-filters.ts';
+import { parseLabels } from '../parse/parse-key-value.ts';
 import { type Column, renderRows } from '../render/rows.ts';
 import { showId, showTime } from '../render/values.ts';
+import { UsageError } from '../usage-error.ts';
 
 const USUAL = ['Name', 'IPNets', 'Gateway', 'Counts', 'Driver', 'CreatedAt'];
 
 export const listNetworks: Action<typeof NETWORKS_OPTIONS> = async ({ options }, context) => {
-  const given = parseFilters(options.filter, ['name', 'id', 'driver']);
-  const request = { names: given.name, idPrefixes: given.id, drivers: given.driver };
+  const given = parseFilters(options.filter, ['name', 'id', 'driver', 'label', 'label!', 'dangling']);
+  const dangling = given.dangling.at(-1);
+  const request = {
+    ...{ names: given.name, idPrefixes: given.id, drivers: given.driver },
+    labels: labelConditions(given.label, given['label!']),
+    unusedOnly:
+      dangling !== undefined && oneOf('dangling', dangling, { true: true, 1: true, false: false, 0: false }),
+  };
   const found: Network[] = [];
   for await (const page of context.connect().serverStream(listMethod, ListNetworksRequest.create(request))) {
     found.push(...page.networks);
@@ -58,8 +72,12 @@ export const createNetwork: Action<typeof NETWORK_CREATE_OPTIONS> = async (
   context,
 ) => {
   const [name = ''] = positionals;
-  const subnets = options.subnet.map((cidr) => ({ cidr }));
-  const request = CreateNetworkRequest.create({ name, driver: options.driver ?? '', subnets });
+  const request = CreateNetworkRequest.create({
+    ...{ name, driver: options.driver ?? '', subnets: subnetsOf(options) },
+    ...{ ipv6: options.ipv6 ?? false, internal: options.internal ?? false },
+    options: parseLabels(options.option),
+    labels: parseLabels(options.label),
+  });
   const { network } = await context.connect().unary(createMethod, request);
   print(`${network?.id ?? ''}\n`);
   return 0;
@@ -71,15 +89,57 @@ export const removeNetworks: Action<typeof NO_OPTIONS> = async ({ positionals },
     return network;
   });
 
-export const connectNetwork: Action<typeof NO_OPTIONS> = async ({ positionals }, context) => {
+/** Gateways and ranges belong to the subnet of their family. @throws UsageError where there is none. */
+function subnetsOf(options: {
+  readonly subnet: readonly string[];
+  readonly gateway: readonly string[];
+  readonly ipRange: readonly string[];
+}): { cidr: string; gateway: string; ipRange: string }[] {
+  const isIpv6 = (text: string): boolean => text.includes(':');
+  for (const [option, texts] of [
+    ['--gateway', options.gateway],
+    ['--ip-range', options.ipRange],
+  ] as const)
+    for (const text of texts) {
+      if (!options.subnet.some((cidr) => isIpv6(cidr) === isIpv6(text)))
+        throw new UsageError(`${option} ${text} needs a --subnet of its family`);
+      if (texts.filter((other) => isIpv6(other) === isIpv6(text)).length > 1)
+        throw new UsageError(`${option} can be given once for each family`);
+    }
+  return options.subnet.map((cidr) => ({
+    cidr,
+    gateway: options.gateway.find((text) => isIpv6(text) === isIpv6(cidr)) ?? '',
+    ipRange: options.ipRange.find((text) => isIpv6(text) === isIpv6(cidr)) ?? '',
+  }));
+}
+
+export const connectNetwork: Action<typeof NETWORK_CONNECT_OPTIONS> = async (
+  { options, positionals },
+  context,
+) => {
   const [network = '', container = ''] = positionals;
-  const request = ConnectNetworkRequest.create({ container, attachment: { network } });
-  await context.connect().unary(connectMethod, request);
+  const attachment = {
+    network,
+    ipv4Address: options.ip ?? '',
+    ipv6Address: options.ip6 ?? '',
+    macAddress: options.macAddress ?? '',
+    aliases: options.alias,
+  };
+  await context
+    .connect()
+    .unary(
+      connectMethod,
+      ConnectNetworkRequest.create({ container, attachment: NetworkAttachment.create(attachment) }),
+    );
   return 0;
 };
 
-export const disconnectNetwork: Action<typeof NO_OPTIONS> = async ({ positionals }, context) => {
+export const disconnectNetwork: Action<typeof NETWORK_DISCONNECT_OPTIONS> = async (
+  { options, positionals },
+  context,
+) => {
   const [network = '', container = ''] = positionals;
-  await context.connect().unary(disconnectMethod, DisconnectNetworkRequest.create({ container, network }));
+  const request = DisconnectNetworkRequest.create({ container, network, force: options.force ?? false });
+  await context.connect().unary(disconnectMethod, request);
   return 0;
 };

@@ -1,6 +1,7 @@
-/** `image prune`, `container prune`, `system prune`: removal of what nothing uses, asked for twice. */
+/** `image prune`, `container prune`, `network prune`, `system prune`: removal of what nothing uses, asked for twice. */
 import { PruneContainersRequest } from '../../proto/gen/mydocker/v1/containers.ts';
 import { PruneImagesRequest } from '../../proto/gen/mydocker/v1/images.ts';
+import { PruneNetworksRequest } from '../../proto/gen/mydocker/v1/networks.ts';
 import { PruneSystemRequest } from '../../proto/gen/mydocker/v1/system.ts';
 import { PruneFilter } from '../../proto/gen/mydocker/v1/types.ts';
 import { confirm } from '../confirm.ts';
@@ -43,6 +44,16 @@ export const pruneContainers: Action<typeof CONTAINER_PRUNE_OPTIONS> = async ({ 
     .connect()
     .unary(method, PruneContainersRequest.create({ filter }));
   print(listed('Containers', removed) + reclaimed(reclaimedBytes));
+  return 0;
+};
+
+export const pruneNetworks: Action<typeof CONTAINER_PRUNE_OPTIONS> = async ({ options }, context) => {
+  const { force = false } = options;
+  const filter = pruneFilter(options.filter);
+  confirm('This removes all networks that no container stands in.', force);
+  const { pruneNetworks: method } = await import('../api/networks.ts');
+  const { removed } = await context.connect().unary(method, PruneNetworksRequest.create({ filter }));
+  print(listed('Networks', removed));
   return 0;
 };
 

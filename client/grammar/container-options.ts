@@ -75,7 +75,22 @@ const CREATE_ONLY = {
     names: ['--network', '--net'],
     type: 'list',
     value: 'NETWORK',
-    about: 'none, host, container:NAME, or a network’s name (default: the server’s own network)',
+    about:
+      'none, host, container:NAME, or a network’s name, several times for several; NAME,ip=ADDRESS,alias=NAME too',
+  },
+  ip: { names: ['--ip'], type: 'text', value: 'ADDRESS', about: 'IPv4 address in its first network' },
+  ip6: { names: ['--ip6'], type: 'text', value: 'ADDRESS', about: 'IPv6 address in its first network' },
+  macAddress: {
+    names: ['--mac-address'],
+    type: 'text',
+    value: 'MAC',
+    about: 'hardware address in its first network',
+  },
+  networkAlias: {
+    names: ['--network-alias', '--net-alias'],
+    type: 'list',
+    value: 'NAME',
+    about: 'a further name for its neighbours in its first network',
   },
   pid: {
     names: ['--pid'],

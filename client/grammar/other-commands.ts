@@ -1,6 +1,7 @@
 /** The commands about images, networks and the server. */
 import { type AnyCommand, command } from './command.ts';
 import {
+  CONTAINER_PRUNE_OPTIONS,
   DF_OPTIONS,
   HISTORY_OPTIONS,
   IMAGE_INSPECT_OPTIONS,
@@ -16,7 +17,9 @@ import {
 } from './command-options.ts';
 import {
   EVENTS_OPTIONS,
+  NETWORK_CONNECT_OPTIONS,
   NETWORK_CREATE_OPTIONS,
+  NETWORK_DISCONNECT_OPTIONS,
   NETWORKS_OPTIONS,
   OBJECT_OPTIONS,
 } from './server-options.ts';
@@ -128,7 +131,7 @@ export const NETWORK_COMMANDS: readonly AnyCommand[] = [
   command({
     names: ['networks', 'network ls', 'network list'],
     about: 'list networks',
-    usage: '',
+    usage: '[OPTIONS]',
     count: [0, 0],
     options: NETWORKS_OPTIONS,
     load: async () => (await import('../commands/networks.ts')).listNetworks,
@@ -160,18 +163,26 @@ export const NETWORK_COMMANDS: readonly AnyCommand[] = [
   command({
     names: ['network connect'],
     about: 'put a container into a network',
-    usage: 'NETWORK CONTAINER',
+    usage: '[OPTIONS] NETWORK CONTAINER',
     count: [2, 2],
-    options: NO_OPTIONS,
+    options: NETWORK_CONNECT_OPTIONS,
     load: async () => (await import('../commands/networks.ts')).connectNetwork,
   }),
   command({
     names: ['network disconnect'],
     about: 'take a container out of a network',
-    usage: 'NETWORK CONTAINER',
+    usage: '[OPTIONS] NETWORK CONTAINER',
     count: [2, 2],
-    options: NO_OPTIONS,
+    options: NETWORK_DISCONNECT_OPTIONS,
     load: async () => (await import('../commands/networks.ts')).disconnectNetwork,
+  }),
+  command({
+    names: ['network prune'],
+    about: 'remove networks that no container stands in',
+    usage: '[OPTIONS]',
+    count: [0, 0],
+    options: CONTAINER_PRUNE_OPTIONS,
+    load: async () => (await import('../commands/prune.ts')).pruneNetworks,
   }),
 ];
 

@@ -66,7 +66,7 @@ function checkWish(
 /** What cannot be asked for. */
 export const badWish = (network: NetworkRecord, what: string, why: string, hint: string): MydockerError =>
   invalidArgument(`cannot join network ${network.name} with ${what}: ${why}`, {
-    reason: 'ADDRESS_INVALID',
+    reason: 'ENDPOINT_INVALID',
     hint,
     metadata: { network: network.name },
   });

@@ -48,6 +48,11 @@ export class HostRules {
     };
   }
 
+  /** Whether the table was installed for this network. */
+  knows(networkId: string): boolean {
+    return this.#installed?.networks.has(networkId) === true;
+  }
+
   /** Whether the table is as it was installed and knows this network. Changes of other tables are looked at once. */
   isInPlace(networkId: string): boolean {
     const installed = this.#installed;

@@ -46,10 +46,22 @@ export function tell(engine: Engine, container: string, verb: string, details: E
 
 /** The interfaces of a container are there, or gone: told of each network that it stands in. */
 export function tellNetworks(engine: Engine, record: ContainerRecord, verb: 'connect' | 'disconnect'): void {
-  for (const { networkId, network } of placesOf(engine, record)) {
-    const attributes = { name: network, container: record.id, type: NETWORK_DRIVER };
-    append(engine, { type: `network.${verb}`, kind: 'network', id: networkId, attributes });
-  }
+  for (const { networkId, network } of placesOf(engine, record))
+    tellNetwork(engine, record, { verb, networkId, name: network });
+}
+
+/** The same of one network. */
+export function tellNetwork(
+  engine: Engine,
+  { id }: ContainerRecord,
+  {
+    verb,
+    networkId,
+    name,
+  }: { readonly verb: 'connect' | 'disconnect'; readonly networkId: string; readonly name: string },
+): void {
+  const attributes = { name, container: id, type: NETWORK_DRIVER };
+  append(engine, { type: `network.${verb}`, kind: 'network', id: networkId, attributes });
 }
 
 function append(engine: Engine, event: EventInput): void {

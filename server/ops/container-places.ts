@@ -4,7 +4,7 @@
  * back, so nothing can leak.
  */
 import type { ContainerRecord } from '../model/container.ts';
-import { cannot, invalidArgument } from '../model/error.ts';
+import { cannot, invalidArgument, notFound } from '../model/error.ts';
 import {
   type Attachment,
   type Endpoint,
@@ -27,6 +27,7 @@ type Host = Pick<Engine, 'store' | 'queues' | 'instance' | 'networks'>;
 /** Addresses of containers whose record is not written yet. */
 export class HeldAddresses {
   readonly #held = new Map<string, Set<string>>();
+  readonly #leaving = new Set<string>();
 
   /** @returns addresses of both families in their usual spelling. */
   of(networkId: string): ReadonlySet<string> {
@@ -38,6 +39,16 @@ export class HeldAddresses {
     const held = this.#held.get(networkId) ?? new Set();
     this.#held.set(networkId, held.add(address));
     return { [Symbol.dispose]: () => void held.delete(address) };
+  }
+
+  /** A network that is on its way out: nobody gets a place in it, until disposed of. */
+  leave(networkId: string): Disposable {
+    this.#leaving.add(networkId);
+    return { [Symbol.dispose]: () => void this.#leaving.delete(networkId) };
+  }
+
+  isLeaving(networkId: string): boolean {
+    return this.#leaving.has(networkId);
   }
 }
 
@@ -122,6 +133,8 @@ export function takePlace(
   attachment: Attachment,
   others: readonly Endpoint[],
 ): Disposable & { readonly endpoint: Endpoint } {
+  if (engine.networks.held.isLeaving(network.id) || engine.store.networks.get(network.id) === undefined)
+    throw notFound('network', network.name);
   if (others.some(({ networkId }) => networkId === network.id))
     throw cannot('already-exists', 'join', 'network', network.name, 'the container stands in it already', {
       reason: 'ALREADY_CONNECTED',

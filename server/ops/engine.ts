@@ -8,6 +8,7 @@ import type { LayerStore } from '../image/layer-store.ts';
 import type { CopyTree } from '../image/tree-copier.ts';
 import type { ContainerConfig, StorageDriver } from '../model/container.ts';
 import type { Logger } from '../model/logger.ts';
+import type { NetworkRecord } from '../model/network.ts';
 import type { RegistryLimits } from '../model/registry.ts';
 import type { Downloads } from '../registry/downloads.ts';
 import type { RegistryAccess } from '../registry/registries.ts';
@@ -84,6 +85,8 @@ export interface Engine {
     readonly held: HeldAddresses;
     /** Makes sure that a network's bridge and rules are on the host. */
     readonly prepare: PrepareNetwork;
+    /** Takes them away. */
+    readonly forget: (network: NetworkRecord) => Promise<void>;
   };
   readonly host: HostFacts;
   /** Descriptor of the loaded device program; undefined where cgroup v1 keeps the rules. */

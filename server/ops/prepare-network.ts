@@ -7,7 +7,7 @@ import { cannot, MydockerError } from '../model/error.ts';
 import { hostInterface, type NetworkRecord } from '../model/network.ts';
 import type { Op, Plan } from '../model/plan.ts';
 import { isAlive } from '../model/task-state.ts';
-import { bridgeOps } from '../network/bridge.ts';
+import { driverOf } from '../network/driver.ts';
 import { HostRules, indexOf } from '../network/host-state.ts';
 import { encodePlan } from '../spec/plan-codec.ts';
 import { containersIn, HeldAddresses } from './container-places.ts';
@@ -34,17 +34,17 @@ export function networkEngine({
     pools,
     defaultBridge: isDefaultRoot ? 'mydocker0' : `mydocker-${host.instance.slice(0, 6)}`,
     held: new HeldAddresses(),
-    prepare: networkPreparer(host),
+    ...networkPreparer(host),
   };
 }
 
-/** @returns the function of one server; calls for one network at the same time are one. */
-function networkPreparer(host: Host): PrepareNetwork {
+/** The functions of one server; calls for one network at the same time are one. */
+function networkPreparer(host: Host): Pick<Engine['networks'], 'prepare' | 'forget'> {
   const rules = new HostRules(host.instance);
   /** Indexes of the bridges as they were made. */
   const bridges = new Map<string, number>();
   const underWay = new Map<string, Promise<void>>();
-  return (network) => {
+  const prepare: PrepareNetwork = (network) => {
     const { id, bridge } = network;
     const busy = underWay.get(id);
     if (busy !== undefined) return busy;
@@ -54,7 +54,7 @@ function networkPreparer(host: Host): PrepareNetwork {
     const work = (async () => {
       try {
         if (index !== undefined) host.log.info({ network: network.name }, 'a network is made again');
-        await runNetworkOps(host, bridgeOps(network, portsOf(host, network)));
+        await runNetworkOps(host, driverOf('').setup(network, portsOf(host, network)));
         bridges.set(id, indexOf(bridge));
         if (!rules.isInPlace(id)) rules.install(host.store.networks.list());
       } catch (thrown) {
@@ -66,6 +66,14 @@ function networkPreparer(host: Host): PrepareNetwork {
     underWay.set(id, work);
     return work;
   };
+  const forget = async (network: NetworkRecord): Promise<void> => {
+    const { id } = network;
+    await underWay.get(id)?.catch(() => undefined);
+    await runNetworkOps(host, driverOf('').teardown(network));
+    bridges.delete(id);
+    if (rules.knows(id)) rules.install(host.store.networks.list().filter((other) => other.id !== id));
+  };
+  return { prepare, forget };
 }
 
 /** Host's ends of its containers' interfaces, by index. */

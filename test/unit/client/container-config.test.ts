@@ -9,6 +9,7 @@ import { parseArguments } from '../../../client/grammar/parse-arguments.ts';
 import { UsageError } from '../../../client/usage-error.ts';
 import { VERSION } from '../../../client/version.ts';
 import { NetworkMode } from '../../../proto/gen/mydocker/v1/config.ts';
+import { NetworkAttachment } from '../../../proto/gen/mydocker/v1/types.ts';
 import { PROJECT } from '../../harness/cli.ts';
 
 const config = (line: string, env: Record<string, string> = {}, detached = false): ConfigFields => {
@@ -57,10 +58,22 @@ test('networks', () => {
     mode: NetworkMode.CONTAINER,
     container: 'web',
   });
-  assert.deepEqual(config('--net a --net b busybox').network?.attachments, [
-    { network: 'a' },
-    { network: 'b' },
-  ]);
+  const wanted = (line: string): unknown => config(`${line} busybox`).network?.attachments;
+  const place = (fields: object): NetworkAttachment => NetworkAttachment.create(fields);
+  assert.deepEqual(wanted('--net a --net b'), [place({ network: 'a' }), place({ network: 'b' })]);
+  assert.deepEqual(
+    wanted(
+      '--net a --net b,ip=10.0.0.7,alias=x,alias=y --ip 10.1.0.7 --network-alias www --mac-address 02:00:00:00:00:01',
+    ),
+    [
+      place({ network: 'a', ipv4Address: '10.1.0.7', macAddress: '02:00:00:00:00:01', aliases: ['www'] }),
+      place({ network: 'b', ipv4Address: '10.0.0.7', aliases: ['x', 'y'] }),
+    ],
+  );
+  assert.deepEqual(wanted('--ip6 fd00::7'), [place({ network: 'default', ipv6Address: 'fd00::7' })]);
+  assert.deepEqual(wanted('--net name=a,interface=lan0'), [place({ network: 'a', interfaceName: 'lan0' })]);
+  assert.throws(() => config('--net a,nonsense busybox'), UsageError);
+  assert.throws(() => config('--net host --ip 10.0.0.1 busybox'), UsageError);
   assert.throws(() => config('--net none --net a busybox'), UsageError);
 });
 

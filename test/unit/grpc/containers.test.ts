@@ -200,7 +200,7 @@ test('a repeated request is answered once, another one with its id refused', asy
 });
 
 test('calls and services that are not there answer UNIMPLEMENTED', async () => {
-  const lacking = await refusalOf(served.api.networks.createNetwork({ name: 'x' }));
+  const lacking = await refusalOf(Array.fromAsync(served.api.containers.exportContainer({ container: 'x' })));
   assert.deepEqual([lacking.code, lacking.reason], [status.UNIMPLEMENTED, 'RPC_UNIMPLEMENTED']);
   assert.match(lacking.hint, /later version/);
   const stream = await refusalOf(Array.fromAsync(served.api.images.pushImage({ reference: 'x' })));

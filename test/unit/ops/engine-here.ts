@@ -76,6 +76,7 @@ export async function engineHere(
       pools: DEFAULT_POOLS,
       held: new HeldAddresses(),
       prepare: () => undefined,
+      forget: () => Promise.resolve(),
     },
     zygote: new Zygote({ program: '/nonexistent', title: 'none', titleLength: 4 }),
     runs: new Runs(),
