@@ -28,6 +28,8 @@ export interface ServerConfig {
   readonly debug: boolean;
   /** As given, not yet understood; absent: overlay. */
   readonly storageDriver?: string;
+  /** Whether the tars of layers are kept as they came; only a file says it. Default true. */
+  readonly keepsLayers?: boolean;
   /** Limits of archives that are not the usual ones, by name; only a file gives them. */
   readonly archiveLimits?: ArchiveLimitSettings;
   /** What subnets of networks are taken out of, CIDR; only a file gives them. */
@@ -102,6 +104,7 @@ interface Settings {
   debug?: boolean | undefined;
   'archive-limits'?: ArchiveLimitSettings | undefined;
   'network-pools'?: readonly string[] | undefined;
+  'keep-packed-layers'?: boolean | undefined;
   registries?: Registries | undefined;
   proxies?: ProxySettings | undefined;
   'registry-limits'?: RegistryLimits | undefined;
@@ -121,6 +124,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
   const storageDriver = flags['storage-driver'] ?? file['storage-driver'];
   const { 'archive-limits': limits, 'registry-limits': registryLimits, registries, proxies } = file;
   const { 'network-pools': networkPools } = file;
+  const { 'keep-packed-layers': keepsLayers } = file;
   return {
     kind: 'serve',
     config: {
@@ -132,6 +136,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
       debug: flags.debug ?? file.debug ?? false,
       ...(limits === undefined ? {} : { archiveLimits: limits }),
       ...(networkPools === undefined ? {} : { networkPools }),
+      ...(keepsLayers === undefined ? {} : { keepsLayers }),
       ...(registries === undefined ? {} : { registries }),
       ...(proxies === undefined ? {} : { proxies }),
       ...(registryLimits === undefined ? {} : { registryLimits }),
@@ -186,6 +191,7 @@ function setting(path: string, key: string, value: unknown): unknown {
         return value;
       throw wrong('is neither a text nor a list of texts');
     case 'debug':
+    case 'keep-packed-layers':
       if (typeof value !== 'boolean') throw wrong('is neither true nor false');
       return value;
     case 'archive-limits':

@@ -92,7 +92,7 @@ function buildEngine(
   const program =
     layout.kind === 'v2' ? { deviceProgram: loadDeviceProgram(deviceProgram(DEFAULT_DEVICE_RULES)) } : {};
   const queues = new ObjectQueues();
-  const blobs = createBlobStore(paths.root);
+  const blobs = createBlobStore(paths.root, config.keepsLayers);
   const launch = workerLauncher({ cgroups, paths, zygote, ...program }, WORKER_FD.directory);
   const copyTree = createTreeCopier(launch);
   const limits = { ...ARCHIVE_LIMITS, ...config.archiveLimits };

@@ -160,6 +160,18 @@ export const PULL_OPTIONS = {
   },
 } as const;
 
+/** Options of `push`. */
+export const PUSH_OPTIONS = {
+  quiet: { names: ['-q', '--quiet'], type: 'flag', about: 'only the name of what was pushed' },
+  allTags: { names: ['-a', '--all-tags'], type: 'flag', about: 'every tag of the repository that is here' },
+  platform: {
+    names: ['--platform'],
+    type: 'text',
+    value: 'OS/ARCH',
+    about: 'that the image must be for; any',
+  },
+} as const;
+
 /** Options of `logs`. */
 export const LOGS_OPTIONS = {
   follow: { names: ['-f', '--follow'], type: 'flag', about: 'go on with what comes' },

@@ -12,6 +12,7 @@ import {
   LOGIN_OPTIONS,
   NO_OPTIONS,
   PULL_OPTIONS,
+  PUSH_OPTIONS,
   RMI_OPTIONS,
   SYSTEM_PRUNE_OPTIONS,
 } from './command-options.ts';
@@ -79,9 +80,9 @@ export const IMAGE_COMMANDS: readonly AnyCommand[] = [
   command({
     names: ['push', 'image push'],
     about: 'send images to a registry',
-    usage: 'REFERENCE…',
+    usage: '[OPTIONS] REFERENCE…',
     count: [1, MANY],
-    options: NO_OPTIONS,
+    options: PUSH_OPTIONS,
     load: async () => (await import('../commands/push.ts')).push,
   }),
   command({

@@ -24,26 +24,37 @@ const BAR_CHARS = 30;
 /** Lines that are written over; of an image with more layers only those that are under way are shown. */
 const MAX_LINES = 20;
 
+type Words = Readonly<Partial<Record<TransferStage, string>>>;
+
 /** Docker's words. */
-const WORDS: Readonly<Partial<Record<TransferStage, string>>> = {
+const PULL_WORDS: Words = {
+  [TransferStage.UNSPECIFIED]: 'Pulling fs layer',
   [TransferStage.WAITING]: 'Waiting',
   [TransferStage.FETCHING]: 'Downloading',
   [TransferStage.VERIFYING]: 'Verifying Checksum',
   [TransferStage.UNPACKING]: 'Extracting',
-  [TransferStage.SENDING]: 'Pushing',
   [TransferStage.PRESENT]: 'Already exists',
   [TransferStage.DONE]: 'Pull complete',
   [TransferStage.RETRYING]: 'Retrying',
 };
+const PUSH_WORDS: Words = {
+  [TransferStage.UNSPECIFIED]: 'Preparing',
+  [TransferStage.WAITING]: 'Waiting',
+  [TransferStage.SENDING]: 'Pushing',
+  [TransferStage.PRESENT]: 'Layer already exists',
+  [TransferStage.DONE]: 'Pushed',
+  [TransferStage.RETRYING]: 'Retrying',
+};
 
 /** @param fd - 1 or 2. @param isTerminal - whether lines can be written over. */
-export function transferBoard(fd: 1 | 2, isTerminal: boolean): TransferBoard {
+export function transferBoard(fd: 1 | 2, isTerminal: boolean, verb: 'pull' | 'push' = 'pull'): TransferBoard {
   const out = fd === 1 ? print : printError;
   const begin = ({ reference }: PullResolved): void => {
     const [tag, name] = split(showReference(reference));
     out(`${printable(tag)}: Pulling from ${printable(name)}\n`);
   };
-  return isTerminal ? bars(out, begin) : lines(out, begin);
+  const words = verb === 'pull' ? PULL_WORDS : PUSH_WORDS;
+  return isTerminal ? bars(out, begin, words) : lines(out, begin, words);
 }
 
 function split(reference: string): [tag: string, name: string] {
@@ -52,7 +63,7 @@ function split(reference: string): [tag: string, name: string] {
   return [tag, name];
 }
 
-function lines(out: (text: string) => void, begin: TransferBoard['begin']): TransferBoard {
+function lines(out: (text: string) => void, begin: TransferBoard['begin'], words: Words): TransferBoard {
   let before = new Map<string, TransferStage>();
   return {
     begin,
@@ -62,8 +73,8 @@ function lines(out: (text: string) => void, begin: TransferBoard['begin']): Tran
       before.set(digest, stage);
       const name = printable(showId(digest));
       const isOver = stage === TransferStage.DONE || stage === TransferStage.PRESENT;
-      if (last === undefined && !isOver) out(`${name}: Pulling fs layer\n`);
-      if (isOver && last !== stage) out(`${name}: ${WORDS[stage]}\n`);
+      if (last === undefined && !isOver) out(`${name}: ${words[TransferStage.UNSPECIFIED]}\n`);
+      if (isOver && last !== stage) out(`${name}: ${printable(message) || words[stage]}\n`);
       if (stage === TransferStage.RETRYING) out(`${name}: Retrying: ${printable(message)}\n`);
     },
     end: (text) => {
@@ -73,7 +84,7 @@ function lines(out: (text: string) => void, begin: TransferBoard['begin']): Tran
   };
 }
 
-function bars(out: (text: string) => void, begin: TransferBoard['begin']): TransferBoard {
+function bars(out: (text: string) => void, begin: TransferBoard['begin'], words: Words): TransferBoard {
   let layers = new Map<string, TransferProgress>();
   let shown = 0;
   /** For what stays to be read. */
@@ -85,7 +96,7 @@ function bars(out: (text: string) => void, begin: TransferBoard['begin']): Trans
     const all = [...layers.values()];
     const busy = all.length <= MAX_LINES ? all : all.filter(isBusy).slice(0, MAX_LINES);
     const up = shown === 0 ? '' : `\x1b[${shown}A`;
-    const text = busy.map((layer) => `\r\x1b[K${printable(describe(layer))}\n`).join('');
+    const text = busy.map((layer) => `\r\x1b[K${printable(describe(layer, words))}\n`).join('');
     // Lines that are not needed any more are taken away.
     out(`${up}${text}\x1b[J`);
     shown = busy.length;
@@ -116,10 +127,12 @@ function isBusy({ stage }: TransferProgress): boolean {
   return stage !== TransferStage.WAITING && stage !== TransferStage.DONE && stage !== TransferStage.PRESENT;
 }
 
-function describe({ digest, stage, doneBytes, totalBytes, message }: TransferProgress): string {
-  const head = `${showId(digest)}: ${WORDS[stage] ?? ''}`;
-  if (stage === TransferStage.RETRYING) return `${head}: ${message}`;
-  if (stage !== TransferStage.FETCHING || totalBytes === 0n) return head;
+function describe({ digest, stage, doneBytes, totalBytes, message }: TransferProgress, words: Words): string {
+  const word = words[stage] ?? '';
+  if (stage === TransferStage.RETRYING) return `${showId(digest)}: ${word}: ${message}`;
+  const head = `${showId(digest)}: ${message || word}`;
+  const isCounted = stage === TransferStage.FETCHING || stage === TransferStage.SENDING;
+  if (!isCounted || totalBytes === 0n) return head;
   const full = Math.min(BAR_CHARS, Number((doneBytes * BigInt(BAR_CHARS)) / totalBytes));
   const bar = `[${'='.repeat(full)}>${' '.repeat(BAR_CHARS - full)}]`;
   return `${head.padEnd(26)} ${bar} ${showSize(doneBytes)}/${showSize(totalBytes)}`;

@@ -26,6 +26,7 @@ import {
 import { fingerprintOf, type Implementation } from './handlers.ts';
 import { serveLoad } from './load-images.ts';
 import { decodeAuth, servePull } from './pull-image.ts';
+import { servePush } from './push-image.ts';
 import { pages } from './streams.ts';
 
 const IMPORT = 'mydocker.v1.ImagesService/ImportImage';
@@ -46,6 +47,7 @@ export function imagesService(
       return { imageId: image.id, reference, sizeBytes: image.sizeBytes };
     },
     pullImage: (request, { signal }) => servePull(engine, requestIds, request, signal),
+    pushImage: (request, { signal }) => servePush(engine, requestIds, request, signal),
     checkRegistryAuth: async ({ auth }, { signal }) => {
       const server = auth?.server ?? '';
       const credentials = decodeAuth(auth, () => registryDomain(server));

@@ -69,6 +69,8 @@ export interface ImageLayer {
   readonly chainId: Digest;
   /** `layers/<serial>/`. */
   readonly serial: bigint;
+  /** Blob with its tar as it came, for whoever sends the image on; absent: it is not kept. */
+  readonly packed?: Digest;
 }
 
 /** One entry of an image's history, as `history` shows it. */
@@ -133,7 +135,7 @@ export interface LayerRecord {
   readonly sizeBytes: bigint;
 }
 
-/** A blob kept as pulled, by digest. */
+/** A blob kept as it came, by digest: a document, or the tar of a layer. */
 export interface BlobRecord {
   readonly v: 1;
   readonly rev: bigint;

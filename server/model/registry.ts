@@ -62,6 +62,8 @@ export interface RegistryLimits {
   readonly retryAfterMs: number;
   /** Layers of one pull that are fetched at the same time. */
   readonly downloads: number;
+  /** Layers of one push that are sent at the same time. */
+  readonly uploads: number;
   /** Tags of one repository. */
   readonly tags: number;
   /** Bytes of layers that came whole or in part and are kept for the next try. */
@@ -83,6 +85,7 @@ export const REGISTRY_LIMITS: RegistryLimits = {
   pauseMs: 200,
   retryAfterMs: 30_000,
   downloads: 3,
+  uploads: 3,
   tags: 10_000,
   keptBytes: 4 * 2 ** 30,
 };

@@ -10,6 +10,7 @@ import type { Download } from '../registry/downloads.ts';
 import type { ImageSource } from '../registry/image-source.ts';
 import { Slots } from '../registry/slots.ts';
 import type { ImageEngine } from './image-engine.ts';
+import type { CameFile } from './keep-packed.ts';
 import type { LayerInput, PackedLayer } from './load-layer.ts';
 import type { PullReport } from './pull-image.ts';
 
@@ -24,6 +25,8 @@ export interface LayerFetch {
 export interface FetchedLayers extends AsyncDisposable {
   /** Base first. */
   readonly layers: readonly PackedLayer[];
+  /** What was fetched and unpacked, by layer. */
+  files(): readonly (CameFile | undefined)[];
   /** The image is complete: nothing of it need be kept for another try. */
   consumed(): void;
 }
@@ -42,6 +45,7 @@ export function fetchedLayers(
   const signal = fetch.signal === undefined ? own.signal : AbortSignal.any([own.signal, fetch.signal]);
   const slots = new Slots(engine.registryLimits.downloads);
   const downloads: Download[] = [];
+  const files: (CameFile | undefined)[] = descriptors.map(() => undefined);
   let parent: Digest | undefined;
   const layers = descriptors.map((blob, index): PackedLayer => {
     const diffId = diffIds[index] as Digest;
@@ -64,6 +68,7 @@ export function fetchedLayers(
         // It was here a moment ago, or its download is under way.
         download ??= begin();
         news.opened();
+        files[index] = { path: download.path, digest: blob.digest, sizeBytes: blob.sizeBytes };
         return await inputOf(download, news);
       },
       release: async () => {
@@ -74,6 +79,7 @@ export function fetchedLayers(
   });
   return {
     layers,
+    files: () => files,
     consumed: () => {
       for (const download of downloads) download.consumed();
     },

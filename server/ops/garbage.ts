@@ -49,9 +49,10 @@ export function changeLayers<T>(engine: Pick<GarbageSources, 'queues'>, work: ()
   return engine.queues.run('image', 'layers', work);
 }
 
-/** Blobs that an image needs: its config and, where it came with one, its manifest. */
-export function blobsOf({ id, manifestDigest }: ImageRecord): readonly Digest[] {
-  return manifestDigest === undefined ? [id] : [id, manifestDigest];
+/** Blobs that an image needs: its config, where it came with one its manifest, and the layers that are kept packed. */
+export function blobsOf({ id, manifestDigest, layers }: ImageRecord): readonly Digest[] {
+  const packed = layers.flatMap((layer) => layer.packed ?? []);
+  return manifestDigest === undefined ? [id, ...packed] : [id, manifestDigest, ...packed];
 }
 
 /** Serials of the layers that an image or a container has. */

@@ -11,8 +11,9 @@ import type { ImageConfig, ImageLayer, ImageRecord } from '../model/image.ts';
 import { familiarReference, formatReference, parseReference } from '../model/reference.ts';
 import { nowNs } from '../model/time.ts';
 import { UndoStack } from '../model/undo.ts';
-import { changeLayers } from './garbage.ts';
+import { changeLayers, type Lease } from './garbage.ts';
 import type { ImageEngine } from './image-engine.ts';
+import { keepPacked } from './keep-packed.ts';
 
 /** What to make of the archive. */
 export interface ImportRequest {
@@ -52,15 +53,22 @@ export async function importImage(
   try {
     // 1. Unpack where nobody looks; the worker syncs.
     await failpoint('import.unpack');
+    await using spool = engine.blobs.keepsLayers ? await engine.blobs.spool() : undefined;
     const unpacked = await engine.layers
-      .unpack(serial, archive, { below: [], ...(signal === undefined ? {} : { signal }) })
+      .unpack(serial, spool?.through(archive) ?? archive, {
+        below: [],
+        ...(signal === undefined ? {} : { signal }),
+      })
       .catch((error: unknown) => {
         throw asImportError(request.reference, error);
       });
     await failpoint('import.synced');
     signal?.throwIfAborted();
     // 2. Record it. Seconds of unpacking are over, so that nobody waits long for his turn.
-    const image = await changeLayers(engine, () => record(engine, request, reference, serial, unpacked));
+    using lease = engine.garbage.lease();
+    const come: Come = { serial, unpacked, lease, path: spool?.path };
+    if (spool !== undefined) await engine.blobs.settle(spool.path);
+    const image = await changeLayers(engine, () => record(engine, request, reference, come));
     const { entries, droppedEntries, droppedXattrs, compression } = unpacked;
     engine.log.info(
       { image: image.id, reference, entries, droppedEntries, droppedXattrs, compression },
@@ -73,17 +81,29 @@ export async function importImage(
   }
 }
 
+/** What has come. */
+interface Come {
+  readonly serial: bigint;
+  readonly unpacked: UnpackResult;
+  /** Keeps the archive until the image is recorded. */
+  readonly lease: Lease;
+  /** The archive as it came; undefined: it is not kept. */
+  readonly path: string | undefined;
+}
+
 /** Undone, where it fails, before anybody else can share the layer. */
 async function record(
   engine: ImageEngine,
   request: ImportRequest,
   reference: string,
-  serial: bigint,
-  unpacked: UnpackResult,
+  { serial, unpacked, lease, path }: Come,
 ): Promise<ImageRecord> {
   await using undo = new UndoStack((label, err) => engine.log.error({ err }, label));
   const layer = await recordLayer(engine, serial, unpacked, undo);
-  const image = await recordImage(engine, request, reference, layer, unpacked, undo);
+  const { digest, archiveBytes } = unpacked;
+  const file = path === undefined ? undefined : { path, digest, sizeBytes: archiveBytes };
+  const [packed = layer] = await keepPacked(engine, lease, [layer], [file]);
+  const image = await recordImage(engine, request, reference, packed, unpacked, undo);
   undo.commit();
   return image;
 }

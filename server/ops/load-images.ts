@@ -88,7 +88,7 @@ async function loadAll(
   const images = await readArchive(spooled.files, {
     ...{ platform: platform ?? hostPlatform(), isPlatformAsked: platform !== undefined, defaultReference },
   });
-  const release = releaser(images);
+  const release = engine.blobs.keepsLayers ? () => Promise.resolve() : releaser(images);
   const loaded: LoadedImage[] = [];
   for (const image of images) {
     const [first = ''] = image.references;
@@ -153,7 +153,12 @@ async function loadOne(
   const layers = await loadLayers(engine, packedLayers(image, release), { ...load, lease });
   load.signal?.throwIfAborted();
   const { references, config } = image;
-  await recordLoaded(engine, lease, { ...image, layers }, { references, verb: 'load' });
+  await recordLoaded(
+    engine,
+    lease,
+    { ...image, layers, packed: engine.blobs.keepsLayers ? image.layers : [] },
+    { references, verb: 'load' },
+  );
   await failpoint('load.done');
   engine.log.info({ image: config.digest, references }, 'image loaded');
   return { imageId: config.digest, references };

@@ -1,4 +1,4 @@
-/** What went wrong while an image was pulled, in the words of whoever asked for it. */
+/** What went wrong while an image was pulled or pushed, in the words of whoever asked for it. */
 import { cannot, MydockerError } from '../model/error.ts';
 import { isDiskFull } from '../registry/downloads.ts';
 
@@ -8,12 +8,17 @@ import { isDiskFull } from '../registry/downloads.ts';
  * this already, and one that is neither the image's nor the registry's, as it is.
  */
 export function asPullError(image: string, error: unknown): unknown {
+  return asTransferError('pull', image, error);
+}
+
+/** As {@link asPullError}, for another verb too. */
+export function asTransferError(verb: 'pull' | 'push', image: string, error: unknown): unknown {
   if (isDiskFull(error))
-    return cannot('resource-exhausted', 'pull', 'image', image, 'no space left on device', {
+    return cannot('resource-exhausted', verb, 'image', image, 'no space left on device', {
       ...{ reason: 'NO_SPACE', cause: error, hint: 'make room on the disk of the root folder' },
     });
-  if (!(error instanceof MydockerError) || error.message.startsWith('cannot pull image '))
-    return named(image, error);
+  if (!(error instanceof MydockerError) || error.message.startsWith(`cannot ${verb} image `))
+    return named(verb, image, error);
   const { code, reason, hint, metadata } = error;
   const { why, entry, layer, registry } = metadata;
   // A fault of ours, or the client's own end of the call.
@@ -22,17 +27,17 @@ export function asPullError(image: string, error: unknown): unknown {
     ...(layer === undefined || registry !== undefined ? [] : [`layer ${layer}: `]),
     ...(entry === undefined ? [] : [`entry ${entry}: `]),
   ].join('');
-  return cannot(code, 'pull', 'image', image, where + why, {
+  return cannot(code, verb, 'image', image, where + why, {
     ...{ reason, cause: error, metadata: { ...metadata, image } },
     ...(hint === undefined ? {} : { hint }),
   });
 }
 
 /** Whoever read a document did not know whose it is. */
-function named(image: string, error: unknown): unknown {
-  if (!(error instanceof MydockerError) || !error.message.startsWith('cannot pull image: ')) return error;
+function named(verb: 'pull' | 'push', image: string, error: unknown): unknown {
+  if (!(error instanceof MydockerError) || !error.message.startsWith(`cannot ${verb} image: `)) return error;
   const { code, reason, hint, metadata } = error;
-  return cannot(code, 'pull', 'image', image, metadata['why'] ?? '', {
+  return cannot(code, verb, 'image', image, metadata['why'] ?? '', {
     ...{ reason, metadata: { ...metadata, image } },
     ...(hint === undefined ? {} : { hint }),
   });

@@ -178,7 +178,7 @@ async function fetchImage(engine: ImageEngine, fetch: Fetch): Promise<PulledImag
   const references = digest === undefined ? [full, byDigest] : [byDigest];
   const result = { reference: full, imageId, digest: remote.topDigest, upToDate };
   const isHere = isFitting(engine, imageId, remote, platform);
-  if (isHere && (await recordNames(engine, imageId, { references, verb: 'pull' }))) {
+  if (isHere && (await recordNames(engine, imageId, { references }))) {
     for (const { digest: layer, sizeBytes } of remote.layers) {
       const bytes = BigInt(sizeBytes);
       report.progress({ digest: layer, stage: 'present', doneBytes: bytes, totalBytes: bytes, message: '' });
@@ -236,7 +236,7 @@ async function fetchParts(
   const layers = await loadLayers(engine, fetched.layers, { lease, report: { progress }, signal });
   signal?.throwIfAborted();
   const image = {
-    ...{ description, layers },
+    ...{ description, layers, packed: engine.blobs.keepsLayers ? fetched.files() : [] },
     config: { digest: digestOf(bytes), mediaType, bytes },
     manifest: remote.manifest,
   };

@@ -11,6 +11,7 @@ import { nowNs } from '../model/time.ts';
 import type { Lease } from './garbage.ts';
 import { changeLayers } from './garbage.ts';
 import type { ImageEngine } from './image-engine.ts';
+import { type CameFile, keepPacked, type PackedFile, settlePacked } from './keep-packed.ts';
 
 /** An image whose layers are here. */
 export interface ImageToRecord {
@@ -20,6 +21,8 @@ export interface ImageToRecord {
   readonly description: ImageDescription;
   /** Base first, kept by the lease. */
   readonly layers: readonly ImageLayer[];
+  /** What came for each of them; undefined: nothing. */
+  readonly packed: readonly (CameFile | undefined)[];
 }
 
 /** Under which names it is recorded, and how it came. */
@@ -41,6 +44,7 @@ export async function recordLoaded(
   as: RecordedAs,
 ): Promise<void> {
   const id = image.config.digest;
+  const packed = await settlePacked(engine, image.packed);
   const documents = [image.config, ...(image.manifest === undefined ? [] : [image.manifest])];
   for (const { digest } of documents) lease.keep(digest);
   // Not while it is being removed, nor while somebody counts what is used.
@@ -49,8 +53,12 @@ export async function recordLoaded(
       const present = engine.store.images.get(id);
       if (present === undefined) {
         for (const document of documents) await keepDocument(engine, document);
+        const layers = await keepPacked(engine, lease, image.layers, packed);
         await failpoint('load.blobs');
-        await putImage(engine, image, as);
+        await putImage(engine, { ...image, layers }, as);
+      } else if (present.layers.some((layer, index) => isNews(layer, packed[index]))) {
+        const layers = await keepPacked(engine, lease, present.layers, packed);
+        await engine.store.images.update(id, (before) => ({ ...before, layers }), { sync: false });
       }
       await pointReferences(engine, id, as);
       await failpoint('load.put-image');
@@ -64,13 +72,22 @@ export async function recordLoaded(
  * Gives an image that is here its names; durable when it returns.
  * @returns false: it is not here, and nothing was done.
  */
-export async function recordNames(engine: ImageEngine, id: string, as: RecordedAs): Promise<boolean> {
+export async function recordNames(
+  engine: ImageEngine,
+  id: string,
+  as: Pick<RecordedAs, 'references'>,
+): Promise<boolean> {
   return await engine.queues.run('image', id, async () => {
     if (engine.store.images.get(id) === undefined) return false;
     await pointReferences(engine, id, as);
     await engine.store.flush();
     return true;
   });
+}
+
+/** Whether there is now what was not kept before. */
+function isNews({ packed }: ImageLayer, file: PackedFile | undefined): boolean {
+  return packed === undefined && file !== undefined;
 }
 
 async function keepDocument(engine: ImageEngine, document: KeptDocument): Promise<void> {
@@ -111,7 +128,11 @@ async function putImage(engine: ImageEngine, image: ImageToRecord, as: RecordedA
   });
 }
 
-async function pointReferences(engine: ImageEngine, id: string, as: RecordedAs): Promise<void> {
+async function pointReferences(
+  engine: ImageEngine,
+  id: string,
+  as: Pick<RecordedAs, 'references'>,
+): Promise<void> {
   const { images } = engine.store;
   for (const reference of as.references) {
     if (images.idByReference(reference) === id) continue;

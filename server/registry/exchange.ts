@@ -116,14 +116,15 @@ export class Exchange {
       const { at, ...rest } = question;
       return { ...rest, url: typeof at === 'string' ? this.address(at) : at };
     };
+    const first = asked();
     try {
-      return await this.#ask(asked());
+      return await this.#ask(first);
     } catch (error) {
       // Nobody listens on the way to ourselves; elsewhere the administrator must have said so.
       const isPlain = (error as { reason?: unknown }).reason === NOT_TLS_REASON;
-      if (!isPlain || !isLoopback(registry.origin.hostname) || registry.origin.protocol === 'http:')
-        throw error;
-      registry.origin = new URL(`http://${registry.origin.host}`);
+      if (!isPlain || !isLoopback(registry.origin.hostname) || first.url.protocol === 'http:') throw error;
+      // Another request may have found it out meanwhile.
+      if (registry.origin.protocol === 'https:') registry.origin = new URL(`http://${registry.origin.host}`);
       return await this.#ask(asked());
     }
   }

@@ -3,7 +3,7 @@
  * uploads, manifests and their names.
  * Source: OCI distribution-spec, "Push".
  */
-import { type Digest, digestOf } from '../model/digest.ts';
+import { type ContentDigest, type Digest, digestOf } from '../model/digest.ts';
 import { quoteId } from '../model/error.ts';
 import { Exchange, type RegistryState } from './exchange.ts';
 import { pushRefusal } from './push-refusal.ts';
@@ -13,7 +13,7 @@ import { forgetUpload, type UploadReport, type UploadSource, upload } from './up
 
 /** What a blob is known by. */
 export interface SentBlob {
-  readonly digest: Digest;
+  readonly digest: ContentDigest;
   readonly sizeBytes: number;
 }
 
@@ -26,6 +26,8 @@ export interface SentDocument {
 
 export class PushRepository {
   readonly host: string;
+  /** As references have it. */
+  readonly domain: string;
   readonly path: string;
   readonly #exchange: Exchange;
   readonly #registry: RegistryState;
@@ -36,6 +38,7 @@ export class PushRepository {
   /** @param path - `library/redis`. @param credentials - absent: anonymous. */
   constructor(registry: RegistryState, path: string, credentials?: Credentials) {
     this.host = registry.host;
+    this.domain = registry.host;
     this.path = path;
     this.#registry = registry;
     this.#credentials = credentials;

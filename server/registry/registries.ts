@@ -5,6 +5,7 @@ import type { RegistryState } from './exchange.ts';
 import { createHttp } from './http.ts';
 import { type ImageSource, mirroredSource } from './image-source.ts';
 import type { ProxyFor } from './proxies.ts';
+import { PushRepository } from './push-repository.ts';
 import { Repository } from './repository.ts';
 import { type Credentials, Tokens } from './token.ts';
 
@@ -32,6 +33,8 @@ export interface RegistryAccess {
     credentials: Credentials | undefined,
     warn: (why: string) => void,
   ): ImageSource;
+  /** As {@link repository}, to send images to. */
+  target(domain: string, path: string, credentials?: Credentials): PushRepository;
   /** Ends idle connections. */
   close(): void;
 }
@@ -86,6 +89,7 @@ export function createRegistryAccess(
       const own = mirrorsOnly ? undefined : new Repository(stateOf(domain), path, credentials);
       return mirroredSource(domain, openers, own, warn);
     },
+    target: (domain, path, credentials) => new PushRepository(stateOf(domain), path, credentials),
     close: () => {
       for (const { http } of known.values()) http.close();
       known.clear();

@@ -4,7 +4,7 @@
  * Source: OCI distribution-spec, "Pushing blobs".
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Digest } from '../model/digest.ts';
+import type { ContentDigest } from '../model/digest.ts';
 import { MydockerError, quoteId } from '../model/error.ts';
 import type { Exchange } from './exchange.ts';
 import type { HttpResponse } from './http.ts';
@@ -35,7 +35,7 @@ const FORGET_MS = 2000;
 
 interface Upload {
   readonly exchange: Exchange;
-  readonly blob: { readonly digest: Digest; readonly sizeBytes: number };
+  readonly blob: { readonly digest: ContentDigest; readonly sizeBytes: number };
   readonly source: UploadSource;
   readonly report: UploadReport;
   readonly signal: AbortSignal;

@@ -137,7 +137,7 @@ test('buf curl shows an error with its code, sentence, reason and hint', async (
     ['CONTAINER_NOT_FOUND', 'mydocker', { container: 'nosuch' }],
   );
   assert.ok(details.has('google.rpc.LocalizedMessage'));
-  const lacking = await call('ImagesService/PushImage', { reference: 'busybox' });
+  const lacking = await call('ImagesService/SaveImages', { images: ['busybox'] });
   assert.match(lacking.stderr, /unimplemented/);
   assert.match(lacking.stderr, /lacks it/);
 });

@@ -157,7 +157,3 @@ test('two images of the same files are one, and share its layer', async () => {
   assert.equal(await host.ok(['run', '--rm', 'same:2', 'cat', '/same']), 'x');
   await host.ok(['rmi', 'same:2']);
 });
-
-test('what is not there yet says so', async () => {
-  await refused(host, ['push', 'busybox'], /lacks it|not there yet/);
-});

@@ -203,7 +203,7 @@ test('calls and services that are not there answer UNIMPLEMENTED', async () => {
   const lacking = await refusalOf(Array.fromAsync(served.api.containers.exportContainer({ container: 'x' })));
   assert.deepEqual([lacking.code, lacking.reason], [status.UNIMPLEMENTED, 'RPC_UNIMPLEMENTED']);
   assert.match(lacking.hint, /later version/);
-  const stream = await refusalOf(Array.fromAsync(served.api.images.pushImage({ reference: 'x' })));
+  const stream = await refusalOf(Array.fromAsync(served.api.images.saveImages({ images: ['x'] })));
   assert.equal(stream.reason, 'RPC_UNIMPLEMENTED');
   const { call, response } = served.api.containers.copyToContainer();
   call.end();

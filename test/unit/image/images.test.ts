@@ -345,7 +345,7 @@ describe('rmi', () => {
     await settled();
     assert.deepEqual(
       [folders().length, blobs().length, findImageView(engine, 'b').uniqueSizeBytes],
-      [1, 1, 5n],
+      [1, 2, 5n],
     );
     await assert.rejects(async () => findImageView(engine, a.image.id), { code: 'not-found' });
   });

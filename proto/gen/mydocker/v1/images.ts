@@ -177,7 +177,10 @@ export interface ImageLayer {
   readonly diffId: string;
   /** Hash of it and everything below: `sha256:<64 hex>`. */
   readonly chainId: string;
-  /** The blob that it came as, by the image's manifest; absent where the image has none. It is not kept. */
+  /**
+   * The blob that it came as, by the image's manifest; absent where the image has none. It is kept unless the
+   * server was told not to, or the layer was there before from another image.
+   */
   readonly blob:
     | Descriptor
     | undefined;
@@ -321,7 +324,11 @@ export interface PushImageRequest {
   /** Every tag of the repository that is here. Default false. */
   readonly allTags: boolean;
   /** Credentials; not given: anonymous. */
-  readonly auth: RegistryAuth | undefined;
+  readonly auth:
+    | RegistryAuth
+    | undefined;
+  /** Platform that the image must be for, else the push is refused; not given: any. */
+  readonly platform: Platform | undefined;
 }
 
 /** News of a push. */
@@ -2178,7 +2185,7 @@ export const PullResult: MessageFns<PullResult> = {
 };
 
 function createBasePushImageRequest(): PushImageRequest {
-  return { requestId: "", reference: "", allTags: false, auth: undefined };
+  return { requestId: "", reference: "", allTags: false, auth: undefined, platform: undefined };
 }
 
 export const PushImageRequest: MessageFns<PushImageRequest> = {
@@ -2194,6 +2201,9 @@ export const PushImageRequest: MessageFns<PushImageRequest> = {
     }
     if (message.auth !== undefined) {
       RegistryAuth.encode(message.auth, writer.uint32(34).fork()).join();
+    }
+    if (message.platform !== undefined) {
+      Platform.encode(message.platform, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -2243,6 +2253,14 @@ export const PushImageRequest: MessageFns<PushImageRequest> = {
             message.auth = RegistryAuth.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.platform = Platform.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2265,6 +2283,9 @@ export const PushImageRequest: MessageFns<PushImageRequest> = {
     message.allTags = object.allTags ?? false;
     message.auth = (object.auth !== undefined && object.auth !== null)
       ? RegistryAuth.fromPartial(object.auth)
+      : undefined;
+    message.platform = (object.platform !== undefined && object.platform !== null)
+      ? Platform.fromPartial(object.platform)
       : undefined;
     return message;
   },
@@ -4330,7 +4351,10 @@ export const ImagesServiceDefinition = {
       responseStream: true,
       options: {},
     },
-    /** Sends an image to a registry. Progress, then a result for each reference. */
+    /**
+     * Sends an image to a registry: what it does not have yet, then the manifest, then the name. Progress, then a
+     * result for each reference. Ending the call stops the work; what was sent whole need not be sent again.
+     */
     pushImage: {
       name: "PushImage",
       requestType: PushImageRequest as typeof PushImageRequest,

@@ -1,0 +1,153 @@
+/** `push` to Debian's docker-registry: what came with a manifest goes on as it came, everything else as small as it can. */
+import assert from 'node:assert/strict';
+import { execFile, execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { promisify } from 'node:util';
+import { dockerArchive, type PackedImage, packImage, sha256 } from '../fixtures/image-archive.ts';
+import { fixtureTar } from '../fixtures/images.ts';
+import { rawTar } from '../fixtures/raw-tar.ts';
+import { TestRegistry } from '../fixtures/registry.ts';
+import { type Host, startHost } from '../harness/host.ts';
+import { assertClean, refused, until } from './ground.ts';
+
+const LOGIN = { name: 'me', password: 'correct-horse' };
+
+let host: Host;
+let registry: TestRegistry;
+/** Lets in only who has a name. */
+let locked: TestRegistry;
+let image: PackedImage;
+before(async () => {
+  const upper = rawTar([{ name: 'marker', data: Buffer.alloc(100_000, 'x') }]);
+  const base = readFileSync(await fixtureTar('busybox'));
+  image = packImage({ layers: [base, upper], config: { config: { Cmd: ['wc', '-c', '/marker'] } } });
+  host = await startHost();
+  registry = new TestRegistry(join(host.folder, 'registry'), { port: 5000 });
+  locked = new TestRegistry(join(host.folder, 'locked'), { port: 5001, login: LOGIN });
+  await Promise.all([registry.start(), locked.start()]);
+  host.remember();
+});
+afterEach(async () => {
+  await host.ok(['image', 'prune', '-a', '-f']);
+  await until(
+    () =>
+      ['layers', 'blobs/sha256', 'ingest', 'downloads'].flatMap((name) => readdirSync(join(host.root, name))),
+    (names) => names.join() === 'init-1',
+  );
+  await assertClean(host);
+});
+after(async () => {
+  await registry?.stop();
+  await locked?.stop();
+  await host?.dispose();
+});
+
+/** What the registry has for a name. */
+async function inspect(name: string): Promise<{ Digest: string; Layers: string[] }> {
+  const args = ['inspect', '--tls-verify=false', '--no-tags', `docker://${name}`];
+  return JSON.parse((await promisify(execFile)('skopeo', args)).stdout) as {
+    Digest: string;
+    Layers: string[];
+  };
+}
+
+/** A file of the archive, loaded. */
+async function load(bytes: Buffer): Promise<void> {
+  const path = join(host.folder, 'archive.tar');
+  writeFileSync(path, bytes);
+  await host.ok(['load', '-q', '-i', path]);
+  rmSync(path);
+}
+
+const layersSaid = (out: string, layers: readonly string[], said: string): void => {
+  for (const layer of layers) assert.match(out, new RegExp(`^${layer.slice(7, 19)}: ${said}$`, 'm'));
+};
+
+test('what was pulled keeps its digests, and its layers come from where the registry has them', async () => {
+  const source = await registry.put(image, 'app:1');
+  await host.ok(['pull', '-q', source]);
+  const there = `${registry.address}/other/app:2`;
+  await host.ok(['tag', source, there]);
+  const out = await host.ok(['push', there]);
+  const { Digest, Layers } = await inspect(there);
+  assert.equal(Digest, (await inspect(source)).Digest);
+  assert.match(out, new RegExp(`^The push refers to repository \\[${registry.address}/other/app\\]\n`));
+  layersSaid(out, Layers, 'Mounted from app');
+  assert.match(out, new RegExp(`^2: digest: ${Digest} size: ${image.manifest.size}$`, 'm'));
+  layersSaid(await host.ok(['push', there]), Layers, 'Layer already exists');
+  assert.equal(await host.ok(['push', '-q', there]), there);
+  // To somebody who has nothing of it yet.
+  const far = `${locked.address}/far:1`;
+  await host.ok(['tag', source, far]);
+  await refused(host, ['push', '-q', far], /registry localhost:5001: it wants credentials/);
+  await host.ok(['login', '-u', LOGIN.name, '--password-stdin', locked.address], { stdin: LOGIN.password });
+  layersSaid(await host.ok(['push', far]), Layers, 'Pushed');
+  await host.ok(['rmi', source, there, far]);
+  await host.ok(['pull', '-q', far]);
+  assert.match(await host.ok(['run', '--rm', far]), /^100000 /);
+  await host.ok(['logout', locked.address]);
+});
+
+test('what came as plain tars is compressed once, and has the same id elsewhere', async () => {
+  const plain = `${registry.address}/plain`;
+  await load(dockerArchive([[image, [`${plain}:1`, `${plain}:2`]]]));
+  const id = await host.ok(['images', '-q', '--no-trunc', `${plain}:1`]);
+  const out = await host.ok(['push', '-a', '-q', plain]);
+  assert.deepEqual(out.split('\n'), [`${plain}:1`, `${plain}:2`]);
+  const { Digest, Layers } = await inspect(`${plain}:1`);
+  assert.equal((await inspect(`${plain}:2`)).Digest, Digest);
+  // The plain ones are not kept beside the small ones.
+  const kept = await until(
+    () => readdirSync(join(host.root, 'blobs/sha256')),
+    (names) => names.length === 3,
+  );
+  assert.deepEqual(kept.sort(), [id, ...Layers].map((digest) => digest.slice('sha256:'.length)).sort());
+  layersSaid(await host.ok(['push', `${plain}:2`]), Layers, 'Layer already exists');
+  await host.ok(['rmi', '-f', id]);
+  await host.ok(['pull', '-q', `${plain}:2`]);
+  assert.equal(await host.ok(['images', '-q', '--no-trunc', `${plain}:2`]), id);
+  assert.match(await host.ok(['run', '--rm', `${plain}:2`]), /^100000 /);
+});
+
+test('an imported image is pushed, and skopeo has it whole', async () => {
+  const name = `${registry.address}/mine:1`;
+  await host.ok(['import', '-', name], { stdin: image.layers[0] ?? Buffer.alloc(0) });
+  await host.ok(['push', '-q', name]);
+  const folder = join(host.folder, 'copied');
+  execFileSync('skopeo', [
+    'copy',
+    '-q',
+    '--insecure-policy',
+    '--src-tls-verify=false',
+    `docker://${name}`,
+    `dir:${folder}`,
+  ]);
+  const manifest = readFileSync(join(folder, 'manifest.json'));
+  assert.equal(sha256(manifest), (await inspect(name)).Digest);
+});
+
+test('what cannot be pushed', async () => {
+  await load(dockerArchive([[image, ['here:1', `${registry.address}/here:1`]]]));
+  await refused(
+    host,
+    ['push', 'localhost:5000/nothing'],
+    /cannot find image localhost:5000.nothing:latest: no such image/,
+  );
+  await refused(host, ['push', '-a', 'localhost:5000/nothing'], /no such image/);
+  await refused(host, ['push', '-a', 'localhost:5000/here:1'], /all tags of a repository are meant/);
+  await refused(host, ['push', `here@sha256:${'0'.repeat(64)}`], /the digest comes from the content/);
+  await refused(
+    host,
+    ['push', '--platform', 'linux/s390x', `${registry.address}/here:1`],
+    /not for linux\/s390x/,
+  );
+  await refused(host, ['push', '-q', 'localhost:5009/x'], /no such image/);
+  await host.ok(['tag', 'here:1', 'localhost:5009/x']);
+  await refused(
+    host,
+    ['push', '-q', 'localhost:5009/x'],
+    /cannot push image localhost:5009\/x:latest: registry localhost:5009: nobody answers/,
+  );
+});
