@@ -4,6 +4,7 @@ import { type ContainerConfig, RestartMode } from '../proto/gen/mydocker/v1/conf
 import type { CreateOptions } from './grammar/container-options.ts';
 import type { Arguments } from './grammar/option.ts';
 import { parseHost } from './parse/parse-host.ts';
+import { parseDevice, parseDeviceRule, parseSysctls, parseUlimit } from './parse/parse-kernel.ts';
 import { type Environment, parseEnvironment, parseLabels } from './parse/parse-key-value.ts';
 import { parseMount, parseTmpfs } from './parse/parse-mount.ts';
 import { parseNamespace } from './parse/parse-namespace.ts';
@@ -40,7 +41,9 @@ export function containerConfig(
 ): ConfigFields {
   const { rootfs, words } = rootfsAndCommand(options, positionals, env, folder);
   const { entrypoint, workdir, user, stopTimeout, shmSize } = options;
-  const resources = resourceFields(options);
+  const limits = resourceFields(options);
+  const deviceRules = options.deviceCgroupRule.map(parseDeviceRule);
+  const resources = deviceRules.length === 0 ? limits : { ...limits, deviceRules };
   return {
     rootfs,
     ...(entrypoint === undefined ? {} : { entrypoint: { values: entrypoint === '' ? [] : [entrypoint] } }),
@@ -65,6 +68,7 @@ export function containerConfig(
     ...network(options),
     ...namespaces(options),
     ...(resources === undefined ? {} : { resources }),
+    ...kernel(options),
     stopSignal: options.stopSignal ?? '',
     ...(stopTimeout === undefined ? {} : { stopTimeoutMs: timeoutMs('--stop-timeout', stopTimeout) }),
     autoRemove: options.rm ?? false,
@@ -138,13 +142,26 @@ function restart({ restart: text, rm }: Given): Pick<ConfigFields, 'restartPolic
   return { restartPolicy };
 }
 
-function namespaces({ pid, ipc, uts }: Given): Pick<ConfigFields, 'namespaces'> {
-  if (pid === undefined && ipc === undefined && uts === undefined) return {};
+function kernel({ ulimit, sysctl, device, oomScoreAdj, cgroupParent }: Given): ConfigFields {
+  return {
+    ulimits: ulimit.map(parseUlimit),
+    sysctls: parseSysctls(sysctl),
+    devices: device.map(parseDevice),
+    ...(oomScoreAdj === undefined
+      ? {}
+      : { oomScoreAdj: parseWhole('--oom-score-adj', oomScoreAdj, -1000, 1000) }),
+    cgroupParent: cgroupParent ?? '',
+  };
+}
+
+function namespaces({ pid, ipc, uts, cgroupns }: Given): Pick<ConfigFields, 'namespaces'> {
+  if ([pid, ipc, uts, cgroupns].every((whose) => whose === undefined)) return {};
   return {
     namespaces: {
       ...(pid === undefined ? {} : { pid: parseNamespace('--pid', pid) }),
       ...(ipc === undefined ? {} : { ipc: parseNamespace('--ipc', ipc) }),
       ...(uts === undefined ? {} : { uts: parseNamespace('--uts', uts) }),
+      ...(cgroupns === undefined ? {} : { cgroup: parseNamespace('--cgroupns', cgroupns) }),
     },
   };
 }

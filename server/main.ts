@@ -10,7 +10,7 @@ import { exitNow } from '../native/process.ts';
 import { widenSendBuffer } from '../native/socket.ts';
 import { DEFAULT_DEVICE_RULES, deviceProgram } from './cgroup/devices.ts';
 import { readCgroupLayout } from './cgroup/layout.ts';
-import { prepareCgroupParent, removeCgroupParent } from './cgroup/parent.ts';
+import { CgroupParents, removeCgroupParent } from './cgroup/parent.ts';
 import { joinWarmer } from './cgroup/warm-joins.ts';
 import { DEFAULT_ROOT, HELP, parseInvocation, type ServerConfig } from './config.ts';
 import { configureFailpoints } from './failpoint.ts';
@@ -78,12 +78,12 @@ function buildEngine(
   const { paths, instance } = prepared;
   const layout = readCgroupLayout();
   const parent = config.cgroupParent ?? `/mydocker-${instance}`;
-  let isPrepared = false;
-  const prepare = (): void => {
-    if (!isPrepared) prepareCgroupParent(layout, parent);
-    isPrepared = true;
+  const parents = new CgroupParents(layout, parent);
+  const cgroups = {
+    ...{ layout, parent, warmJoins: joinWarmer(layout) },
+    prepare: (path?: string): void => parents.prepare(path),
+    release: (path: string): void => parents.release(path),
   };
-  const cgroups = { layout, parent, prepare, warmJoins: joinWarmer(layout) };
   const zygote = new Zygote({
     program: process.env['MYDOCKER_SHIM'] ?? `${PROJECT}build/mydocker-shim`,
     title: zygoteTitle(paths),

@@ -195,7 +195,8 @@ int step_process(struct run *run, const struct op *op) {
   case OP_FCHDIR:
     return check(fchdir(fd_of(op->a)));
   case OP_FCHOWN:
-    return check(fchown(fd_of(op->a), (uid_t)op->x, (gid_t)op->y));
+    /* Also where the descriptor is only a path. */
+    return check(fchownat(fd_of(op->a), "", (uid_t)op->x, (gid_t)op->y, AT_EMPTY_PATH));
   case OP_SETSID:
     return check(setsid());
   case OP_CONTROLLING_TTY:

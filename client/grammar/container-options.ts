@@ -1,4 +1,5 @@
 /** The options of create and run: Docker's spellings, and those of the five projects that this one continues. */
+import { KERNEL_OPTIONS, type KernelOptions } from './kernel-options.ts';
 import { RESOURCE_OPTIONS, type ResourceOptions } from './resource-options.ts';
 
 /** What decides how a container runs, beside its limits. */
@@ -160,7 +161,11 @@ const CREATE_ONLY = {
 } as const;
 
 /** Options of `create`. */
-export const CREATE_OPTIONS: typeof CREATE_ONLY & ResourceOptions = { ...CREATE_ONLY, ...RESOURCE_OPTIONS };
+export const CREATE_OPTIONS: typeof CREATE_ONLY & ResourceOptions & KernelOptions = {
+  ...CREATE_ONLY,
+  ...RESOURCE_OPTIONS,
+  ...KERNEL_OPTIONS,
+};
 
 /** What `run` has beyond `create`. */
 const RUN_ONLY = {

@@ -1,4 +1,4 @@
-/** `--pid`, `--ipc`, `--uts`: whose namespace it is. */
+/** `--pid`, `--ipc`, `--uts`, `--cgroupns`: whose namespace it is. */
 import { NamespaceMode } from '../../proto/gen/mydocker/v1/config.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -7,6 +7,7 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
   '--pid': ['', 'private'],
   '--ipc': ['', 'private', 'shareable'],
   '--uts': ['', 'private'],
+  '--cgroupns': ['', 'private'],
 };
 
 /**
@@ -17,9 +18,10 @@ const OWN: Readonly<Record<string, readonly string[]>> = {
 export function parseNamespace(option: string, text: string): { mode: NamespaceMode; container: string } {
   if (OWN[option]?.includes(text)) return { mode: NamespaceMode.PRIVATE, container: '' };
   if (text === 'host') return { mode: NamespaceMode.HOST, container: '' };
-  const container = option === '--uts' ? undefined : /^container:(.+)$/.exec(text)?.[1];
+  const isOwnOrHost = option === '--uts' || option === '--cgroupns';
+  const container = isOwnOrHost ? undefined : /^container:(.+)$/.exec(text)?.[1];
   if (container !== undefined) return { mode: NamespaceMode.CONTAINER, container };
   throw new UsageError(`invalid value ${JSON.stringify(text)} for ${option}`, {
-    hint: option === '--uts' ? 'it is host or private' : 'it is host, private or container:NAME',
+    hint: isOwnOrHost ? 'it is host or private' : 'it is host, private or container:NAME',
   });
 }

@@ -4,8 +4,8 @@
  */
 import { constants } from 'node:fs';
 import type { Op, Slot } from '../model/plan.ts';
-import type { Resources } from '../model/resources.ts';
-import { DEFAULT_DEVICE_RULES, deviceRuleText } from './devices.ts';
+import type { DeviceRule, Resources } from '../model/resources.ts';
+import { allowances, deviceRuleText } from './devices.ts';
 import { cgroupFolders, hierarchyOf } from './layout.ts';
 import { type CgroupPlace, type CgroupWrite, limitWrites, type Machine } from './limits.ts';
 
@@ -37,10 +37,10 @@ const limit = ({ file, value, option, optional }: CgroupWrite): Op => ({
   about: `set ${option}: ${value.trim()} in ${file}`,
 });
 
-function deviceWrites(folder: string): Op[] {
+function deviceWrites(folder: string, rules: readonly DeviceRule[]): Op[] {
   return [
     write(`${folder}/devices.deny`, 'a'),
-    ...DEFAULT_DEVICE_RULES.map((rule) => write(`${folder}/devices.allow`, deviceRuleText(rule))),
+    ...allowances(rules).map((rule) => write(`${folder}/devices.allow`, deviceRuleText(rule))),
   ];
 }
 
@@ -68,7 +68,7 @@ export function planCgroup(
   const make = [
     ...folders.map(mkdir),
     ...limitWrites(place, resources, machine).map(limit),
-    ...(devices === undefined ? [] : deviceWrites(`${devices}${path}`)),
+    ...(devices === undefined ? [] : deviceWrites(`${devices}${path}`, resources.deviceRules ?? [])),
   ];
   const afterExit = [...memoryReads(place), ...killOps(place), ...folders.map(rmdir)];
   if (layout.kind !== 'v2') {
@@ -81,7 +81,7 @@ export function planCgroup(
   const attach: Op[] =
     deviceProgram === undefined
       ? []
-      : [{ name: 'bpf-attach', a: cgroup, b: deviceProgram, about: 'allow the default devices only' }];
+      : [{ name: 'bpf-attach', a: cgroup, b: deviceProgram, about: 'allow no other devices' }];
   const parentBefore = [...make, openFolder(cgroup, `${layout.unified}${path}`), ...attach];
   return { parentBefore, parentAfter: [], afterExit, cgroup };
 }

@@ -3,8 +3,11 @@
  * instead. Everything that is not listed is denied.
  */
 
+import { invalidArgument } from '../model/error.ts';
+import type { DeviceRule } from '../model/resources.ts';
+
 /** One allowance; `null` is any number. */
-export interface DeviceRule {
+export interface DeviceAllowance {
   readonly type: 'c' | 'b';
   readonly major: number | null;
   readonly minor: number | null;
@@ -12,7 +15,7 @@ export interface DeviceRule {
   readonly access: string;
 }
 
-const char = (major: number, minor: number | null, access = 'rwm'): DeviceRule => ({
+const char = (major: number, minor: number | null, access = 'rwm'): DeviceAllowance => ({
   type: 'c',
   major,
   minor,
@@ -23,7 +26,7 @@ const char = (major: number, minor: number | null, access = 'rwm'): DeviceRule =
  * What every container may use: making any node (useless without opening it), the six default devices of the
  * OCI runtime-spec, the console, pseudo terminals, and tun as the OCI runtimes have it.
  */
-export const DEFAULT_DEVICE_RULES: readonly DeviceRule[] = [
+export const DEFAULT_DEVICE_RULES: readonly DeviceAllowance[] = [
   { type: 'c', major: null, minor: null, access: 'm' },
   { type: 'b', major: null, minor: null, access: 'm' },
   char(1, 3),
@@ -38,8 +41,44 @@ export const DEFAULT_DEVICE_RULES: readonly DeviceRule[] = [
   char(10, 200),
 ];
 
+const covers = (wide: number | null, narrow: number | null): boolean => wide === null || wide === narrow;
+const meet = (a: number | null, b: number | null): boolean => a === null || b === null || a === b;
+const inOrder = (access: Iterable<string>): string =>
+  [...'rwm'].filter((letter) => [...access].includes(letter)).join('');
+
+/**
+ * What is allowed after rules have been applied in order to the default ones: a list of allowances, which is what the
+ * v1 controller keeps too, so that both hierarchies do the same.
+ * @throws MydockerError `invalid-argument` for a prohibition inside of a wider allowance, which no such list can say.
+ */
+export function allowances(rules: readonly DeviceRule[]): readonly DeviceAllowance[] {
+  let list = [...DEFAULT_DEVICE_RULES];
+  for (const { allow, ...rule } of rules) {
+    const same = (other: DeviceAllowance): boolean =>
+      other.type === rule.type && other.major === rule.major && other.minor === rule.minor;
+    if (allow) {
+      const access = inOrder([...rule.access, ...(list.find(same)?.access ?? '')]);
+      list = [...list.filter((other) => !same(other)), { ...rule, access }];
+      continue;
+    }
+    list = list.flatMap((other) => {
+      const forbids = [...rule.access].some((letter) => other.access.includes(letter));
+      if (other.type !== rule.type || !forbids) return [other];
+      if (!meet(rule.major, other.major) || !meet(rule.minor, other.minor)) return [other];
+      if (!covers(rule.major, other.major) || !covers(rule.minor, other.minor))
+        throw invalidArgument(
+          `invalid device rule ${deviceRuleText(rule)}: it is an exception of ${deviceRuleText(other)}`,
+          { reason: 'CONFIG_INVALID', hint: 'allow what is needed instead' },
+        );
+      const access = inOrder([...other.access].filter((letter) => !rule.access.includes(letter)));
+      return access === '' ? [] : [{ ...other, access }];
+    });
+  }
+  return list;
+}
+
 /** `c 136:* rwm`, as devices.allow takes it. */
-export function deviceRuleText(rule: DeviceRule): string {
+export function deviceRuleText(rule: DeviceAllowance): string {
   return `${rule.type} ${rule.major ?? '*'}:${rule.minor ?? '*'} ${rule.access}`;
 }
 
@@ -69,7 +108,7 @@ function instruction(code: number, dst: number, src: number, offset: number, imm
 }
 
 /** One rule: each test jumps over the rest of the rule when it fails; what passes all is allowed. */
-function ruleInstructions(rule: DeviceRule): Buffer[] {
+function ruleInstructions(rule: DeviceAllowance): Buffer[] {
   const denied = [...'rwm'].filter((letter) => !rule.access.includes(letter));
   const mask = denied.reduce((bits, letter) => bits | (ACCESS_BIT[letter] ?? 0), 0);
   const steps: ((toEnd: number) => Buffer)[] = [
@@ -95,7 +134,7 @@ function ruleInstructions(rule: DeviceRule): Buffer[] {
  * The program for BPF_CGROUP_DEVICE: returns 1 to allow.
  * Source: linux/bpf.h, struct bpf_cgroup_dev_ctx: access_type is (access << 16) | type.
  */
-export function deviceProgram(rules: readonly DeviceRule[]): Buffer {
+export function deviceProgram(rules: readonly DeviceAllowance[]): Buffer {
   const head = [
     instruction(OP.loadWord, 2, 1, CONTEXT.access, 0),
     instruction(OP.moveReg, 3, 2, 0, 0),

@@ -2,7 +2,8 @@
  * The cgroup that all containers of one server live under: made when the first container needs it, removed
  * with the server when no container is left.
  */
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { cannot } from '../model/error.ts';
 import { type CgroupLayout, cgroupFolders, hierarchyOf } from './layout.ts';
 
 /** Controllers that a container's limits may need, where the machine has them. */
@@ -62,4 +63,63 @@ export function removeCgroupParent(layout: CgroupLayout, path: string): void {
       // Absent, or in use by a container that outlives the server.
     }
   }
+}
+
+/** The parents that this server has made, for as long as it lives. */
+export class CgroupParents {
+  readonly #layout: CgroupLayout;
+  readonly #usual: string;
+  readonly #prepared = new Set<string>();
+  /** Of a parent that was not there, the topmost folder that was made for it. */
+  readonly #made = new Map<string, string>();
+
+  constructor(layout: CgroupLayout, usual: string) {
+    this.#layout = layout;
+    this.#usual = usual;
+  }
+
+  /** @throws MydockerError `failed-precondition` where it cannot be made. */
+  prepare(parent: string = this.#usual): void {
+    const isThere = (): boolean => cgroupFolders(this.#layout, parent).every((path) => existsSync(path));
+    // The server's own is its own; others may be removed by whoever they belong to.
+    if (this.#prepared.has(parent) && (parent === this.#usual || isThere())) return;
+    const top = parent === this.#usual ? undefined : missingTop(this.#layout, parent);
+    if (top !== undefined) this.#made.set(parent, top);
+    try {
+      prepareCgroupParent(this.#layout, parent);
+    } catch (error) {
+      this.release(parent);
+      const { code = String(error) } = error as NodeJS.ErrnoException;
+      throw cannot('failed-precondition', 'make', 'cgroup', parent, `the kernel says ${code}`, {
+        reason: 'CGROUP_PARENT_UNUSABLE',
+        hint:
+          code === 'EBUSY' || code === 'EOPNOTSUPP'
+            ? 'on cgroup v2 a group with processes of its own has no groups below it: name another parent'
+            : 'the server must be able to write to /sys/fs/cgroup',
+        cause: error,
+      });
+    }
+    this.#prepared.add(parent);
+  }
+
+  /** What was there before stays, and what others use. */
+  release(parent: string): void {
+    const top = this.#made.get(parent);
+    if (top === undefined) return;
+    for (let path = parent; path.startsWith(top) && path !== ''; path = path.slice(0, path.lastIndexOf('/')))
+      removeCgroupParent(this.#layout, path);
+    if (cgroupFolders(this.#layout, top).some((path) => existsSync(path))) return;
+    this.#made.delete(parent);
+    this.#prepared.delete(parent);
+  }
+}
+
+/** Undefined where all of it is there. */
+function missingTop(layout: CgroupLayout, parent: string): string | undefined {
+  const names = parent.split('/').slice(1);
+  for (let depth = 1; depth <= names.length; depth += 1) {
+    const path = `/${names.slice(0, depth).join('/')}`;
+    if (!cgroupFolders(layout, path).some((folder) => existsSync(folder))) return path;
+  }
+  return undefined;
 }

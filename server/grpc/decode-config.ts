@@ -33,7 +33,8 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
   const { rootfs, imageId, args, entrypoint, command, env, workingDir, user, hostname, ...others } = config;
   const { terminal, openStdin, stdinOnce, mounts, readOnlyRootfs, network, resources, ...more } = others;
   const { stopSignal, stopTimeoutMs, autoRemove, labels, healthCheck, storageDriver, ...last } = more;
-  const { additionalGroups, shmSizeBytes, init, namespaces, restartPolicy, ...rest } = last;
+  const { additionalGroups, shmSizeBytes, init, namespaces, restartPolicy, ...kernel } = last;
+  const { ulimits, sysctls, devices, oomScoreAdj, cgroupParent, ...rest } = kernel;
   if (imageId !== '' || args.length > 0) throw serverSets(imageId === '' ? 'args' : 'image_id');
   refuseRest('config', rest);
   return {
@@ -58,6 +59,8 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
     namespaces: decodeNamespaces(namespaces, network),
     exposedPorts: (network?.exposedPorts ?? []).map(decodePort),
     resources: decodeResources(resources),
+    ...{ ulimits, sysctls, devices, cgroupParent },
+    ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
   };
 }
 

@@ -20,8 +20,12 @@ export function decodeNamespaces(
 ): SharedNamespaces {
   const { pid, ipc, uts, cgroup, user, ...rest } = config ?? {};
   refuseRest('config.namespaces', rest);
-  if (decodeSource('cgroup', cgroup) !== undefined)
-    throw lacking('config.namespaces.cgroup', 'each container sees its own group as the root');
+  const cgroupSource = decodeSource('cgroup', cgroup);
+  if (cgroupSource?.kind === 'container')
+    throw invalidArgument('invalid config.namespaces.cgroup: it is not shared with a container', {
+      reason: 'NAMESPACE_CONFLICT',
+      hint: 'use HOST, or leave it out',
+    });
   if (user !== undefined && user.mode !== NamespaceMode.HOST && user.mode !== NamespaceMode.UNSPECIFIED)
     throw lacking('config.namespaces.user', 'leave it out; a later version of mydocker has it');
   const utsSource = decodeSource('uts', uts);
@@ -38,6 +42,7 @@ export function decodeNamespaces(
     pid: decodeSource('pid', pid),
     ipc: decodeSource('ipc', ipc),
     uts: utsSource,
+    cgroup: cgroupSource,
     network: net,
   });
 }
@@ -63,13 +68,18 @@ function decodeSource(kind: string, source: NamespaceSource | undefined): Shared
 }
 
 /** Undefined where all are the container's own. */
-export function encodeNamespaces({ pid, ipc, uts }: SharedNamespaces = {}): NamespaceConfig | undefined {
-  if (pid === undefined && ipc === undefined && uts === undefined) return undefined;
+export function encodeNamespaces({
+  pid,
+  ipc,
+  uts,
+  cgroup,
+}: SharedNamespaces = {}): NamespaceConfig | undefined {
+  if ([pid, ipc, uts, cgroup].every((shared) => shared === undefined)) return undefined;
   return {
     pid: encodeSource(pid),
     ipc: encodeSource(ipc),
     uts: encodeSource(uts),
-    cgroup: undefined,
+    cgroup: encodeSource(cgroup),
     user: undefined,
     uidRanges: [],
     gidRanges: [],

@@ -79,8 +79,29 @@ export interface SharedNamespaces {
   readonly ipc?: SharedNamespace;
   /** The host's only. */
   readonly uts?: SharedNamespace;
+  /** The host's only: its view of the cgroup tree. */
+  readonly cgroup?: SharedNamespace;
   /** Another container's, with the network mode `container`. */
   readonly network?: SharedNamespace;
+}
+
+/** A limit of setrlimit(2). */
+export interface Ulimit {
+  /** In lower case: `nofile`. */
+  readonly name: string;
+  /** In the resource's unit, at most the hard one; -1n: none. */
+  readonly soft: bigint;
+  readonly hard: bigint;
+}
+
+/** Devices of the host inside. */
+export interface DeviceMapping {
+  /** Absolute; a folder means the devices in it. */
+  readonly hostPath: string;
+  /** Below /dev. */
+  readonly containerPath: string;
+  /** Some of `rwm`. */
+  readonly access: string;
 }
 
 /** When a container that has ended starts again by itself. */
@@ -130,6 +151,16 @@ export interface ContainerConfig {
   readonly extraHosts?: readonly HostEntry[];
   readonly readOnlyRootfs: boolean;
   readonly resources: Resources;
+  /** Absent: those of every container. */
+  readonly ulimits?: readonly Ulimit[];
+  /** Kernel parameters of its own namespaces: `net.core.somaxconn`. Absent: none. */
+  readonly sysctls?: Readonly<Record<string, string>>;
+  /** Absent: the usual ones alone. */
+  readonly devices?: readonly DeviceMapping[];
+  /** -1000 to 1000. Absent: 0. */
+  readonly oomScoreAdj?: number;
+  /** Absolute, below the mount point of each hierarchy. Absent: the server's own. */
+  readonly cgroupParent?: string;
   /** Signal number that `stop` sends first. */
   readonly stopSignal: number;
   /** How long `stop` waits before SIGKILL. */

@@ -17,6 +17,9 @@ export interface OciDevice {
   readonly major: number;
   readonly minor: number;
   readonly fileMode: number;
+  /** Absent: 0. */
+  readonly uid?: number;
+  readonly gid?: number;
 }
 
 export interface OciRlimit {
@@ -41,6 +44,8 @@ export interface OciProcess {
   readonly capabilities: readonly string[];
   readonly rlimits: readonly OciRlimit[];
   readonly noNewPrivileges: boolean;
+  /** Absent: the kernel's default, 0. */
+  readonly oomScoreAdj?: number;
 }
 
 export type OciNamespace = 'pid' | 'network' | 'ipc' | 'uts' | 'mount' | 'cgroup';

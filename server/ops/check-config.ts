@@ -7,8 +7,10 @@ import { hostname } from 'node:os';
 import type { ContainerConfig } from '../model/container.ts';
 import { invalidArgument } from '../model/error.ts';
 import { type DnsConfig, HOST_GATEWAY } from '../model/network.ts';
+import type { HostFacts } from '../spec/defaults.ts';
 import { checkMounts, checkPath, invalid } from './check-mounts.ts';
 import { checkResources, type HostCpus } from './check-resources.ts';
+import { checkKernel } from './kernel-options.ts';
 
 /** Linux's limit, sethostname(2). */
 const MAX_HOSTNAME_CHARS = 64;
@@ -31,7 +33,11 @@ const MAX_LABELS_BYTES = 256 << 10;
 /**
  * @throws MydockerError `invalid-argument` for the first thing that is wrong.
  */
-export function checkConfig(config: ContainerConfig, host: HostCpus): void {
+export function checkConfig(
+  config: ContainerConfig,
+  host: HostCpus,
+  facts: Pick<HostFacts, 'capabilities'>,
+): void {
   // The machine's own name is what it is: `(none)` where nobody has set one.
   if (config.network !== 'host' || config.hostname !== hostname()) checkHostname(config.hostname);
   checkPath('working directory', config.workingDir);
@@ -43,6 +49,7 @@ export function checkConfig(config: ContainerConfig, host: HostCpus): void {
   if (additionalGroups.length > MAX_GROUPS)
     throw invalid('groups', String(additionalGroups.length), `there are more than ${MAX_GROUPS}`);
   checkResources(config.resources, host);
+  checkKernel(config, facts);
   checkStop(config);
   if (config.dns !== undefined) checkDns(config.dns);
   checkLabels(config.labels);

@@ -17,14 +17,14 @@ import type {
 import { invalidArgument, MydockerError, quoteId } from '../model/error.ts';
 import { EMPTY_IMAGE_CONFIG, type HealthCheck, type ImageConfig } from '../model/image.ts';
 import type { Attachment, DnsConfig } from '../model/network.ts';
-import type { Resources } from '../model/resources.ts';
 import { parseSignal, SIGTERM } from '../model/signal.ts';
 import { parseUserSpec } from '../model/user-spec.ts';
 import { newVolumeName } from '../model/volume.ts';
 import { DEFAULT_PATH } from '../spec/defaults.ts';
+import { type KernelOptions, mergeKernel } from './kernel-options.ts';
 
 /** How a container shall run; what is absent is left to the image, then to the server. */
-export interface ContainerOptions {
+export interface ContainerOptions extends KernelOptions {
   readonly rootfs:
     | { readonly kind: 'image'; readonly reference: string }
     | { readonly kind: 'directory'; readonly path: string };
@@ -58,7 +58,6 @@ export interface ContainerOptions {
   readonly dns?: DnsConfig;
   readonly extraHosts?: readonly HostEntry[];
   readonly readOnlyRootfs?: boolean;
-  readonly resources?: Resources;
   /** Name or number; `''`: the image's, or SIGTERM. */
   readonly stopSignal?: string;
   /** -1: without end. Default 10 s. */
@@ -137,7 +136,7 @@ export function mergeOptions(options: ContainerOptions, facts: MergeFacts): Merg
     ...present('additionalGroups', options.additionalGroups),
     ...(options.shmSizeBytes === undefined ? {} : { shmSizeBytes: options.shmSizeBytes }),
     readOnlyRootfs: options.readOnlyRootfs ?? false,
-    resources: options.resources ?? {},
+    ...mergeKernel(options),
     stopSignal: stopSignal(options.stopSignal ?? '', image.stopSignal, warnings),
     stopTimeoutMs: options.stopTimeoutMs ?? DEFAULT_STOP_TIMEOUT_MS,
     autoRemove: options.autoRemove ?? false,

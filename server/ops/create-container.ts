@@ -5,6 +5,7 @@
  */
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { tryLimits } from '../cgroup/apply-limits.ts';
+import { allowances } from '../cgroup/devices.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerConfig, ContainerRecord, RootfsSource } from '../model/container.ts';
 import { cannot, notFound } from '../model/error.ts';
@@ -23,7 +24,7 @@ import { type ContainerOptions, type Merged, mergeOptions } from './container-op
 import { takePlaces } from './container-places.ts';
 import { recordVolumes } from './container-volumes.ts';
 import { findNetwork } from './default-network.ts';
-import { containerFolder, type Engine } from './engine.ts';
+import { cgroupPathOf, containerFolder, type Engine } from './engine.ts';
 import { findImage } from './image-engine.ts';
 import { lookUpUser } from './look-up-user.ts';
 import { findShared, usualHostname } from './shared-namespaces.ts';
@@ -127,7 +128,7 @@ export async function planContainer(engine: Engine, options: ContainerOptions): 
         ? engine.storage.driver
         : parseStorageDriver(options.storageDriver, engine.storage.working),
   });
-  checkConfig(merged.config, hostCpus());
+  checkConfig(merged.config, hostCpus(), engine.host);
   checkLimits(engine, id, merged.config);
   checkStorageDriver(engine, merged.config);
   if (rootfs.kind === 'directory') checkRootfsDirectory(rootfs.path);
@@ -138,10 +139,19 @@ export async function planContainer(engine: Engine, options: ContainerOptions): 
 }
 
 /** What this kernel takes is known once it has been tried, beside the group that the container will have. */
-function checkLimits({ cgroups }: Engine, id: string, { resources }: ContainerConfig): void {
-  if (Object.keys(resources).length === 0) return;
-  cgroups.prepare();
-  tryLimits({ layout: cgroups.layout, path: `${cgroups.parent}/${id}` }, resources);
+function checkLimits(engine: Engine, id: string, config: ContainerConfig): void {
+  const { resources, cgroupParent } = config;
+  // For what a client asks for and cannot have.
+  allowances(resources.deviceRules ?? []);
+  if (Object.keys(resources).length === 0 && cgroupParent === undefined) return;
+  const { layout, prepare, release } = engine.cgroups;
+  prepare(cgroupParent);
+  try {
+    tryLimits({ layout, path: cgroupPathOf(engine, { id, config }) }, resources);
+  } finally {
+    // The start makes it again; until then it is nobody's.
+    if (cgroupParent !== undefined) release(cgroupParent);
+  }
 }
 
 function checkStorageDriver({ storage, paths }: Engine, { storageDriver }: ContainerConfig): void {

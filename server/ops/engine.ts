@@ -69,8 +69,10 @@ export interface Engine {
     readonly layout: CgroupLayout;
     /** `/mydocker-<instance>` */
     readonly parent: string;
-    /** Makes the parent; again and again costs nothing. */
-    readonly prepare: () => void;
+    /** Makes the server's parent, or another one; again and again costs nothing. */
+    readonly prepare: (parent?: string) => void;
+    /** Removes a parent that it made and that no container lives under any more. */
+    readonly release: (parent: string) => void;
     /** Says that a process is about to join a group: what is slow about it begins now. */
     readonly warmJoins: () => void;
   };
@@ -103,6 +105,11 @@ export const snapshotterOf = (
 ): Snapshotter => snapshotters[storageDriver];
 
 export const containerFolder = (paths: Paths, id: string): string => `${paths.root}/containers/${id}`;
+/** Of a container: the group of its next run. */
+export const cgroupPathOf = (
+  { cgroups }: Pick<Engine, 'cgroups'>,
+  { id, config }: { readonly id: string; readonly config: Pick<ContainerConfig, 'cgroupParent'> },
+): string => `${config.cgroupParent ?? cgroups.parent}/${id}`;
 export const layerFolder = (paths: Paths, serial: bigint): string => `${paths.root}/layers/${serial}`;
 export const shimsFolder = (paths: Paths): string => `${paths.state}/shims`;
 export const runFolder = (paths: Paths, runId: string): string => `${shimsFolder(paths)}/${runId}`;

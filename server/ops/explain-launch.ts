@@ -81,7 +81,7 @@ function explain(
   const serverSteps = [
     'look whether its status allows a start',
     `decide: user ${config.user === '' ? 'root' : config.user} is ${uid}:${gid}, cgroup ${cgroupPath}, this plan`,
-    `make ${engine.cgroups.parent} in the cgroup trees, and ${containerFolder(engine.paths, id)}, where they are missing`,
+    `make ${config.cgroupParent ?? engine.cgroups.parent} in the cgroup trees, and ${containerFolder(engine.paths, id)}, where they are missing`,
     ...missing.map(({ source, destination }) => `make the folder ${source}, to be mounted at ${destination}`),
     ...endpoints.map(
       ({ ipv4 }) =>

@@ -87,6 +87,8 @@ export async function recordExit(
     tellNetworks(engine, record, 'disconnect');
   }
   await failpoint('exit.put');
+  const parent = record?.config.cgroupParent;
+  if (parent !== undefined) engine.cgroups.release(parent);
   rmSync(folder, { recursive: true, force: true });
   await failpoint('exit.cleanup');
 }

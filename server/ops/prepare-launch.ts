@@ -2,13 +2,15 @@
  * Everything that a start decides before it touches anything: who the process is, what its files in /etc say,
  * and the launch plan. Explain prints the same result.
  */
-import { existsSync, statSync } from 'node:fs';
+import { closeSync, existsSync, statSync } from 'node:fs';
 import { planCgroup } from '../cgroup/cgroup-plan.ts';
+import { loadRules } from '../cgroup/device-program.ts';
 import { cgroupMounts } from '../cgroup/layout.ts';
 import type { ContainerConfig } from '../model/container.ts';
 import { type Endpoint, wayOut } from '../model/network.ts';
 import type { OciSpec } from '../model/oci-spec.ts';
 import { type Plan, slotAllocator } from '../model/plan.ts';
+import type { DeviceRule } from '../model/resources.ts';
 import { buildSpec } from '../spec/build-spec.ts';
 import { planLaunch, type RunPlace } from '../spec/launch-plan.ts';
 import type { TerminalSize } from '../spec/process-plan.ts';
@@ -18,8 +20,9 @@ import { formatRunHead } from '../task/run-files.ts';
 import type { LogPosition } from '../task/shim-protocol.ts';
 import { planNetwork } from './container-places.ts';
 import { hostMounts } from './container-volumes.ts';
-import { containerFolder, type Engine, runFolder, snapshotterOf } from './engine.ts';
+import { cgroupPathOf, containerFolder, type Engine, runFolder, snapshotterOf } from './engine.ts';
 import { etcFiles } from './etc-files.ts';
+import { hostDevices } from './host-devices.ts';
 import { lookUpUser } from './look-up-user.ts';
 import { networkOwner, openShared } from './shared-namespaces.ts';
 
@@ -63,6 +66,13 @@ function gatewayOf({ store }: Engine, { endpoints = [] }: Pick<Launchable, 'endp
   return (wayOut(networks) ?? networks[0])?.gateway ?? '';
 }
 
+/** On v2 the program of the default rules, or one of this container's own; on v1 the rules are in files. */
+function deviceProgramFor(engine: Engine, rules: readonly DeviceRule[], opened: DisposableStack): number[] {
+  if (engine.deviceProgram === undefined) return [];
+  if (rules.length === 0) return [engine.deviceProgram];
+  return [opened.adopt(loadRules(rules), closeSync)];
+}
+
 /**
  * @param runId - of the run to come.
  * @throws MydockerError `invalid-argument` for a user that the image does not have, `failed-precondition` for
@@ -80,10 +90,11 @@ export function prepareLaunch(
   // A start that died half way leaves no run, but the log of the ones before it.
   const firstRun = container.run === undefined && container.exit === undefined;
   const logFrom = firstRun ? { serial: 1, offset: 0 } : logEnd(`${folder}/logs`);
-  const cgroupPath = `${cgroups.parent}/${id}`;
-  const device = engine.deviceProgram === undefined ? [] : [engine.deviceProgram];
+  const cgroupPath = cgroupPathOf(engine, container);
   // Closed again when something below fails.
   using opened = new DisposableStack();
+  const { devices, rules } = hostDevices(config);
+  const device = deviceProgramFor(engine, rules, opened);
   const shared = opened.use(openShared(engine, container, device.length));
   const descriptors = [...device, ...shared.descriptors];
   const owner = networkOwner(engine, container);
@@ -94,6 +105,7 @@ export function prepareLaunch(
     lookUpUser(engine, container, config.user),
     cgroupPath,
     engine.host,
+    devices,
   );
   const place: RunPlace = {
     head: formatRunHead({
@@ -113,7 +125,7 @@ export function prepareLaunch(
   };
   const cgroup = planCgroup(
     { layout: cgroups.layout, path: cgroupPath },
-    config.resources,
+    { ...config.resources, deviceRules: rules },
     (count) => Array.from({ length: count }, () => slots.take()),
     device.length > 0 ? 0 : undefined,
   );

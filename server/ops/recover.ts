@@ -17,7 +17,7 @@ import type { LiveRun } from '../task/runs.ts';
 import { type Created, ShimConnection } from '../task/shim-connection.ts';
 import { connectInFolder } from '../task/shim-sockets.ts';
 import { findStrays, type Stray } from '../task/strays.ts';
-import { type Engine, runFolder, shimsFolder, zygoteTitle } from './engine.ts';
+import { cgroupPathOf, type Engine, runFolder, shimsFolder, zygoteTitle } from './engine.ts';
 import { superviseExec } from './exec-task.ts';
 import { type Ending, exitOf, lostExit, recordExit, removeIfAsked, superviseRun } from './finish-run.ts';
 import { keepTrying } from './keep-trying.ts';
@@ -129,7 +129,7 @@ const endStray = ({ pid, startTime }: Stray): void => signalProcess(pid, startTi
 
 /** Back to before the start: its shim was not committed and has taken everything with it. */
 async function forgetStart(engine: Engine, record: ContainerRecord): Promise<void> {
-  await reapCgroup(engine.cgroups.layout, record.run?.cgroupPath ?? `${engine.cgroups.parent}/${record.id}`);
+  await reapCgroup(engine.cgroups.layout, record.run?.cgroupPath ?? cgroupPathOf(engine, record));
   await engine.store.containers.update(record.id, (r) => {
     const { run: _, ...rest } = r;
     return { ...rest, status: r.exit === undefined ? 'created' : 'stopped' };

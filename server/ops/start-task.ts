@@ -19,7 +19,7 @@ import { containerEvent, tellNetworks } from './container-event.ts';
 import { completeRootfs, makeFolders } from './container-folders.ts';
 import { prepareNetworks, takePlaces } from './container-places.ts';
 import { fillVolumes } from './container-volumes.ts';
-import { containerFolder, type Engine } from './engine.ts';
+import { cgroupPathOf, containerFolder, type Engine } from './engine.ts';
 import { findContainer } from './find-container.ts';
 import { discardRunFolder, type Ending, failedExit, removeIfAsked, superviseRun } from './finish-run.ts';
 import { keepTrying } from './keep-trying.ts';
@@ -159,8 +159,9 @@ function decide(engine: Engine, record: ContainerRecord, runId: string, size: Te
 
 function prepareHost(engine: Engine, record: ContainerRecord): void {
   const { layout, parent, prepare } = engine.cgroups;
-  prepare();
-  openRealTime(layout, parent, record.config.resources);
+  const { cgroupParent = parent, resources } = record.config;
+  prepare(cgroupParent);
+  openRealTime(layout, cgroupParent, resources);
   makeFolders(engine, containerFolder(engine.paths, record.id), record);
   makeSources(record);
 }
@@ -212,7 +213,7 @@ async function undoStart(
   const exit = failedExit(error);
   const undo = async (): Promise<void> => {
     await live.connection.giveUp();
-    await reapCgroup(engine.cgroups.layout, `${engine.cgroups.parent}/${before.id}`);
+    await reapCgroup(engine.cgroups.layout, cgroupPathOf(engine, before));
     discardRunFolder(live.folder, live.connection);
     const starting = await written.catch(() => undefined);
     const now = engine.store.containers.get(before.id);

@@ -15,7 +15,7 @@ import { checkConfig } from './check-config.ts';
 import { hostCpus } from './check-resources.ts';
 import { containerEvent } from './container-event.ts';
 import { writeConfig } from './container-folders.ts';
-import { containerFolder, type Engine } from './engine.ts';
+import { cgroupPathOf, containerFolder, type Engine } from './engine.ts';
 import { expectRev, findContainer } from './find-container.ts';
 
 export interface UpdateRequest {
@@ -45,7 +45,7 @@ export function updateContainer(engine: Engine, request: UpdateRequest): Promise
     const record = findContainer(engine, id);
     expectRev('update', record, request.expectedRev);
     const config = changed(record.config, request);
-    checkConfig(config, hostCpus());
+    checkConfig(config, hostCpus(), engine.host);
     return await apply(engine, record, config);
   });
 }
@@ -77,16 +77,17 @@ async function apply(
 ): Promise<ContainerRecord> {
   const { id, run } = record;
   const { layout, parent, prepare } = engine.cgroups;
+  const { cgroupParent = parent } = config;
   await using undo = new UndoStack((label, err) => engine.log.error({ err, container: id }, label));
   await failpoint('update.begin');
   if (isAlive(record.status) && run !== undefined) {
-    openRealTime(layout, parent, config.resources);
+    openRealTime(layout, cgroupParent, config.resources);
     const place = { layout, path: run.cgroupPath };
     undo.push('take limits back', () => write(place, config.resources, record.config.resources, true));
     await write(place, record.config.resources, config.resources, false);
   } else {
-    prepare();
-    tryLimits({ layout, path: `${parent}/${id}` }, config.resources);
+    prepare(cgroupParent);
+    tryLimits({ layout, path: cgroupPathOf(engine, record) }, config.resources);
   }
   await failpoint('update.limits');
   const folder = containerFolder(engine.paths, id);

@@ -3,7 +3,7 @@
  * Pure; the launch plan is made from the result and from nothing else.
  */
 import type { ContainerConfig } from '../model/container.ts';
-import type { OciNamespace, OciProcess, OciSpec } from '../model/oci-spec.ts';
+import type { OciDevice, OciNamespace, OciProcess, OciSpec } from '../model/oci-spec.ts';
 import type { Credentials } from '../model/user-spec.ts';
 import {
   DEFAULT_CAPABILITIES,
@@ -13,6 +13,7 @@ import {
   type HostFacts,
   NETWORK_SYSCTLS,
 } from './defaults.ts';
+import { withUlimits } from './rlimits.ts';
 import { defaultMounts, isSlave, userMounts } from './spec-mounts.ts';
 
 /** Of the runtime specification that is written here. */
@@ -39,12 +40,14 @@ export function completeEnv(
  * @param user - who the process is, looked up in the image.
  * @param cgroupsPath - of this container.
  * @param host - what this machine decides.
+ * @param devices - of the host's, beside the usual ones.
  */
 export function buildSpec(
   config: ContainerConfig,
   user: Credentials,
   cgroupsPath: string,
   host: HostFacts,
+  devices: readonly OciDevice[] = [],
 ): OciSpec {
   const ownNetwork = config.network !== 'host' && config.network !== 'container';
   const shared: Partial<Record<OciNamespace, unknown>> = config.namespaces ?? {};
@@ -59,8 +62,9 @@ export function buildSpec(
       env: completeEnv(config.env, { hostname, home: user.home, terminal }),
       cwd: config.workingDir,
       capabilities: DEFAULT_CAPABILITIES,
-      rlimits: host.rlimits,
+      rlimits: withUlimits(host.rlimits, config.ulimits),
       noNewPrivileges: false,
+      ...oomScoreOf(config),
     },
     root: { readonly: config.readOnlyRootfs },
     mounts: [...defaultMounts(config), ...userMounts(config)],
@@ -69,13 +73,22 @@ export function buildSpec(
         name === 'network' ? ownNetwork : shared[name] === undefined,
       ),
       cgroupsPath,
-      devices: DEFAULT_DEVICES,
+      devices: withDevices(devices),
       maskedPaths: host.maskedPaths,
       readonlyPaths: host.readonlyPaths,
-      sysctl: ownNetwork ? NETWORK_SYSCTLS : {},
+      sysctl: { ...(ownNetwork ? NETWORK_SYSCTLS : {}), ...config.sysctls },
       rootfsPropagation: config.mounts.some(isSlave) ? 'rslave' : 'rprivate',
     },
   };
+}
+
+const oomScoreOf = ({ oomScoreAdj }: ContainerConfig): Pick<OciProcess, 'oomScoreAdj'> =>
+  oomScoreAdj === undefined ? {} : { oomScoreAdj };
+
+/** A device of the host may stand in the place of a usual one. */
+function withDevices(devices: readonly OciDevice[]): readonly OciDevice[] {
+  if (devices.length === 0) return DEFAULT_DEVICES;
+  return [...new Map([...DEFAULT_DEVICES, ...devices].map((device) => [device.path, device])).values()];
 }
 
 /** What an additional process may choose for itself. */
@@ -121,7 +134,8 @@ export function buildExecProcess(
     }),
     cwd: choice.workingDir ?? config.workingDir,
     capabilities: choice.privileged === true ? host.capabilities : DEFAULT_CAPABILITIES,
-    rlimits: host.rlimits,
+    rlimits: withUlimits(host.rlimits, config.ulimits),
     noNewPrivileges: false,
+    ...oomScoreOf(config),
   };
 }

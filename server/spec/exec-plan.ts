@@ -7,12 +7,12 @@ import { CLONE, type Op, type Plan, type PlanPart, type Slot, type SlotAllocator
 import { planRunFolder, type RunPlace, shimTitle } from './launch-plan.ts';
 import { O, open } from './ops.ts';
 import {
+  oomScore,
   planExec,
   planIdentity,
   planStdio,
   planWorkingDirectory,
   type TerminalSize,
-  usualOomScore,
 } from './process-plan.ts';
 
 /** Descriptors that come with the launch. */
@@ -45,7 +45,7 @@ export function planExecProcess(input: ExecInput, slots: SlotAllocator): Plan {
   const cwd = planWorkingDirectory(process.cwd, root, slots);
   const child: Op[] = [
     { name: 'umask', x: 0, about: 'make files with exactly the modes given' },
-    usualOomScore,
+    oomScore(process),
     // By descriptors of the host's view, before the container's view replaces it.
     ...cgroup.child,
     { name: 'setns', a: EXEC_SLOTS.init, x: JOINED, about: "join the container's namespaces" },

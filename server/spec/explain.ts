@@ -38,6 +38,10 @@ function environment(value: Op['s3'], showEnv: boolean): string {
   return JSON.stringify(showEnv ? value : value.map((entry: string) => entry.replace(/=.*$/s, '=…')));
 }
 
+/** makedev(3), backwards. */
+const deviceText = (device: bigint): string =>
+  `${(device >> 8n) & 0xfffn}:${(device & 0xffn) | ((device >> 12n) & 0xfff00n)}`;
+
 const CALLS: Partial<Record<OpName, (op: Op, showEnv: boolean) => string>> = {
   open: (op) => `${slot(op.a)} = open(${text(op.s1)}, ${octal(op.x)})`,
   'open-in-root': (op) =>
@@ -46,7 +50,7 @@ const CALLS: Partial<Record<OpName, (op: Op, showEnv: boolean) => string>> = {
   'mkdir-in-root': (op) => `mkdirat(${slot(op.b)}, ${text(op.s1)}, ${text(op.s2)}, ${octal(op.x)})`,
   'file-in-root': (op) => `mknodat(${slot(op.b)}, ${text(op.s1)}, ${text(op.s2)}, S_IFREG|${octal(op.x)})`,
   'mknod-in-root': (op) =>
-    `mknodat(${slot(op.b)}, ${text(op.s2)}, ${octal(op.x)}, ${BigInt(op.y ?? 0) >> 8n}:${BigInt(op.y ?? 0) & 0xffn})`,
+    `mknodat(${slot(op.b)}, ${text(op.s2)}, ${octal(op.x)}, ${deviceText(BigInt(op.y ?? 0))})`,
   'symlink-in-root': (op) => `symlinkat(${text(op.s3)}, ${slot(op.b)}, ${text(op.s2)})`,
   mkfifo: (op) => `${slot(op.a)} = mkfifoat(${slot(op.b)}, ${text(op.s2)}, ${octal(op.x)})`,
   mount: (op) =>

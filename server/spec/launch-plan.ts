@@ -16,15 +16,16 @@ import { closeJoined, type Joins, joinOthers, joinPid } from './join-plan.ts';
 import { MOUNT_ATTR_RDONLY, MS_REC_PRIVATE, MS_REC_SLAVE } from './mount-options.ts';
 import { ANY, barrier, bind, O, open, openInRoot, touch, unshare, write } from './ops.ts';
 import {
+  oomScore,
   planExec,
   planIdentity,
   planStdio,
   planWorkingDirectory,
   type Stdio,
   type TerminalSize,
-  usualOomScore,
 } from './process-plan.ts';
 import { cgroupView, planRootfs, type RootfsParts } from './rootfs-plan.ts';
+import { isOfInterface, sysctlPath } from './sysctls.ts';
 
 /** A run and its folders. */
 export interface RunPlace {
@@ -87,6 +88,12 @@ function console(stdio: Stdio, dev: Slot, target: Slot): Op[] {
   ];
 }
 
+/** @param ofInterface - those that are there with an interface only, or the others. */
+const sysctls = ({ linux }: OciSpec, ofInterface: boolean): Op[] =>
+  Object.entries(linux.sysctl)
+    .filter(([name]) => isOfInterface(name) === ofInterface)
+    .map(([name, value]) => write(sysctlPath(name), value, `set sysctl ${name}`));
+
 function childOps(
   input: LaunchInput,
   stdio: Stdio,
@@ -109,7 +116,7 @@ function childOps(
       x: spec.linux.rootfsPropagation === 'rslave' ? MS_REC_SLAVE : MS_REC_PRIVATE,
       about: 'cut mount propagation to the host',
     },
-    usualOomScore,
+    oomScore(spec.process),
     { name: 'keyring', s1: '_ses.mydocker', about: 'make a session keyring' },
     ...joined.ops,
     // Before the mounts, which the shim spends with making the interface.
@@ -128,9 +135,7 @@ function childOps(
     // Late: other containers' networks may be on their way out and hold the kernel's lock (RTNL) for a while.
     // The sysctls go through the host's procfs, by a process whose net.* they are.
     ...input.network.child,
-    ...Object.entries(spec.linux.sysctl).map(([key, value]) =>
-      write(`/proc/sys/${key.replaceAll('.', '/')}`, value, `set sysctl ${key}`),
-    ),
+    ...sysctls(spec, false),
     ...(own('uts')
       ? [{ name: 'hostname', s1: spec.hostname, about: `set hostname ${spec.hostname}` } as const]
       : []),
@@ -138,6 +143,7 @@ function childOps(
     // cgroup's namespace begins there.
     barrier,
     ...input.network.withInterface,
+    ...sysctls(spec, true),
     ...(own('cgroup') ? [unshare(CLONE.newCgroup, 'make the cgroup namespace')] : []),
     ...cgroupView(spec, input.rootfs, root, slots),
     ...(spec.root.readonly

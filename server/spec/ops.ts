@@ -125,15 +125,11 @@ export function touch(root: Slot, path: string): Op[] {
   ];
 }
 
-export const mknod = (root: Slot, name: string, mode: number, device: bigint): Op => ({
-  name: 'mknod-in-root',
-  b: root,
-  s1: '',
-  s2: name,
-  x: mode,
-  y: device,
-  about: `make device /dev/${name}`,
-});
+export function mknod(root: Slot, path: string, mode: number, device: bigint): Op {
+  const [parent, name] = parentOf(path);
+  const about = `make device /dev/${path}`;
+  return { name: 'mknod-in-root', b: root, s1: parent, s2: name, x: mode, y: device, about };
+}
 
 export const symlink = (root: Slot, name: string, target: string): Op => ({
   name: 'symlink-in-root',

@@ -6,26 +6,7 @@ import type { OciProcess } from '../model/oci-spec.ts';
 import type { Op, Slot, SlotAllocator } from '../model/plan.ts';
 import { capabilityMask } from './capabilities.ts';
 import { close, dup, mkdirs, O, open, openInRoot, pipe, recvSlot, sendSlot } from './ops.ts';
-
-/** RLIMIT_* of asm-generic/resource.h, equal on x86-64 and arm64. */
-const RLIMITS: Readonly<Record<string, number>> = {
-  CPU: 0,
-  FSIZE: 1,
-  DATA: 2,
-  STACK: 3,
-  CORE: 4,
-  RSS: 5,
-  NPROC: 6,
-  NOFILE: 7,
-  MEMLOCK: 8,
-  AS: 9,
-  LOCKS: 10,
-  SIGPENDING: 11,
-  MSGQUEUE: 12,
-  NICE: 13,
-  RTPRIO: 14,
-  RTTIME: 15,
-};
+import { RLIMITS } from './rlimits.ts';
 
 /** Groups that a message names. */
 const MAX_LISTED = 32;
@@ -129,16 +110,16 @@ export function planWorkingDirectory(
 }
 
 /**
- * The server's score protects or exposes the server; a container's is the kernel's default. By the host's procfs, so
- * before it is out of sight. To lower it takes a capability that not every server has.
+ * The server's score protects or exposes the server; a container's is the kernel's default or its own. By the host's
+ * procfs, so before it is out of sight. To lower it takes a capability that not every server has.
  */
-export const usualOomScore: Op = {
+export const oomScore = ({ oomScoreAdj }: OciProcess): Op => ({
   name: 'write',
   s1: '/proc/self/oom_score_adj',
-  s2: '0',
-  ignoreErrors: true,
-  about: 'set the out-of-memory score to 0',
-};
+  s2: String(oomScoreAdj ?? 0),
+  ...(oomScoreAdj === undefined ? { ignoreErrors: true } : {}),
+  about: `set the out-of-memory score to ${oomScoreAdj ?? 0}`,
+});
 
 /** Limits and identity, in the order in which each is still allowed. */
 export function planIdentity(process: OciProcess): Op[] {

@@ -4,7 +4,7 @@
  * and used by descriptor.
  */
 import { constants } from 'node:fs';
-import type { OciMount, OciSpec } from '../model/oci-spec.ts';
+import type { OciDevice, OciMount, OciSpec } from '../model/oci-spec.ts';
 import type { Op, Slot, SlotAllocator } from '../model/plan.ts';
 import { slotPath } from '../model/plan.ts';
 import { DEV_SYMLINKS } from './defaults.ts';
@@ -24,7 +24,7 @@ import {
   writeSlot,
 } from './ops.ts';
 
-const { S_IFCHR } = constants;
+const { S_IFBLK, S_IFCHR } = constants;
 
 /** Where the root filesystem comes from. */
 export type Rootfs =
@@ -64,8 +64,9 @@ export interface RootfsParts {
 const FOLLOWED_FOLDER = O.path | O.directory;
 const MAX_LAYERS_HINT = 'too many layers';
 
-/** Device number as makedev(3) makes it, for the small numbers used here. */
-const makedev = (major: number, minor: number): bigint => (BigInt(major) << 8n) | BigInt(minor);
+/** Device number as makedev(3) makes it, for what fits into the kernel's 32 bits. */
+const makedev = (major: number, minor: number): bigint =>
+  (BigInt(major) << 8n) | BigInt(minor & 0xff) | (BigInt(minor & ~0xff) << 12n);
 const inside = (path: string): string => path.replace(/^\/+/, '');
 
 function overlay(rootfs: Extract<Rootfs, { kind: 'overlay' }>, mountPoint: Slot, slots: SlotAllocator): Op[] {
@@ -105,12 +106,22 @@ function kernelMount(m: OciMount, root: Slot, target: Slot, how = FOLDER): Op[] 
   ];
 }
 
-function devices(spec: OciSpec, root: Slot, dev: Slot): Op[] {
+function deviceNode(d: OciDevice, dev: Slot, target: Slot): Op[] {
+  const path = inside(d.path).slice('dev/'.length);
+  const type = d.type === 'b' ? S_IFBLK : S_IFCHR;
+  const { uid = 0, gid = 0 } = d;
+  const owner: Op = { name: 'fchown', a: target, x: uid, y: gid, about: `give ${d.path} to its owner` };
+  return [
+    ...mkdirs(dev, path.slice(0, Math.max(path.lastIndexOf('/'), 0))),
+    mknod(dev, path, type | d.fileMode, makedev(d.major, d.minor)),
+    ...(uid === 0 && gid === 0 ? [] : [openInRoot(target, dev, path, ANY), owner]),
+  ];
+}
+
+function devices(spec: OciSpec, root: Slot, dev: Slot, target: Slot): Op[] {
   return [
     openInRoot(dev, root, 'dev', FOLDER),
-    ...spec.linux.devices.map((d) =>
-      mknod(dev, inside(d.path).slice('dev/'.length), S_IFCHR | d.fileMode, makedev(d.major, d.minor)),
-    ),
+    ...spec.linux.devices.flatMap((d) => deviceNode(d, dev, target)),
     ...DEV_SYMLINKS.map(([name, target]) => symlink(dev, name, target)),
   ];
 }
@@ -254,7 +265,7 @@ export function planRootfs(
       const ops =
         m.type === 'bind' ? bindMount(m, 0, { root, target, source }, false) : kernelMount(m, root, target);
       // The nodes go into /dev before anything below it is mounted.
-      return m.destination === '/dev' ? [...ops, ...devices(spec, root, dev)] : ops;
+      return m.destination === '/dev' ? [...ops, ...devices(spec, root, dev, target)] : ops;
     }),
     ...(parts.mountShm?.(root) ?? []),
     ...etcFiles(parts, root, target, slots),

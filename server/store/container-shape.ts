@@ -48,6 +48,12 @@ const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
   dns: (value) => value === undefined || isDns(value),
   readOnlyRootfs: isFlag,
   resources: isFields,
+  ulimits: (value) => value === undefined || (Array.isArray(value) && value.every(isFields)),
+  sysctls: (value) => value === undefined || (isFields(value) && Object.values(value).every(isText)),
+  devices: (value) => value === undefined || (Array.isArray(value) && value.every(isFields)),
+  oomScoreAdj: (value) => value === undefined || Number.isInteger(value),
+  cgroupParent: (value) =>
+    value === undefined || (isText(value) && /^(?:\/(?!\.{1,2}(?:\/|$))[^/\0]+)+$/.test(value)),
   additionalGroups: (value) => value === undefined || isTexts(value),
   tmpfs: (value) => value === undefined || (Array.isArray(value) && value.every(isTmpfs)),
   shmSizeBytes: (value) => value === undefined || isAmount(value),
@@ -111,7 +117,7 @@ function isNamespaces(value: unknown): boolean {
     isFields(value) &&
     Object.entries(value).every(
       ([kind, shared]) =>
-        ['pid', 'ipc', 'uts', 'network'].includes(kind) &&
+        ['pid', 'ipc', 'uts', 'cgroup', 'network'].includes(kind) &&
         isFields(shared) &&
         (shared['kind'] === 'host' || (isText(shared['container']) && isId(shared['container']))),
     )

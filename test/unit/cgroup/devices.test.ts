@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import {
+  allowances,
   DEFAULT_DEVICE_RULES,
-  type DeviceRule,
+  type DeviceAllowance,
   deviceProgram,
   deviceRuleText,
 } from '../../../server/cgroup/devices.ts';
@@ -57,7 +58,7 @@ function allows(program: Buffer, { type, access, major, minor }: Access): boolea
 }
 
 /** What the rules say, without a program. */
-const ruled = (rules: readonly DeviceRule[], wanted: Access): boolean =>
+const ruled = (rules: readonly DeviceAllowance[], wanted: Access): boolean =>
   rules.some(
     (rule) =>
       rule.type === wanted.type &&
@@ -69,7 +70,7 @@ const ruled = (rules: readonly DeviceRule[], wanted: Access): boolean =>
 const ACCESSES = ['r', 'w', 'm', 'rw', 'rm', 'wm', 'rwm'];
 const NUMBERS = [0, 1, 2, 3, 5, 7, 8, 9, 10, 136, 200, 229, 255, 256, 4095, 0xfffff];
 
-function assertSame(rules: readonly DeviceRule[]): void {
+function assertSame(rules: readonly DeviceAllowance[]): void {
   const program = deviceProgram(rules);
   for (const type of ['b', 'c'] as const)
     for (const access of ACCESSES)
@@ -124,4 +125,22 @@ test('any rules are what their program does', () => {
 test('rules are written as devices.allow takes them', () => {
   assert.deepEqual(DEFAULT_DEVICE_RULES.map(deviceRuleText).slice(0, 3), ['c *:* m', 'b *:* m', 'c 1:3 rwm']);
   assert.ok(DEFAULT_DEVICE_RULES.map(deviceRuleText).includes('c 136:* rwm'));
+});
+
+test('rules join the default ones in order, as the v1 controller has it', () => {
+  const rule = (allow: boolean, access: string, major: number | null, minor: number | null) =>
+    ({ allow, type: 'b', major, minor, access }) as const;
+  const own = (...rules: Parameters<typeof allowances>[0]): string[] =>
+    allowances(rules)
+      .filter(({ type, major }) => type === 'b' && major !== null)
+      .map(deviceRuleText);
+  assert.deepEqual(allowances([]), DEFAULT_DEVICE_RULES);
+  assert.deepEqual(own(rule(true, 'r', 7, 1), rule(true, 'w', 7, 1)), ['b 7:1 rw']);
+  assert.deepEqual(own(rule(true, 'rwm', 7, 1), rule(false, 'w', 7, 1)), ['b 7:1 rm']);
+  assert.deepEqual(own(rule(true, 'r', 7, 1), rule(true, 'r', 8, 1), rule(false, 'rwm', null, null)), []);
+  assert.deepEqual(own(rule(true, 'rwm', 7, 1), rule(false, 'rw', 8, null)), ['b 7:1 rwm']);
+  assert.throws(
+    () => own(rule(true, 'r', 7, null), rule(false, 'r', 7, 1)),
+    /it is an exception of b 7:\* r/,
+  );
 });

@@ -145,8 +145,6 @@ test('an error has code, sentence, reason, facts and a hint', async () => {
 test('options that this version lacks are refused by name', async () => {
   const cases: [field: string, config: object][] = [
     ['config.security', { security: { privileged: true } }],
-    ['config.ulimits', { ulimits: [{ name: 'nofile', soft: 1n, hard: 1n }] }],
-    ['config.sysctls', { sysctls: { a: 'b' } }],
     [
       'config.network.attachments.options',
       { network: { attachments: [{ network: 'default', options: { a: 'b' } }] } },
@@ -161,10 +159,8 @@ test('options that this version lacks are refused by name', async () => {
       'config.mounts.bind.idmap',
       { mounts: [{ destination: '/x', source: { $case: 'bind', value: { source: '/y', idmap: true } } }] },
     ],
-    ['config.namespaces.cgroup', { namespaces: { cgroup: { mode: 2 } } }],
     ['config.namespaces.user', { namespaces: { user: { mode: 1 } } }],
     ['config.security', { security: { maskedPaths: { values: [] } } }],
-    ['config.cgroup_parent', { cgroupParent: '/x' }],
   ];
   for (const [field, config] of cases) {
     const { code, reason, metadata } = await refused(config);

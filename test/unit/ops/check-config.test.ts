@@ -10,7 +10,7 @@ const HOST = { online: new Set([0, 1, 2, 3]) };
 const MIB = 1n << 20n;
 
 function check(change: Partial<ContainerConfig>): void {
-  checkConfig({ ...container('x').config, resources: {}, labels: {}, ...change }, HOST);
+  checkConfig({ ...container('x').config, resources: {}, labels: {}, ...change }, HOST, { capabilities: [] });
 }
 
 const mount = (source: string, destination: string): Partial<ContainerConfig> => ({

@@ -85,6 +85,7 @@ export async function engineHere(
       layout: readCgroupLayout(),
       parent: `/mydocker-${instance}`,
       prepare: () => undefined,
+      release: () => undefined,
       warmJoins: () => undefined,
     },
     host: readHostFacts(),
