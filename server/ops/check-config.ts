@@ -39,7 +39,7 @@ export function checkConfig(
   facts: Pick<HostFacts, 'capabilities'>,
 ): void {
   // The machine's own name is what it is: `(none)` where nobody has set one.
-  if (config.network !== 'host' || config.hostname !== hostname()) checkHostname(config.hostname);
+  if (config.hostname !== hostname()) checkHostname(config.hostname);
   checkPath('working directory', config.workingDir);
   if (config.rootfs.kind === 'directory') checkRootfs(config.rootfs.path);
   checkStrings(config);

@@ -1,6 +1,6 @@
 /** `--pid`, `--ipc`, `--uts`, `--network`: the host's and other containers'. @vm */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { after, afterEach, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
@@ -33,6 +33,12 @@ test('the host’s namespaces are the host’s, and the others stay its own', as
     await inside(host, 'hostname; cat /etc/hostname', ['--uts', 'host']),
     `${hostname()}\n${hostname()}`,
   );
+  // As machines are called where nobody has called them anything.
+  const name = hostname();
+  writeFileSync('/proc/sys/kernel/hostname', '(none)');
+  for (const option of ['--uts', '--network'])
+    assert.equal(await inside(host, 'hostname', [option, 'host']), '(none)');
+  writeFileSync('/proc/sys/kernel/hostname', name);
   await refused(host, ['run', '--uts', 'host', '--hostname', 'x', 'busybox', 'true'], /exclude each other/);
   assert.equal(
     await inside(host, 'wc -c </proc/1/cmdline', ['--pid', 'host']),
