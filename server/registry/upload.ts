@@ -81,7 +81,10 @@ export async function upload(
       }
       report.retrying(error.metadata['why'] ?? error.message);
       await sleep(pauseMs(limits, tries, error.metadata), undefined, { signal });
-      if (session !== undefined) session = isLost ? await restart(one, session) : await takeUp(one, session);
+      if (session === undefined) continue;
+      session = isLost ? await restart(one, session) : await takeUp(one, session);
+      // It may have been the answer that got lost.
+      if (session === undefined && !isLost && (await isThere(one))) return;
     }
   }
 }
@@ -184,6 +187,17 @@ async function takeUp(upload: Upload, session: Session): Promise<Session | undef
     if (!(error instanceof MydockerError)) throw error;
   }
   return await restart(upload, session);
+}
+
+async function isThere({ exchange, blob: { digest }, signal }: Upload): Promise<boolean> {
+  const asked = exchange.ask({ method: 'HEAD', at: `blobs/${digest}`, headers: {}, signal });
+  const answer = await asked.catch((error: unknown) => {
+    signal.throwIfAborted();
+    if (!(error instanceof MydockerError)) throw error;
+    return undefined;
+  });
+  answer?.discard();
+  return answer?.status === 200;
 }
 
 async function restart({ exchange, report }: Upload, session: Session): Promise<undefined> {
