@@ -10,8 +10,12 @@ import { ociArchive } from '../fixtures/image-archive.ts';
 import type { Handler, RegistryMock, SeenRequest } from '../fixtures/registry-mock.ts';
 import { exitCode } from '../harness/cli.ts';
 import type { Host } from '../harness/host.ts';
+import { untilDead } from './deaths-ground.ts';
 import { assertClean, refused, until } from './ground.ts';
 import { answer, BASIC, type PullGround, startPullGround } from './pull-ground.ts';
+
+/** Short, so that a test need not wait. */
+const LIMITS = { answerMs: 1000, idleMs: 700, pauseMs: 20, retryAfterMs: 300, tries: 3, resumes: 8 };
 
 let ground: PullGround;
 let host: Host;
@@ -20,7 +24,7 @@ let other: RegistryMock;
 /** Digest of the upper, small layer; of the lower one. */
 let [small, large] = ['', ''];
 before(async () => {
-  ground = await startPullGround();
+  ground = await startPullGround({ 'registry-limits': LIMITS });
   ({ host, mock, other } = ground);
   small = ground.layer;
   large = ground.digestOf(ground.image.layers[0] ?? Buffer.alloc(0));
@@ -286,4 +290,22 @@ test('a client that leaves ends its push; the next one sends what is missing', a
   await push();
   isWhole();
   assert.equal(asked().filter((one) => one === 'PUT /v2/app/blobs/uploads/N').length, 2);
+});
+
+test('the server dies at any step; the next push sends what is missing', async () => {
+  const missing = { 'push.layers': 1, 'push.config': 0, 'push.manifest': 0 };
+  for (const [point, count] of Object.entries(missing)) {
+    await host.stop();
+    await ground.serve(`${point}=exit`);
+    const dying = host.cli(['push', '-q', ground.name]);
+    await untilDead(host);
+    assert.equal((await dying).code, 125);
+    assert.equal(mock.has('app:1'), undefined, 'a name was given');
+    await ground.serve();
+    mock.seen.length = 0;
+    await push();
+    isWhole();
+    assert.equal(asked().filter((one) => one === 'PUT /v2/app/blobs/uploads/N').length, count, point);
+    mock.empty();
+  }
 });

@@ -5,10 +5,12 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { makeAuthority } from '../fixtures/certificates.ts';
 import { dockerArchive, type PackedImage, packImage, sha256 } from '../fixtures/image-archive.ts';
 import { fixtureTar } from '../fixtures/images.ts';
 import { rawTar } from '../fixtures/raw-tar.ts';
 import { TestRegistry } from '../fixtures/registry.ts';
+import { TokenServer } from '../fixtures/token-server.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { assertClean, refused, until } from './ground.ts';
 
@@ -45,8 +47,9 @@ after(async () => {
 });
 
 /** What the registry has for a name. */
-async function inspect(name: string): Promise<{ Digest: string; Layers: string[] }> {
-  const args = ['inspect', '--tls-verify=false', '--no-tags', `docker://${name}`];
+async function inspect(name: string, login?: typeof LOGIN): Promise<{ Digest: string; Layers: string[] }> {
+  const creds = login === undefined ? [] : ['--creds', `${login.name}:${login.password}`];
+  const args = ['inspect', '--tls-verify=false', '--no-tags', ...creds, `docker://${name}`];
   return JSON.parse((await promisify(execFile)('skopeo', args)).stdout) as {
     Digest: string;
     Layers: string[];
@@ -126,6 +129,45 @@ test('an imported image is pushed, and skopeo has it whole', async () => {
   ]);
   const manifest = readFileSync(join(folder, 'manifest.json'));
   assert.equal(sha256(manifest), (await inspect(name)).Digest);
+});
+
+test('a token server is asked for this repository, and for the one that has the layers', async () => {
+  const tokens = new TokenServer(
+    makeAuthority(join(host.folder, 'ca')),
+    `${LOGIN.name}:${LOGIN.password}`,
+    /secret/,
+  );
+  await tokens.start();
+  const guarded = new TestRegistry(join(host.folder, 'guarded'), { port: 5002, auth: tokens.auth });
+  await guarded.start();
+  try {
+    const [base, app, secret] = ['base:1', 'app:1', 'secret:1'].map((name) => `${guarded.address}/${name}`);
+    await load(dockerArchive([[image, [base, app, secret] as string[]]]));
+    const env = { DOCKER_CONFIG: join(host.folder, 'docker') };
+    await host.ok(['login', '-u', LOGIN.name, '--password-stdin', guarded.address], {
+      stdin: LOGIN.password,
+      env,
+    });
+    tokens.asked.length = 0;
+    await host.ok(['push', '-q', base as string], { env });
+    assert.deepEqual(tokens.asked, [{ scopes: ['repository:base:pull,push'], user: LOGIN.name }]);
+    tokens.asked.length = 0;
+    const { Layers } = await inspect(base as string, LOGIN);
+    layersSaid(await host.ok(['push', app as string], { env }), Layers, 'Mounted from base');
+    assert.deepEqual(
+      tokens.asked.filter(({ scopes }) => scopes.length > 1).map(({ scopes }) => scopes),
+      [['repository:app:pull,push', 'repository:base:pull']],
+    );
+    const { code, stderr } = await host.cli(['push', '-q', secret as string], { env });
+    assert.equal(code, 125);
+    assert.match(
+      stderr,
+      /cannot push image localhost:5002\/secret:1: registry localhost:5002: it (?:refuses|forbids)/,
+    );
+  } finally {
+    await guarded.stop();
+    await tokens.stop();
+  }
 });
 
 test('what cannot be pushed', async () => {
