@@ -21,6 +21,7 @@ const TITLES: Readonly<Record<number, string>> = {
   [DiskUsageKind.LOGS]: 'Logs',
   [DiskUsageKind.VOLUMES]: 'Volumes',
   [DiskUsageKind.METADATA]: 'Metadata',
+  [DiskUsageKind.DOWNLOADS]: 'Downloads',
 };
 
 const USUAL = ['Type', 'TotalCount', 'Active', 'Size', 'Reclaimable'];

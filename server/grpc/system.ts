@@ -126,6 +126,7 @@ const USAGE_KIND: Readonly<Record<UsageKind, DiskUsageKind>> = {
   logs: DiskUsageKind.LOGS,
   volumes: DiskUsageKind.VOLUMES,
   metadata: DiskUsageKind.METADATA,
+  downloads: DiskUsageKind.DOWNLOADS,
 };
 
 function encodeDiskUsage(

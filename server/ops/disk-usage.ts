@@ -12,7 +12,7 @@ import { containerFolder, type Engine } from './engine.ts';
 import { blobsOf } from './garbage.ts';
 import { usedImages } from './image-engine.ts';
 
-export type UsageKind = 'images' | 'blobs' | 'containers' | 'logs' | 'volumes' | 'metadata';
+export type UsageKind = 'images' | 'blobs' | 'containers' | 'logs' | 'volumes' | 'metadata' | 'downloads';
 
 /** Space of one kind of data. */
 export interface Usage {
@@ -45,7 +45,7 @@ export interface DiskUsage {
   readonly totalBytes: bigint;
 }
 
-type UsageEngine = Pick<Engine, 'store' | 'paths' | 'layers' | 'blobs'>;
+type UsageEngine = Pick<Engine, 'store' | 'paths' | 'layers' | 'blobs' | 'downloads'>;
 
 /** Bytes of each layer by its folder, kept because a layer does not change and its folder's name is never used again. */
 const layerBytes = new Map<string, bigint>();
@@ -75,6 +75,7 @@ export async function diskUsage(engine: UsageEngine, signal?: AbortSignal): Prom
       blobs,
       ...containers.usages,
       volumes.usage,
+      await downloadUsage(engine, signal),
       { ...none('metadata'), count: records, activeCount: records, bytes: metadata },
     ],
     objects: [...images.objects, ...containers.objects, ...volumes.objects],
@@ -215,6 +216,24 @@ async function blobUsage({ store, blobs }: UsageEngine, signal: AbortSignal | un
     bytes: sum(sizes.map(({ bytes }) => bytes)),
     reclaimableBytes: sum(unused.map(({ bytes }) => bytes)),
   };
+}
+
+async function downloadUsage(
+  { downloads }: Pick<UsageEngine, 'downloads'>,
+  signal: AbortSignal | undefined,
+): Promise<Usage> {
+  const files = await downloads.files();
+  const sizes = await measureTrees(
+    files.map(({ path }) => path),
+    signal,
+  );
+  return usageOf(
+    'downloads',
+    files.map(({ path, isBusy }, index) => ({
+      ...{ kind: 'downloads', id: path, names: [], sharedBytes: 0n, active: isBusy },
+      bytes: sizes[index]?.bytes ?? 0n,
+    })),
+  );
 }
 
 async function containerUsage(

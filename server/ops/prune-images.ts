@@ -18,7 +18,7 @@ export interface PruneImagesResult {
   readonly untagged: readonly string[];
   /** Ids of images that are gone. */
   readonly deleted: readonly string[];
-  /** Bytes of layers, unpacked, that become free. */
+  /** Bytes of layers, unpacked, and of what pulls left that become free. */
   readonly reclaimedBytes: bigint;
 }
 
@@ -49,9 +49,9 @@ export async function pruneImages(
     removed.flatMap(({ layers }) => layers.map(({ serial }) => [serial, sizes.get(serial) ?? 0n])),
   );
   for (const serial of kept) freed.delete(serial);
-  const reclaimedBytes = [...freed.values()].reduce((total, bytes) => total + bytes, 0n);
   // What a pull that failed has left is of no use to anybody who wants room.
-  await engine.downloads.sweep(0);
+  const downloaded = BigInt(await engine.downloads.sweep(0));
+  const reclaimedBytes = [...freed.values()].reduce((total, bytes) => total + bytes, downloaded);
   const attributes = { reclaimed_bytes: String(reclaimedBytes) };
   await engine.store.events.append({ type: 'image.prune', kind: 'image', id: '', attributes });
   return {

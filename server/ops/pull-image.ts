@@ -7,6 +7,7 @@ import { failpoint } from '../failpoint.ts';
 import type { Platform } from '../image/choose-platform.ts';
 import { platformRank } from '../image/choose-platform.ts';
 import { chainIds, type Digest, digestOf, isDigest } from '../model/digest.ts';
+import { notFound } from '../model/error.ts';
 import type { ImageRecord } from '../model/image.ts';
 import {
   familiarReference,
@@ -92,12 +93,35 @@ export async function pullImage(
   }
   const { domain, path } = parseRepository(request.reference);
   const pulled: PulledImage[] = [];
-  const repository = sourceOf(engine, request, { domain, path }, report);
-  const tags = await repository.tags(signal).catch((error: unknown) => {
-    throw asPullError(request.reference, error);
-  });
+  const tags = await tagsOf(engine, request, { domain, path }, report, signal);
   for (const tag of tags) pulled.push(await pullOne(engine, request, { domain, path, tag }, report, signal));
   return pulled;
+}
+
+/** All tags of a repository: those that are here where its registry is not to be asked, or not there to be asked. */
+async function tagsOf(
+  engine: ImageEngine,
+  request: PullRequest,
+  repository: Pick<Reference, 'domain' | 'path'>,
+  report: PullReport,
+  signal: AbortSignal | undefined,
+): Promise<readonly string[]> {
+  const { policy } = request;
+  const prefix = `${formatReference(repository)}:`;
+  const names = policy === 'never' || policy === 'newer' ? engine.store.images.list() : [];
+  const here = names
+    .flatMap(({ references }) => references)
+    .filter((name) => name.startsWith(prefix) && !name.includes('@'))
+    .map((name) => name.slice(prefix.length))
+    .sort();
+  if (policy === 'never' && here.length === 0) throw notFound('image', request.reference);
+  if (policy === 'never') return here;
+  try {
+    return await sourceOf(engine, request, repository, report).tags(signal);
+  } catch (error) {
+    if (here.length > 0 && isTransient(error)) return here;
+    throw asPullError(request.reference, error);
+  }
 }
 
 async function pullOne(

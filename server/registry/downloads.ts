@@ -54,6 +54,8 @@ interface Running {
   ended: boolean;
   /** Its beginning is older, and nobody may read it before all of it is known to be right. */
   isResumed: boolean;
+  /** Settles once what its last user left is tidied up. */
+  left?: Promise<void>;
   wake: Set<() => void>;
 }
 
@@ -64,6 +66,8 @@ export class Downloads {
   readonly #log: Logger;
   /** By digest and registry: what one registry sends does not fail who asks another one. */
   readonly #running = new Map<string, Running>();
+  /** Files that are going; nobody may begin to write there. */
+  readonly #removing = new Set<string>();
 
   /** @param root - the server's root folder. */
   constructor(root: string, limits: RegistryLimits, log: Logger) {
@@ -97,7 +101,9 @@ export class Downloads {
         isMine = false;
         running.reports.delete(wish.report);
         running.users -= 1;
-        if (running.users === 0) await this.#leave(running);
+        if (running.users > 0) return;
+        running.left = this.#leave(running);
+        await running.left;
       },
     };
   }
@@ -108,11 +114,9 @@ export class Downloads {
    * @returns bytes that are free now.
    */
   async sweep(keptMs: number = KEPT_MS): Promise<number> {
-    const busy = new Set([...this.#running.values()].map(({ path }) => path));
     const files: { path: string; size: number; mtimeMs: number }[] = [];
-    for (const name of await readdir(this.#folder)) {
-      const path = join(this.#folder, name);
-      if (busy.has(path)) continue;
+    for (const { path, isBusy } of await this.files()) {
+      if (isBusy) continue;
       const found = await stat(path).catch(() => undefined);
       if (found !== undefined) files.push({ path, size: found.size, mtimeMs: found.mtimeMs });
     }
@@ -122,11 +126,31 @@ export class Downloads {
     for (const { path, size, mtimeMs } of files) {
       if (mtimeMs > oldest && kept + size <= this.#limits.keptBytes) kept += size;
       else {
-        await rm(path, { force: true, recursive: true });
+        // Somebody may have begun to use it since.
+        if (this.#isBusy(path)) continue;
+        await this.#remove(path);
         freed += size;
       }
     }
     return freed;
+  }
+
+  /** What is there: being fetched, or left for another try. */
+  async files(): Promise<{ readonly path: string; readonly isBusy: boolean }[]> {
+    const names = await readdir(this.#folder);
+    return names.map((name) => {
+      const path = join(this.#folder, name);
+      return { path, isBusy: this.#isBusy(path) };
+    });
+  }
+
+  #isBusy(path: string): boolean {
+    return this.#removing.has(path) || [...this.#running.values()].some((running) => running.path === path);
+  }
+
+  async #remove(path: string): Promise<void> {
+    this.#removing.add(path);
+    await rm(path, { force: true, recursive: true }).finally(() => this.#removing.delete(path));
   }
 
   #join(blob: WantedBlob, wish: DownloadWish): Running {
@@ -154,7 +178,7 @@ export class Downloads {
       end();
       wakeAll(running);
     };
-    const after = before?.done.catch(() => undefined);
+    const after = before?.done.catch(() => undefined).then(() => before.left);
     void this.#run(blob, wish, running, after).then(
       () => settle(resolve),
       (error: unknown) => settle(() => reject(error)),
@@ -207,11 +231,10 @@ export class Downloads {
   }
 
   #freePath(digest: ContentDigest): string {
-    const taken = new Set([...this.#running.values()].map(({ path }) => path));
     const name = join(this.#folder, digestHex(digest));
     for (let count = 0; ; count += 1) {
       const path = count === 0 ? name : `${name}-${count}`;
-      if (!taken.has(path)) return path;
+      if (!this.#isBusy(path)) return path;
     }
   }
 }
@@ -225,6 +248,17 @@ function wakeAll(running: Running): void {
   const waiting = [...running.wake];
   running.wake.clear();
   for (const wake of waiting) wake();
+}
+
+/** Something has come, it has ended, or who waits has left. */
+async function woken(running: Running, signal: AbortSignal): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const wake = (): void => resolve();
+  running.wake.add(wake);
+  signal.addEventListener('abort', wake, { once: true });
+  await promise;
+  running.wake.delete(wake);
+  signal.removeEventListener('abort', wake);
 }
 
 async function* follow(running: Running, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
@@ -245,7 +279,7 @@ async function* follow(running: Running, signal: AbortSignal): AsyncGenerator<Bu
         }
       }
       if (ended) return await running.done;
-      await new Promise<void>((resolve) => running.wake.add(resolve));
+      await woken(running, signal);
     }
   } finally {
     await file?.close();

@@ -143,7 +143,7 @@ export const DIFFERENCES: readonly Difference[] = [
   {
     aspect: 'output',
     commands: /system df/,
-    about: '`system df` tells blobs, logs and metadata too; there is no build cache.',
+    about: '`system df` tells blobs, logs, downloads and metadata too; there is no build cache.',
   },
   {
     aspect: 'output',

@@ -113,11 +113,29 @@ test('a client that leaves ends its pull; the next one takes it up', async () =>
     () => statSync(file, { throwIfNoEntry: false })?.size,
     (size) => size === 60_000,
   );
+  const downloads = async (column: string): Promise<string> =>
+    (await host.ok(['system', 'df', '--format', `{{.Type}} {{.${column}}}`])).match(/Downloads (.*)/)?.[1] ??
+    '';
+  assert.notEqual(await downloads('Active'), '0');
   client.kill('SIGKILL');
   await onlyDownloads();
+  // What was left is seen by who looks for room.
+  await until(
+    () => downloads('Active'),
+    (active) => active === '0',
+  );
+  assert.ok(Number(await downloads('ReclaimableBytes')) >= 60_000);
   ground.mock.seen.length = 0;
   await works();
   assert.deepEqual(layerRequests(), ['bytes=60000-']);
+  await ground.prune();
+  ground.mock.reset();
+  await host.stop();
+  await ground.serve('load.put-image=1*error(later)');
+  await host.cli(['pull', '-q', ground.name]);
+  await host.cli(['rmi', ground.name]);
+  assert.match(await host.ok(['system', 'prune', '-f']), /reclaimed space: [^0]/);
+  assert.equal(await downloads('TotalCount'), '0');
 });
 
 test('of several who wait for the same layer one may leave', async () => {

@@ -137,7 +137,7 @@ test('the table, its details and its formats', async () => {
     .map((line) => JSON.parse(line));
   assert.deepEqual(
     lines.map((line) => line.Type),
-    ['Images', 'Blobs', 'Containers', 'Logs', 'Volumes', 'Metadata'],
+    ['Images', 'Blobs', 'Containers', 'Logs', 'Volumes', 'Downloads', 'Metadata'],
   );
   assert.match(
     await host.ok(['system', 'df', '--format', '{{.Type}}={{.SizeBytes}}']),

@@ -157,7 +157,12 @@ test('policies: when the registry is asked', async () => {
     );
     await refused(host, ['pull', '-q', '--policy', 'newer', 'localhost:5003/policy:2'], /nobody answers/);
     await refused(host, ['pull', '-q', '--policy', 'often', name], /invalid pull policy "often"/);
+    // All tags are those that are here.
+    const all = ['pull', '-q', '-a', 'localhost:5003/policy'];
+    for (const policy of ['never', 'newer']) assert.equal(await host.ok([...all, '--policy', policy]), name);
+    await refused(host, all, /nobody answers/);
     await host.ok(['rmi', name]);
+    await refused(host, [...all, '--policy', 'never'], /no such image/);
   } finally {
     await own.stop();
   }

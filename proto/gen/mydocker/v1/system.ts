@@ -48,6 +48,8 @@ export const DiskUsageKind = {
   VOLUMES: 5,
   /** METADATA - The store's own data. */
   METADATA: 6,
+  /** DOWNLOADS - Layers that are being fetched, or that a pull that did not end has left for the next one. */
+  DOWNLOADS: 7,
 } as const;
 
 export type DiskUsageKind = typeof DiskUsageKind[keyof typeof DiskUsageKind];
@@ -60,6 +62,7 @@ export namespace DiskUsageKind {
   export type LOGS = typeof DiskUsageKind.LOGS;
   export type VOLUMES = typeof DiskUsageKind.VOLUMES;
   export type METADATA = typeof DiskUsageKind.METADATA;
+  export type DOWNLOADS = typeof DiskUsageKind.DOWNLOADS;
 }
 
 /** A sign of life is asked for. */
