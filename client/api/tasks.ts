@@ -22,6 +22,8 @@ import {
   StopTaskResponse,
   WaitTaskRequest,
   WaitTaskResponse,
+  WatchTaskStatsRequest,
+  WatchTaskStatsResponse,
 } from '../../proto/gen/mydocker/v1/tasks.ts';
 import type { Method } from '../transport/method.ts';
 
@@ -77,6 +79,12 @@ export const listTaskProcesses: Method<ListTaskProcessesRequest, ListTaskProcess
   path: '/mydocker.v1.TasksService/ListTaskProcesses',
   request: ListTaskProcessesRequest,
   response: ListTaskProcessesResponse,
+};
+
+export const watchTaskStats: Method<WatchTaskStatsRequest, WatchTaskStatsResponse> = {
+  path: '/mydocker.v1.TasksService/WatchTaskStats',
+  request: WatchTaskStatsRequest,
+  response: WatchTaskStatsResponse,
 };
 
 export const attachTask: Method<AttachTaskRequest, AttachTaskResponse> = {

@@ -35,6 +35,14 @@ export const PS_OPTIONS = {
   },
 } as const;
 
+/** Options of `stats`. */
+export const STATS_OPTIONS = {
+  all: { names: ['-a', '--all'], type: 'flag', about: 'those that do not run too' },
+  noStream: { names: ['--no-stream'], type: 'flag', about: 'once, and no more' },
+  noTrunc: NO_TRUNC as typeof NO_TRUNC,
+  format: FORMAT as typeof FORMAT,
+} as const;
+
 /** Options of `images`. */
 export const IMAGES_OPTIONS = {
   all: { names: ['-a', '--all'], type: 'flag', about: 'all images (which is the default)' },

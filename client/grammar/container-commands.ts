@@ -13,6 +13,7 @@ import {
   PS_OPTIONS,
   RM_OPTIONS,
   START_OPTIONS,
+  STATS_OPTIONS,
   STOP_OPTIONS,
 } from './command-options.ts';
 import { CREATE_OPTIONS, RUN_OPTIONS } from './container-options.ts';
@@ -151,6 +152,14 @@ export const CONTAINER_COMMANDS: readonly AnyCommand[] = [
     options: NO_OPTIONS,
     notes: ['Columns: pid ppid cpid uid user gid c stime tty time cmd comm stat rss nlwp.'],
     load: async () => (await import('../commands/top.ts')).top,
+  }),
+  command({
+    names: ['stats', 'container stats'],
+    about: 'show what containers use, again and again',
+    usage: '[OPTIONS] [CONTAINER…]',
+    count: [0, MANY],
+    options: STATS_OPTIONS,
+    load: async () => (await import('../commands/stats.ts')).stats,
   }),
   command({
     names: ['port', 'container port'],

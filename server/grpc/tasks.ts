@@ -12,10 +12,12 @@ import type { RequestIds } from '../ops/request-ids.ts';
 import { createTask, startTask } from '../ops/start-task.ts';
 import { restartTask, stopTask } from '../ops/stop-task.ts';
 import { waitTask } from '../ops/wait-task.ts';
+import { watchStats } from '../ops/watch-stats.ts';
 import { attach } from './attach.ts';
 import { decodeProcess, decodeSize, decodeStop, signalOrNone, sizeOrUsual } from './decode-task.ts';
 import { encodeProcess } from './encode-process.ts';
 import { encodeExec, encodeExit, encodeLastExit, encodeRun, encodeStatus } from './encode-run.ts';
+import { encodeStats } from './encode-stats.ts';
 import type { Implementation } from './handlers.ts';
 import { readLogs } from './logs.ts';
 import { refuseRest } from './refuse-rest.ts';
@@ -111,6 +113,14 @@ export function tasksService(
     listTaskProcesses: ({ container }) => ({
       processes: listProcesses(engine, container).map(encodeProcess),
     }),
+    async *watchTaskStats({ containers, intervalMs, once }, { signal: abort }) {
+      for await (const round of watchStats(engine, { containers, intervalMs, once, abort }))
+        for (let at = 0; at === 0 || at < round.length; at += STATS_PAGE)
+          yield {
+            stats: round.slice(at, at + STATS_PAGE).map(encodeStats),
+            more: at + STATS_PAGE < round.length,
+          };
+    },
     attachTask: (requests, call) => attach(engine, requestIds, requests, call),
     resizeTask: async ({ container, runId, size }) => {
       const { columns, rows } = decodeSize(size).terminalSize ?? { columns: 0, rows: 0 };
@@ -120,6 +130,9 @@ export function tasksService(
     readTaskLogs: (request, call) => readLogs(engine, request, call),
   };
 }
+
+/** The contract's. */
+const STATS_PAGE = 100;
 
 const CONDITION = {
   [WaitCondition.UNSPECIFIED]: 'not-running',
