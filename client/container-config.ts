@@ -10,6 +10,7 @@ import { parseMount, parseTmpfs } from './parse/parse-mount.ts';
 import { parseNamespace } from './parse/parse-namespace.ts';
 import { parseNetworks } from './parse/parse-network.ts';
 import { parseSize, parseWhole } from './parse/parse-number.ts';
+import { parseExpose, parsePublish } from './parse/parse-port.ts';
 import { parseRestart } from './parse/parse-restart.ts';
 import { parseVolumes } from './parse/parse-volume.ts';
 import { resourceFields } from './resources.ts';
@@ -122,14 +123,26 @@ function network(options: Given): Pick<ConfigFields, 'network'> {
   const { dns, dnsSearch, dnsOption, addHost } = options;
   const mode = parseNetworks(options);
   const given = dns.length + dnsSearch.length + dnsOption.length + addHost.length > 0;
-  if (mode === undefined && !given) return {};
+  const ports = publishing(options);
+  if (mode === undefined && !given && ports === undefined) return {};
   return {
     network: {
       ...mode,
+      ...ports,
       ...(given
         ? { dnsServers: dns, dnsSearch, dnsOptions: dnsOption, extraHosts: addHost.map(parseHost) }
         : {}),
     },
+  };
+}
+
+/** @returns undefined where nothing is said of ports. */
+function publishing({ publish, publishAll, expose }: Given): ConfigFields['network'] {
+  if (publish.length + expose.length === 0 && publishAll !== true) return undefined;
+  return {
+    ports: publish.flatMap((text) => parsePublish(text)),
+    publishAll: publishAll ?? false,
+    exposedPorts: expose.map(parseExpose),
   };
 }
 

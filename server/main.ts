@@ -39,6 +39,7 @@ import { ObjectQueues } from './ops/object-queues.ts';
 import { highestSerial, type Prepared, prepareFolders, readRecoverable } from './ops/prepare-folders.ts';
 import { networkEngine } from './ops/prepare-network.ts';
 import { probeStorage } from './ops/probe-storage.ts';
+import { restorePorts } from './ops/publish-ports.ts';
 import { recover } from './ops/recover.ts';
 import { sweepContainers } from './ops/sweep-containers.ts';
 import { sweepImages } from './ops/sweep-images.ts';
@@ -153,6 +154,7 @@ async function start(config: ServerConfig, log: Logger): Promise<{ engine: Engin
     ensureInitLayer(root);
     await recover(engine);
     await recoverNetworks(engine);
+    await restorePorts(engine);
     await sweepContainers(engine);
     await sweepVolumes(engine);
     await sweepImages(engine);

@@ -93,6 +93,23 @@ const CREATE_ONLY = {
     value: 'NAME',
     about: 'a further name for its neighbours in its first network',
   },
+  publish: {
+    names: ['-p', '--publish'],
+    type: 'list',
+    value: '[IP:][HOST:]PORT',
+    about: 'port of the host that leads to one inside: 8080:80, 127.0.0.1:53:53/udp, 8000-8009:8000-8009, 80',
+  },
+  publishAll: {
+    names: ['-P', '--publish-all'],
+    type: 'flag',
+    about: 'publish all exposed ports on free ports of the host',
+  },
+  expose: {
+    names: ['--expose'],
+    type: 'list',
+    value: 'PORT',
+    about: 'port that the service listens on, beside the image’s',
+  },
   pid: {
     names: ['--pid'],
     type: 'text',

@@ -16,7 +16,7 @@ import type { ContainerOptions } from '../ops/container-options.ts';
 import { decodeAttachment } from './attachments.ts';
 import { decodeMounts } from './mounts.ts';
 import { decodeNamespaces } from './namespaces.ts';
-import { decodePort } from './ports.ts';
+import { decodeMapping, decodePort } from './ports.ts';
 import { refuseRest } from './refuse-rest.ts';
 import { decodeResources } from './resources.ts';
 
@@ -58,6 +58,8 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
     ...decodeNetwork(network),
     namespaces: decodeNamespaces(namespaces, network),
     exposedPorts: (network?.exposedPorts ?? []).map(decodePort),
+    ports: (network?.ports ?? []).map(decodeMapping),
+    publishAll: network?.publishAll ?? false,
     resources: decodeResources(resources),
     ...{ ulimits, sysctls, devices, cgroupParent },
     ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
@@ -93,7 +95,7 @@ type NetworkChoice = Pick<ContainerOptions, 'network' | 'attachments' | 'dns' | 
 function decodeNetwork(network: NetworkConfig | undefined): NetworkChoice {
   if (network === undefined) return {};
   const { mode, attachments, exposedPorts: _, dnsServers, dnsSearch, dnsOptions, ...more } = network;
-  const { extraHosts, ...rest } = more;
+  const { extraHosts, ports: _ports, publishAll: _all, ...rest } = more;
   refuseRest('config.network', mode === NetworkMode.CONTAINER ? { ...rest, container: '' } : rest);
   const given = dnsServers.length + dnsSearch.length + dnsOptions.length > 0;
   const dns = {

@@ -11,7 +11,7 @@ import type { PlaceView } from '../ops/container-networks.ts';
 import { encodeAttachment } from './attachments.ts';
 import { encodeMounts } from './mounts.ts';
 import { encodeNamespaces } from './namespaces.ts';
-import { encodePort } from './ports.ts';
+import { encodeMapping, encodePort } from './ports.ts';
 import { encodeResources } from './resources.ts';
 
 const NETWORK = {
@@ -60,6 +60,8 @@ export function encodeConfig(config: ContainerConfig, places: readonly PlaceView
       container: shared?.kind === 'container' ? shared.container : '',
       attachments: places.map(encodeAttachment),
       exposedPorts: (config.exposedPorts ?? []).flatMap(encodePort),
+      ports: (config.ports ?? []).map(encodeMapping),
+      publishAll: config.publishAll === true,
       dnsServers: config.dns?.servers ?? [],
       dnsSearch: config.dns?.search ?? [],
       dnsOptions: config.dns?.options ?? [],

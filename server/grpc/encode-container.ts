@@ -11,7 +11,7 @@ import { isNotResponding } from '../ops/not-responding.ts';
 import { encodePlace } from './attachments.ts';
 import { encodeConfig } from './encode-config.ts';
 import { encodeLastExit, encodeRun, encodeStatus, startedAt } from './encode-run.ts';
-import { encodePort } from './ports.ts';
+import { encodePort, encodePublished } from './ports.ts';
 import { toTimestamp } from './timestamp.ts';
 
 export function encodeContainer({
@@ -32,7 +32,7 @@ export function encodeContainer({
     run: encodeRun(record, shimPid, notResponding),
     exit: encodeLastExit(record),
     endpoints: places.map(encodePlace),
-    ports: [],
+    ports: encodePublished(record),
     health: undefined,
     restartCount: 0,
     paths: files,
@@ -57,7 +57,7 @@ export function encodeSummary(
     pid: isAlive(status) && run !== undefined ? run.pid : 0,
     args: config.args,
     ips: endpoints.flatMap(({ ipv4, ipv6 }) => [ipv4, ...(ipv6 === undefined ? [] : [ipv6])]),
-    ports: [],
+    ports: encodePublished(record),
     createdAt: toTimestamp(record.createdAt),
     startedAt: run === undefined ? undefined : startedAt(record, run),
     exit: encodeLastExit(record),

@@ -5,6 +5,7 @@
 
 import type { HealthCheck } from './image.ts';
 import type { DnsConfig, Endpoint } from './network.ts';
+import type { PublishedPort } from './port.ts';
 import type { Resources } from './resources.ts';
 
 /** How mounts of the host show below one of a container's; never the other way. */
@@ -170,6 +171,10 @@ export interface ContainerConfig {
   readonly labels: Readonly<Record<string, string>>;
   /** What the service listens on: `80/tcp`, `8000-8009/udp`; told, never acted on by itself. Absent: nothing. */
   readonly exposedPorts?: readonly string[];
+  /** Ports of the host that lead to it while it runs. Absent: none. */
+  readonly ports?: readonly PublishedPort[];
+  /** All of `exposedPorts` are published, too, on ports that are picked. Absent: they are not. */
+  readonly publishAll?: boolean;
   /** Kept and told; nothing acts on it yet. Absent: never. */
   readonly restartPolicy?: RestartPolicy;
   /** Kept and told; nothing runs it yet. Absent: none. */
@@ -210,6 +215,8 @@ export interface Run {
   readonly startedAt: bigint;
   /** Below the cgroup mount point, begins with `/`: `/mydocker-<instance>/<id>`. */
   readonly cgroupPath: string;
+  /** Single published ports, with the host's ports that were picked. Absent: none. */
+  readonly ports?: readonly PublishedPort[];
 }
 
 /** A container as the store keeps it. */

@@ -2,70 +2,161 @@
  * What of the networks is on the host, and whether somebody took it away: looked at before every start, so it
  * costs two system calls while nothing has changed.
  */
+import { writeFileSync } from 'node:fs';
 import { interfaceIndex } from '../../native/interfaces.ts';
 import { rulesGeneration, runNft } from '../../native/nftables.ts';
 import type { NetworkRecord } from '../model/network.ts';
-import { tableName, tableScript } from './rules.ts';
+import { elementKey, elementLines, elementValue, type PortElement, usesLoopback } from './port-map.ts';
+import { type Elements, tableElements, tableName, tableScript } from './rules.ts';
 
 /** @returns 0 when there is no such interface. */
 export const indexOf = (name: string): number => interfaceIndex(name);
 
-/** The table of rules as it was installed. */
-interface InstalledRules {
-  /** Networks that it knows. */
-  readonly networks: ReadonlySet<string>;
-  /** Generation of the rules at which the table was as it should be. */
-  generation: number;
-  /** The table as nft lists it. */
-  readonly table: string;
+/** What nft prints of the elements of a set or map. */
+const ELEMENTS = /\n\s*elements = \{([^}]*)\}/;
+
+/** @param listing - of nft. @returns its sets and maps with their elements, sorted. */
+export function elementsIn(listing: string): Elements {
+  const found: Record<string, string[]> = {};
+  for (const [, name = '', body = ''] of listing.matchAll(/\t(?:set|map) (\w+) \{\n([\s\S]*?)\n\t\}/g)) {
+    const text = ELEMENTS.exec(`\n${body}`)?.[1] ?? '';
+    found[name] = text
+      .split(',')
+      .map((element) => element.trim().replace(/\s+/g, ' '))
+      .filter((element) => element !== '')
+      .sort();
+  }
+  return found;
 }
 
-/** The one table of rules of a server. */
+/** Rules, chains and sets without what is in them. */
+const structureOf = (listing: string): string => listing.replaceAll(new RegExp(ELEMENTS, 'g'), '');
+
+const sameElements = (one: Elements, other: Elements): boolean =>
+  Object.keys(one).every((name) => [...(one[name] ?? [])].sort().join() === (other[name] ?? []).join());
+
+/** The table of rules as it was installed. */
+interface InstalledRules {
+  readonly networks: readonly NetworkRecord[];
+  /** Generation of the rules at which the table was as it should be. */
+  generation: number;
+  /** As nft lists it, without elements. */
+  readonly structure: string;
+}
+
+const keyOf = (port: PortElement): string => `${port.map} ${elementKey(port)}`;
+
+/** The one table of rules of a server, and what the bridges need for it. */
 export class HostRules {
   readonly #instance: string;
+  readonly #ports = new Map<string, PortElement>();
+  /** Bridges that the host's 127.0.0.1 leads into. */
+  #loopback: ReadonlySet<string> = new Set();
   #installed: InstalledRules | undefined;
 
   constructor(instance: string) {
     this.#instance = instance;
   }
 
-  #list(): string {
-    return runNft(`list table inet ${tableName(this.#instance)}`);
+  #list(terse = false): string {
+    return runNft(`list table inet ${tableName(this.#instance)}`, terse);
+  }
+
+  /** Whether a server before this one has left its table. */
+  isThere(): boolean {
+    try {
+      return this.#list(true) !== '';
+    } catch {
+      return false;
+    }
+  }
+
+  #elements(networks: readonly NetworkRecord[]): Elements {
+    return tableElements(networks, [...this.#ports.values()]);
   }
 
   /**
-   * Puts the table in place, for these networks and no others.
+   * Puts the table in place, for these networks and no others, with all ports.
    * @throws NftError where the kernel lacks nftables, SyscallError.
    */
   install(networks: readonly NetworkRecord[]): void {
-    runNft(tableScript(this.#instance, networks));
+    this.#installed = undefined;
+    runNft(tableScript(this.#instance, networks, [...this.#ports.values()]));
     // Before the look at it: what changes meanwhile is seen the next time.
     const generation = rulesGeneration();
-    this.#installed = {
-      networks: new Set(networks.map(({ id }) => id)),
-      generation,
-      table: this.#list(),
-    };
+    this.#installed = { networks, generation, structure: structureOf(this.#list(true)) };
+    this.#leadLoopback(true);
   }
 
   /** Whether the table was installed for this network. */
   knows(networkId: string): boolean {
-    return this.#installed?.networks.has(networkId) === true;
+    return this.#installed?.networks.some(({ id }) => id === networkId) === true;
   }
 
   /** Whether the table is as it was installed and knows this network. Changes of other tables are looked at once. */
-  isInPlace(networkId: string): boolean {
+  isInPlace(networkId?: string): boolean {
     const installed = this.#installed;
-    if (installed?.networks.has(networkId) !== true) return false;
+    if (installed === undefined || (networkId !== undefined && !this.knows(networkId))) return false;
     const generation = rulesGeneration();
     if (generation === installed.generation) return true;
     try {
-      if (this.#list() !== installed.table) return false;
+      const listing = this.#list();
+      if (structureOf(listing) !== installed.structure) return false;
+      if (!sameElements(this.#elements(installed.networks), elementsIn(listing))) return false;
     } catch {
       // It is gone.
       return false;
     }
     installed.generation = generation;
     return true;
+  }
+
+  /**
+   * Publishes ports and ends the publishing of others, in one step. Before the table is there they are only noted.
+   * @throws NftError.
+   */
+  changePorts(gone: readonly PortElement[], added: readonly PortElement[]): void {
+    const has = (port: PortElement): boolean => {
+      const now = this.#ports.get(keyOf(port));
+      return now !== undefined && elementValue(now) === elementValue(port);
+    };
+    const deleted = gone.filter(has);
+    for (const port of deleted) this.#ports.delete(keyOf(port));
+    for (const port of added) this.#ports.set(keyOf(port), port);
+    const installed = this.#installed;
+    if (installed === undefined || deleted.length + added.length === 0) return;
+    const table = tableName(this.#instance);
+    try {
+      const before = rulesGeneration();
+      runNft(elementLines('delete', table, deleted) + elementLines('add', table, added));
+      // One change, and it was ours; else somebody else made one, too, which is looked at the next time.
+      if (installed.generation === before && rulesGeneration() === before + 1)
+        installed.generation = before + 1;
+      this.#leadLoopback(false);
+    } catch {
+      // Somebody took the table or elements of it away.
+      this.install(installed.networks);
+    }
+  }
+
+  /** A bridge that was made again has the kernel's defaults. */
+  bridgeMade(bridge: string): void {
+    if (this.#loopback.has(bridge)) setRouteLocalnet(bridge, true);
+  }
+
+  /** Packets from 127.0.0.1 may leave by the bridges that need it, and by no other. */
+  #leadLoopback(again: boolean): void {
+    const needed = new Set([...this.#ports.values()].filter(usesLoopback).map(({ bridge }) => bridge));
+    for (const bridge of needed) if (again || !this.#loopback.has(bridge)) setRouteLocalnet(bridge, true);
+    for (const bridge of this.#loopback) if (!needed.has(bridge)) setRouteLocalnet(bridge, false);
+    this.#loopback = needed;
+  }
+}
+
+function setRouteLocalnet(bridge: string, on: boolean): void {
+  try {
+    writeFileSync(`/proc/sys/net/ipv4/conf/${bridge}/route_localnet`, on ? '1' : '0');
+  } catch {
+    // The bridge is gone; who makes it again comes here again.
   }
 }

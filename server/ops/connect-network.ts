@@ -20,6 +20,7 @@ import { findNetwork } from './default-network.ts';
 import type { Engine } from './engine.ts';
 import { expectRev, findContainer } from './find-container.ts';
 import { runNetworkOps } from './prepare-network.ts';
+import { leadPorts } from './publish-ports.ts';
 
 export interface ConnectRequest {
   /** Id, name or unique prefix. */
@@ -64,6 +65,7 @@ export function connectNetwork(engine: Engine, request: ConnectRequest): Promise
       throw thrown;
     }
     await failpoint('connect.plugged');
+    leadPorts(engine, id, record);
     tellNetwork(engine, record, change);
     return viewIn(engine, record, network.id);
   });
@@ -191,7 +193,7 @@ export function disconnectNetwork(
       if (!request.force) throw liveError('disconnect', record, thrown);
     }
     await failpoint('disconnect.unplugged');
-    await forgetPlace(engine, id, networkId);
+    leadPorts(engine, id, await forgetPlace(engine, id, networkId));
     await failpoint('disconnect.put');
     const name = engine.store.networks.get(networkId)?.name ?? networkId;
     tellNetwork(engine, record, { verb: 'disconnect', networkId, name });

@@ -17,10 +17,12 @@ import type {
 import { invalidArgument, MydockerError, quoteId } from '../model/error.ts';
 import { EMPTY_IMAGE_CONFIG, type HealthCheck, type ImageConfig } from '../model/image.ts';
 import type { Attachment, DnsConfig } from '../model/network.ts';
+import { type PublishedPort, singlePorts } from '../model/port.ts';
 import { parseSignal, SIGTERM } from '../model/signal.ts';
 import { parseUserSpec } from '../model/user-spec.ts';
 import { newVolumeName } from '../model/volume.ts';
 import { DEFAULT_PATH } from '../spec/defaults.ts';
+import { checkPorts } from './check-ports.ts';
 import { type KernelOptions, mergeKernel } from './kernel-options.ts';
 
 /** How a container shall run; what is absent is left to the image, then to the server. */
@@ -66,6 +68,8 @@ export interface ContainerOptions extends KernelOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** `80/tcp`; told beside the image's. */
   readonly exposedPorts?: readonly string[];
+  readonly ports?: readonly PublishedPort[];
+  readonly publishAll?: boolean;
   readonly restartPolicy?: RestartPolicy;
   /** Replaces the image's. */
   readonly healthCheck?: HealthCheck;
@@ -248,8 +252,11 @@ function mergeFacts(
   options: ContainerOptions,
   image: ImageConfig,
   warnings: string[],
-): Pick<ContainerConfig, 'exposedPorts' | 'healthCheck' | 'restartPolicy'> {
-  const exposedPorts = [...new Set([...image.exposedPorts, ...(options.exposedPorts ?? [])])];
+): Pick<ContainerConfig, 'exposedPorts' | 'ports' | 'publishAll' | 'healthCheck' | 'restartPolicy'> {
+  const ports = checkPorts(options.ports ?? []);
+  // What is published is listened on, too.
+  const published = singlePorts(ports).map(({ containerPort, protocol }) => `${containerPort}/${protocol}`);
+  const exposedPorts = [...new Set([...image.exposedPorts, ...(options.exposedPorts ?? []), ...published])];
   const healthCheck = options.healthCheck ?? image.healthCheck;
   if (options.healthCheck !== undefined && !options.healthCheck.disabled)
     warnings.push('the health check is kept, but this version of the server does not run it');
@@ -263,7 +270,9 @@ function mergeFacts(
     warnings.push('the restart policy is kept, but this version of the server does not act on it');
   return {
     ...(restartPolicy === undefined ? {} : { restartPolicy }),
-    ...(exposedPorts.length === 0 ? {} : { exposedPorts }),
+    ...present('exposedPorts', exposedPorts),
+    ...present('ports', ports),
+    ...(options.publishAll === true ? { publishAll: true } : {}),
     ...(healthCheck === undefined ? {} : { healthCheck }),
   };
 }

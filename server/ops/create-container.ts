@@ -17,6 +17,7 @@ import { UndoStack } from '../model/undo.ts';
 import { parseStorageDriver, unsupported } from '../snapshot/drivers.ts';
 import { encodeJson } from '../store/codec.ts';
 import { checkConfig } from './check-config.ts';
+import { checkPortsAndNetwork, portWarnings } from './check-ports.ts';
 import { hostCpus } from './check-resources.ts';
 import { containerEvent } from './container-event.ts';
 import { makeFolders } from './container-folders.ts';
@@ -130,12 +131,14 @@ export async function planContainer(engine: Engine, options: ContainerOptions): 
   });
   checkConfig(merged.config, hostCpus(), engine.host);
   checkLimits(engine, id, merged.config);
+  checkPortsAndNetwork(merged.config);
   checkStorageDriver(engine, merged.config);
   if (rootfs.kind === 'directory') checkRootfsDirectory(rootfs.path);
   const layers = image === undefined ? [] : image.layers.map((l) => l.serial).reverse();
   // Who is not in the image is not in it at the start either; the answer is kept for that.
   lookUpUser(engine, { id, config: merged.config, layers }, merged.config.user);
-  return { ...merged, id, layers, attachments };
+  const warnings = [...merged.warnings, ...portWarnings(merged.config)];
+  return { ...merged, warnings, id, layers, attachments };
 }
 
 /** What this kernel takes is known once it has been tried, beside the group that the container will have. */

@@ -10,6 +10,7 @@ import type { ContainerConfig, StorageDriver } from '../model/container.ts';
 import type { Logger } from '../model/logger.ts';
 import type { NetworkRecord } from '../model/network.ts';
 import type { RegistryLimits } from '../model/registry.ts';
+import type { HostRules } from '../network/host-state.ts';
 import type { Downloads } from '../registry/downloads.ts';
 import type { RegistryAccess } from '../registry/registries.ts';
 import type { Storage } from '../snapshot/drivers.ts';
@@ -22,6 +23,7 @@ import type { HeldAddresses } from './container-places.ts';
 import type { FirstCopies } from './first-copies.ts';
 import type { Garbage } from './garbage.ts';
 import type { ObjectQueues } from './object-queues.ts';
+import type { PortRegistry } from './port-registry.ts';
 import type { PrepareNetwork } from './prepare-network.ts';
 
 /** Folders and files of one server. */
@@ -85,6 +87,10 @@ export interface Engine {
     readonly pools: readonly string[];
     /** Addresses that records to come will have. */
     readonly held: HeldAddresses;
+    /** Who has which port of the host. */
+    readonly ports: PortRegistry;
+    /** The table of rules. */
+    readonly rules: HostRules;
     /** Makes sure that a network's bridge and rules are on the host. */
     readonly prepare: PrepareNetwork;
     /** Takes them away. */

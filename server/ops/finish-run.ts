@@ -16,6 +16,7 @@ import type { ShimConnection, ShimExit } from '../task/shim-connection.ts';
 import { containerEvent, tell, tellNetworks } from './container-event.ts';
 import type { Engine } from './engine.ts';
 import { keepTrying } from './keep-trying.ts';
+import { releasePorts } from './publish-ports.ts';
 import { removeContainer } from './remove-container.ts';
 
 const SIGKILL = 9;
@@ -75,6 +76,8 @@ export async function recordExit(
 ): Promise<void> {
   await failpoint('exit.seen');
   const record = engine.store.containers.get(containerId);
+  // Before anybody is told: who starts it again at once finds them free.
+  if (record?.run?.runId === runId) releasePorts(engine, containerId);
   if (exit.reason === 'lost' && record?.run !== undefined)
     // Its shim could not do it: what is left of the container dies, and its cgroup goes.
     await reapCgroup(engine.cgroups.layout, record.run.cgroupPath);

@@ -13,6 +13,7 @@ import { encodePlan } from '../spec/plan-codec.ts';
 import { containersIn, HeldAddresses } from './container-places.ts';
 import type { Engine } from './engine.ts';
 import { launchError } from './launch-error.ts';
+import { PortRegistry } from './port-registry.ts';
 
 type Host = Pick<Engine, 'store' | 'zygote' | 'instance' | 'log'>;
 
@@ -29,18 +30,20 @@ export function networkEngine({
   pools,
   ...host
 }: Host & Pick<Engine['networks'], 'isDefaultRoot' | 'pools'>): Engine['networks'] {
+  const rules = new HostRules(host.instance);
   return {
     isDefaultRoot,
     pools,
+    rules,
+    ports: new PortRegistry(),
     defaultBridge: isDefaultRoot ? 'mydocker0' : `mydocker-${host.instance.slice(0, 6)}`,
     held: new HeldAddresses(),
-    ...networkPreparer(host),
+    ...networkPreparer(host, rules),
   };
 }
 
 /** The functions of one server; calls for one network at the same time are one. */
-function networkPreparer(host: Host): Pick<Engine['networks'], 'prepare' | 'forget'> {
-  const rules = new HostRules(host.instance);
+function networkPreparer(host: Host, rules: HostRules): Pick<Engine['networks'], 'prepare' | 'forget'> {
   /** Indexes of the bridges as they were made. */
   const bridges = new Map<string, number>();
   const underWay = new Map<string, Promise<void>>();
@@ -56,6 +59,7 @@ function networkPreparer(host: Host): Pick<Engine['networks'], 'prepare' | 'forg
         if (index !== undefined) host.log.info({ network: network.name }, 'a network is made again');
         await runNetworkOps(host, driverOf('').setup(network, portsOf(host, network)));
         bridges.set(id, indexOf(bridge));
+        rules.bridgeMade(bridge);
         if (!rules.isInPlace(id)) rules.install(host.store.networks.list());
       } catch (thrown) {
         throw prepareError(network, thrown);

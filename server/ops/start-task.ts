@@ -26,6 +26,7 @@ import { keepTrying } from './keep-trying.ts';
 import { launchError } from './launch-error.ts';
 import { makeSources } from './mount-sources.ts';
 import { type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
+import { leadPorts, releasePorts, reservePorts } from './publish-ports.ts';
 
 export interface StartRequest {
   /** Id, name or unique prefix. */
@@ -84,6 +85,7 @@ async function launch(
   prepareHost(engine, before);
   await prepareNetworks(engine, placed);
   await copyOnce(engine, before, request.signal);
+  using ports = await reservePorts(engine, placed);
   await failpoint('start.launch');
   if (request.signal?.aborted) throw cancelledStart(before);
   // 4. The shim works already while the intent is written down. Until that is durable nothing of the user's runs.
@@ -95,6 +97,7 @@ async function launch(
     pidStartTime: 0n,
     startedAt: nowNs(),
     cgroupPath: prepared.cgroupPath,
+    ...(ports.ports.length === 0 ? {} : { ports: ports.ports }),
   };
   const written = engine.store.containers.put({ ...placed, status: 'starting', run });
   written.catch(() => undefined);
@@ -103,6 +106,8 @@ async function launch(
   const giveUp = (): void => void live.connection.giveUp();
   request.signal?.addEventListener('abort', giveUp);
   try {
+    ports.keep();
+    leadPorts(engine, id, placed);
     await failpoint('start.launched');
     const starting = await written;
     await failpoint('start.put-starting');
@@ -213,6 +218,7 @@ async function undoStart(
   const exit = failedExit(error);
   const undo = async (): Promise<void> => {
     await live.connection.giveUp();
+    releasePorts(engine, before.id);
     await reapCgroup(engine.cgroups.layout, cgroupPathOf(engine, before));
     discardRunFolder(live.folder, live.connection);
     const starting = await written.catch(() => undefined);

@@ -5,6 +5,7 @@
 import type { ContainerConfig, ContainerRecord, RootfsSource, TaskStatus } from '../model/container.ts';
 import { isId } from '../model/ids.ts';
 import { parseName } from '../model/name.ts';
+import { MAX_PORT } from '../model/port.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -25,7 +26,7 @@ export function asContainerRecord(id: string, value: unknown): ContainerRecord |
     isConfig(value['config']) &&
     (value['endpoints'] === undefined ||
       (Array.isArray(value['endpoints']) && value['endpoints'].every(isEndpoint))) &&
-    (value['run'] === undefined || isFields(value['run'])) &&
+    (value['run'] === undefined || isRun(value['run'])) &&
     (value['exit'] === undefined || isFields(value['exit']));
   return ok ? (value as unknown as ContainerRecord) : undefined;
 }
@@ -61,6 +62,8 @@ const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
   extraHosts: (value) => value === undefined || (Array.isArray(value) && value.every(isHostEntry)),
   volumes: (value) => value === undefined || (Array.isArray(value) && value.every(isVolumeMount)),
   exposedPorts: (value) => value === undefined || isTexts(value),
+  ports: (value) => value === undefined || (Array.isArray(value) && value.every(isPublishedPort)),
+  publishAll: (value) => value === undefined || isFlag(value),
   restartPolicy: (value) => value === undefined || isFields(value),
   healthCheck: (value) => value === undefined || isFields(value),
   storageDriver: (value) => value === undefined || value === 'overlay' || value === 'vfs',
@@ -82,6 +85,25 @@ function isEndpoint(value: unknown): boolean {
     matches(/^[0-9a-f]{2}(?::[0-9a-f]{2}){5}$/, value['mac']) &&
     (value['interfaceName'] === undefined || matches(/^[a-zA-Z0-9_.-]{1,15}$/, value['interfaceName'])) &&
     [value['aliases'], value['given']].every((list) => list === undefined || isTexts(list))
+  );
+}
+
+function isRun(value: unknown): boolean {
+  if (!isFields(value)) return false;
+  const ports = value['ports'];
+  return ports === undefined || (Array.isArray(ports) && ports.every(isPublishedPort));
+}
+
+/** They become part of a script for nft. */
+function isPublishedPort(value: unknown): boolean {
+  return (
+    isFields(value) &&
+    ['tcp', 'udp', 'sctp'].some((protocol) => protocol === value['protocol']) &&
+    isText(value['hostIp']) &&
+    /^[0-9a-f.:]*$/.test(value['hostIp']) &&
+    [value['hostPort'], value['containerPort'], value['count']].every(
+      (port) => Number.isInteger(port) && (port as number) >= 0 && (port as number) <= MAX_PORT,
+    )
   );
 }
 

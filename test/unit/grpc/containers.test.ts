@@ -149,8 +149,6 @@ test('options that this version lacks are refused by name', async () => {
       'config.network.attachments.options',
       { network: { attachments: [{ network: 'default', options: { a: 'b' } }] } },
     ],
-    ['config.network.publish_all', { network: { publishAll: true } }],
-    ['config.network.ports', { network: { ports: [{ containerPort: 80 }] } }],
     [
       'config.mounts.volume.name',
       { mounts: [{ destination: '/x', source: { $case: 'volume', value: { name: 'data' } } }] },

@@ -14,6 +14,7 @@ import { digestOf } from '../../../server/model/digest.ts';
 import { EMPTY_IMAGE_CONFIG, type ImageConfig, type ImageRecord } from '../../../server/model/image.ts';
 import { type Logger, SILENT } from '../../../server/model/logger.ts';
 import { REGISTRY_LIMITS } from '../../../server/model/registry.ts';
+import { HostRules } from '../../../server/network/host-state.ts';
 import { DEFAULT_POOLS } from '../../../server/network/subnets.ts';
 import { HeldAddresses } from '../../../server/ops/container-places.ts';
 import { discardsDone } from '../../../server/ops/discard-folder.ts';
@@ -21,6 +22,7 @@ import type { Engine } from '../../../server/ops/engine.ts';
 import { FirstCopies } from '../../../server/ops/first-copies.ts';
 import { Garbage } from '../../../server/ops/garbage.ts';
 import { ObjectQueues } from '../../../server/ops/object-queues.ts';
+import { PortRegistry } from '../../../server/ops/port-registry.ts';
 import { prepareFolders, readRecoverable } from '../../../server/ops/prepare-folders.ts';
 import { probeStorage } from '../../../server/ops/probe-storage.ts';
 import { Downloads } from '../../../server/registry/downloads.ts';
@@ -75,6 +77,8 @@ export async function engineHere(
       defaultBridge: `mydocker-${instance.slice(0, 6)}`,
       pools: DEFAULT_POOLS,
       held: new HeldAddresses(),
+      ports: new PortRegistry(),
+      rules: new HostRules(instance),
       prepare: () => undefined,
       forget: () => Promise.resolve(),
     },

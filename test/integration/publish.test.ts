@@ -1,0 +1,224 @@
+/** Published ports, on a host between an "internet" and another host: who reaches a container, and who does not. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { after, afterEach, before, test } from 'node:test';
+import { type Host, startHost } from '../harness/host.ts';
+import {
+  HOST_ADDRESS,
+  HOST_NEXT_DOOR,
+  makeTopology,
+  NEIGHBOUR_ADDRESS,
+  type Topology,
+} from '../harness/topology.ts';
+import { assertClean, refused, until } from './ground.ts';
+import {
+  ask,
+  pidOf,
+  publishedElements,
+  type Question,
+  runIn,
+  serveIn,
+  serveSecret,
+} from './publish-ground.ts';
+
+let topology: Topology;
+let host: Host;
+before(async () => {
+  topology = await makeTopology();
+  host = await startHost({ images: ['busybox'] });
+});
+afterEach(() => assertClean(host));
+after(async () => {
+  await host.dispose();
+  await topology.dispose();
+});
+
+const SLEEP = ['busybox', 'sleep', '1000'];
+const addressOf = (name: string): Promise<string> =>
+  host.ok(['ps', '-f', `name=${name}`, '--format', '{{.IPs}}']);
+
+/** How a packet that comes back from a container by the host's own address was sent. */
+const NETFILTER = '/proc/sys/net/bridge/bridge-nf-call-iptables';
+
+test('a published port is reached from everywhere, and the service sees who calls', async () => {
+  await host.ok(['run', '-d', '--name', 'web', '-p', '8080:80', '-p', '8053:53/udp', ...SLEEP]);
+  await host.ok(['run', '-d', '--name', 'other', ...SLEEP]);
+  const [web, other] = [await pidOf(host, 'web'), await pidOf(host, 'other')];
+  const service = await serveIn(web);
+  const own = await addressOf('other');
+  const gateway = own.replace(/\d+$/, '1');
+  const both = (address: string): Question[] => [
+    ['tcp', address, 8080],
+    ['udp', address, 8053],
+  ];
+  const twice = (text: string): string[] => [text, text];
+  assert.deepEqual(ask(topology.neighbour.pid, ...both(HOST_NEXT_DOOR)), twice(NEIGHBOUR_ADDRESS));
+  assert.deepEqual(ask(topology.internet.pid, ...both(HOST_ADDRESS)), twice('192.0.2.1'));
+  assert.deepEqual(ask(0, ...both(HOST_ADDRESS), ...both('127.0.0.1'), ['tcp', '::1', 8080]), [
+    ...twice(HOST_ADDRESS),
+    ...twice(gateway),
+    gateway,
+  ]);
+  // From containers by the host's address, whether or not the host filters what is bridged.
+  for (const filtered of existsSync(NETFILTER) ? ['1', '0'] : []) {
+    writeFileSync(NETFILTER, filtered);
+    const seen = twice(filtered === '1' ? own : gateway);
+    assert.deepEqual(ask(other, ...both(HOST_ADDRESS), ...both(gateway)), [...seen, ...seen]);
+  }
+  // A container reaches itself that way, too.
+  assert.deepEqual(ask(web, ...both(HOST_ADDRESS)), twice(gateway));
+  assert.equal(await host.ok(['port', 'web']), '80/tcp -> 0.0.0.0:8080\n53/udp -> 0.0.0.0:8053');
+  assert.equal(await host.ok(['port', 'web', '53/udp']), '0.0.0.0:8053');
+  assert.equal(
+    await host.ok(['ps', '-f', 'name=web', '--format', '{{.HostPorts}}']),
+    '8080->80, 8053->53/udp',
+  );
+  const bindings = await host.ok(['inspect', '-f', '{{json .NetworkSettings.Ports}}', 'web']);
+  assert.deepEqual(JSON.parse(bindings)['80/tcp'], [{ HostIp: '', HostPort: '8080' }]);
+  await service.end();
+  await host.ok(['rm', '-f', 'web', 'other']);
+  assert.deepEqual(publishedElements(), []);
+});
+
+test('what is published on 127.0.0.1, or not at all, is out of reach for others', async () => {
+  await host.ok([
+    'run',
+    '-d',
+    '--name',
+    'web',
+    '-p',
+    '127.0.0.1:8081:80',
+    '-p',
+    `${HOST_ADDRESS}:8082:80`,
+    '-p',
+    '8083:80',
+    ...SLEEP,
+  ]);
+  await host.ok(['run', '-d', '--name', 'other', ...SLEEP]);
+  const [web, other] = [await pidOf(host, 'web'), await pidOf(host, 'other')];
+  const service = await serveIn(web);
+  const address = await addressOf('web');
+  const gateway = address.replace(/\d+$/, '1');
+  const secret = await serveSecret();
+  assert.deepEqual(
+    ask(0, ['tcp', '127.0.0.1', 8081], ['tcp', HOST_ADDRESS, 8081], ['tcp', '127.0.0.1', 8082]),
+    [gateway, 'ECONNREFUSED', 'ECONNREFUSED'],
+  );
+  topology.internet.run('ip', 'route', 'replace', '203.0.113.0/24', 'via', HOST_ADDRESS);
+  const questions: Question[] = [
+    ['tcp', HOST_NEXT_DOOR, 8081],
+    ['tcp', HOST_NEXT_DOOR, 8082],
+    ['tcp', HOST_ADDRESS, 8082],
+    // Straight to the container, and to what is merely on its way through the host.
+    ['tcp', address, 80],
+    ['tcp', '192.0.2.1', 8083],
+  ];
+  assert.deepEqual(ask(topology.neighbour.pid, ...questions), [
+    'ECONNREFUSED',
+    'ECONNREFUSED',
+    NEIGHBOUR_ADDRESS,
+    'nothing',
+    'ECONNREFUSED',
+  ]);
+  // Packets to 127.0.0.1 that come from elsewhere.
+  for (const [pid, device, via] of [
+    [other, 'eth0', gateway],
+    [topology.neighbour.pid, 'up0', HOST_NEXT_DOOR],
+  ] as const) {
+    const there = 'echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet; ip addr del 127.0.0.1/8 dev lo';
+    runIn(pid, 'sh', '-c', `${there}; ip route add 127.0.0.1 via ${via} dev ${device}`);
+    const answers = ask(pid, ['tcp', '127.0.0.1', 8081], ['tcp', '127.0.0.1', secret.port]);
+    runIn(pid, 'sh', '-c', 'ip route del 127.0.0.1; ip addr add 127.0.0.1/8 dev lo');
+    assert.deepEqual(answers, ['nothing', 'nothing'], device);
+  }
+  await secret.end();
+  await service.end();
+  await host.ok(['rm', '-f', 'web', 'other']);
+  const [bridge = ''] = (await host.ok(['networks', '--format', '{{.Name}}'])).split('\n');
+  assert.equal(readFileSync(`/proc/sys/net/ipv4/conf/${bridge}/route_localnet`, 'utf8'), '0\n');
+});
+
+test('a port that somebody has is refused, and whoever has it is named', async (t) => {
+  const mine = createServer();
+  t.after(() => mine.close());
+  await new Promise<void>((resolve) => mine.listen(8090, '127.0.0.1', resolve));
+  const process = new RegExp(`process ${globalThis.process.pid} \\(.+\\) of the host has it`);
+  await refused(host, ['run', '--name', 'late', '-p', '8090:80', ...SLEEP], process);
+  await host.ok(['rm', 'late']);
+  await refused(host, ['run', '--rm', '-p', '198.18.0.1:8090:80', ...SLEEP], /the host has no such address/);
+  const started = await Promise.all(
+    ['one', 'two'].map((name) => host.cli(['run', '-d', '--name', name, '-p', '8091-8092:80-81', ...SLEEP])),
+  );
+  const [won = '', lost = ''] = started[0]?.code === 0 ? ['one', 'two'] : ['two', 'one'];
+  assert.deepEqual(started.map(({ code }) => code).sort(), [0, 125], JSON.stringify(started));
+  assert.match(
+    started.map(({ stderr }) => stderr).join(''),
+    new RegExp(`port 8091/tcp: container ${won} has it`),
+  );
+  await host.ok([
+    'run',
+    '-d',
+    '--name',
+    'more',
+    '-p',
+    '8091:80/udp',
+    '-P',
+    '--expose',
+    '7000-7001',
+    ...SLEEP,
+  ]);
+  const picked = (await host.ok(['port', 'more'])).split('\n');
+  assert.deepEqual(
+    picked.map((line) => line.replace(/:\d{5}$/, ':N')),
+    ['80/udp -> 0.0.0.0:8091', '7000/tcp -> 0.0.0.0:N', '7001/tcp -> 0.0.0.0:N'],
+  );
+  // They are the same after a restart, and after a server that comes again.
+  await host.ok(['restart', '-t', '0', 'more']);
+  assert.deepEqual((await host.ok(['port', 'more'])).split('\n'), picked);
+  const elements = publishedElements();
+  assert.equal(elements.length, 5);
+  await host.kill9();
+  await host.ok(['--version']);
+  await host.start();
+  assert.deepEqual(publishedElements(), elements);
+  assert.deepEqual((await host.ok(['port', 'more'])).split('\n'), picked);
+  await refused(host, ['start', lost], new RegExp(`container ${won} has it`));
+  await host.ok(['rm', '-f', won]);
+  await host.ok(['start', lost]);
+  await host.ok(['rm', '-f', lost, 'more']);
+  assert.deepEqual(publishedElements(), []);
+  for (const [option, why] of [
+    ['80-70:80-70', /ends before it begins/],
+    ['8000-8001:80', /different lengths/],
+    ['70000:80', /ports end at 65535/],
+    ['8080:80/icmp', /tcp, udp or sctp/],
+    ['x:80', /is no port/],
+    ['1.2.3:8080:80', /not an IP address/],
+    ['1-2000:1-2000', /more than 1024/],
+  ] as const)
+    await refused(host, ['create', '-p', option, 'busybox', 'true'], why);
+  await refused(
+    host,
+    ['create', '-p', '8080:80', '-p', '8080:81', 'busybox', 'true'],
+    /two ports of the container/,
+  );
+  await refused(
+    host,
+    ['create', '--network', 'none', '-p', '8080:80', 'busybox', 'true'],
+    /it has no network/,
+  );
+});
+
+test('a server that dies in the middle of it leaves no port', async () => {
+  for (const point of ['start.launch', 'start.launched', 'start.created', 'exit.seen']) {
+    await host.stop();
+    await host.start({ env: { MYDOCKER_FAILPOINTS: `${point}=exit` } });
+    await host.cli(['run', '-d', '--name', 'dies', '-p', '8095:80', 'busybox', 'true']);
+    await host.kill9();
+    await host.start();
+    await until(publishedElements, (elements) => elements.length === 0);
+    await host.ok(['rm', '-f', 'dies']);
+    await host.ok(['run', '--rm', '-p', '8095:80', 'busybox', 'true']);
+  }
+});
