@@ -101,7 +101,7 @@ export function planCgroupExec(
   slots: (count: number) => Slot[],
 ): CgroupOps & { child: readonly Op[] } {
   const { layout, path } = place;
-  const none = { parentAfter: [], afterExit: [] };
+  const none = { parentAfter: [], afterExit: memoryReads(place) };
   if (layout.kind !== 'v2') {
     const child = cgroupFolders(layout, path).map((folder) => ({
       ...write(procs(folder), '0'),
@@ -134,9 +134,12 @@ function killOps({ layout, path }: CgroupPlace): Op[] {
 
 const rmdir = (path: string): Op => ({ name: 'rmdir', s1: path, about: `remove cgroup ${path}` });
 
-/** Whether the counters of an exit record tell of an out-of-memory kill. */
-export function toldOom(files: ReadonlyMap<string, string>): boolean {
+/**
+ * Whether the counters of an exit record tell of an out-of-memory kill.
+ * @param before - how many there had been when the process began, or was killed by somebody else.
+ */
+export function toldOom(files: ReadonlyMap<string, string>, before = 0): boolean {
   const text = files.get(MEMORY_LABELS.v1) ?? files.get(MEMORY_LABELS.v2) ?? '';
   const kills = /^oom_kill (\d+)$/m.exec(text);
-  return kills !== null && kills[1] !== '0';
+  return kills !== null && Number(kills[1]) > before;
 }

@@ -135,13 +135,14 @@ export async function superviseExec(
   if (begun && args !== undefined)
     tell(engine, containerId, 'exec-start', { runId, attributes: { args: args.join(' ') } });
   const told = await connection.exited.catch(() => undefined);
-  const exit = exitOf(folder, told);
-  const { created } = live();
+  const { created, oomKillsAtKill } = live();
+  const exit = exitOf(folder, told, oomKillsAtKill);
   // Its shim was killed: nobody would ever hear of the process again.
   if (exit.reason === 'lost' && created !== undefined)
     signalProcess(created.pid, created.pidStartTime, SIGKILL);
   discardRunFolder(folder, connection);
   if (!connection.silent) connection.close();
+  if (exit.oomKilled) tell(engine, containerId, 'oom', { runId });
   if (begun || exit.reason === 'failed') tell(engine, containerId, 'exec-exit', { runId, exit });
   engine.runs.remove(live(), exit);
   return exit;

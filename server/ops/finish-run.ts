@@ -33,21 +33,24 @@ export const lostExit = (message = 'the shim of the container is gone'): Exit =>
   message,
 });
 
-/** As the exit record tells it. */
-const recordedExit = (file: ExitFile): Exit => ({
+/** As the exit record tells it. @param oomKills - how many there had been when it was sent SIGKILL. */
+const recordedExit = (file: ExitFile, oomKills = 0): Exit => ({
   exitStatus: file.exitStatus,
   signal: file.signal,
-  oomKilled: file.signal === SIGKILL && toldOom(file.files),
+  oomKilled: file.signal === SIGKILL && toldOom(file.files, Math.max(oomKills, file.head.oomKills ?? 0)),
   exitedAt: file.exitedAt,
   reason: file.failed === undefined ? 'exited' : 'failed',
   message: file.failed === undefined ? '' : 'the process never ran',
 });
 
-/** @param told - what the shim said on its connection; undefined: it is gone. */
-export function exitOf(folder: string, told: ShimExit | undefined): Exit {
+/**
+ * @param told - what the shim said on its connection; undefined: it is gone.
+ * @param oomKills - of its group when somebody sent SIGKILL; absent: nobody did.
+ */
+export function exitOf(folder: string, told: ShimExit | undefined, oomKills?: number): Exit {
   try {
     const file = readExitFile(folder);
-    if (file !== undefined) return recordedExit(file);
+    if (file !== undefined) return recordedExit(file, oomKills);
   } catch (error) {
     // Not by us, then: the disk lost it.
     if (told === undefined) return lostExit(`the record of its end cannot be read: ${error}`);
@@ -115,7 +118,7 @@ export interface Ending {
 export async function superviseRun(engine: Engine, run: LiveRun & Ending): Promise<void> {
   const told = await run.connection.exited.catch(() => undefined);
   const { containerId, runId, folder } = run;
-  const exit = exitOf(folder, told);
+  const exit = exitOf(folder, told, run.oomKillsAtKill);
   const record = (): Promise<void> => recordExit(engine, containerId, runId, folder, exit);
   const removed = async (): Promise<void> => {
     run.connection.close();

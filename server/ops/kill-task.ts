@@ -1,6 +1,7 @@
 /** Signals to a running process, and the size of its terminal: they never wait for other operations. */
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import { oomKills } from '../cgroup/usage.ts';
 import { failpoint } from '../failpoint.ts';
 import { cannot, MydockerError } from '../model/error.ts';
 import { isAlive } from '../model/task-state.ts';
@@ -61,11 +62,12 @@ export function tellSignal(engine: Engine, { containerId, runId }: LiveRun, sign
  * @throws as {@link signalRun}.
  */
 export async function sendSignal(engine: Engine, run: LiveRun, signal: number): Promise<void> {
-  if (run.kind !== 'init') return signalRun(run, signal);
-  if (signal === SIGKILL) run.isKilled = true;
+  const { run: present, config } = engine.store.containers.get(run.containerId) ?? {};
+  if (signal === SIGKILL)
+    run.oomKillsAtKill = oomKills({ layout: engine.cgroups.layout, path: present?.cgroupPath ?? '' });
   await signalRun(run, signal);
-  const stopSignal = engine.store.containers.get(run.containerId)?.config.stopSignal;
-  if (signal === SIGKILL || signal === stopSignal) await thawForSignal(engine, run.containerId);
+  if (run.kind === 'init' && (signal === SIGKILL || signal === config?.stopSignal))
+    await thawForSignal(engine, run.containerId);
 }
 
 /** @throws MydockerError `unavailable`, reason SHIM_GONE or ESRCH, when the process is gone. */

@@ -41,7 +41,7 @@ export function pauseTask(engine: Engine, container: string): Promise<ContainerR
       await failpoint('pause.frozen');
       // Whoever kills it from here on finds it frozen, and lets it go.
       const run = engine.runs.initOf(id);
-      if (run === undefined || run.isKilled === true) throw ended('pause', record.name);
+      if (run === undefined || run.oomKillsAtKill !== undefined) throw ended('pause', record.name);
       const paused = await noteFrozen(engine, record, 'running', 'paused');
       if (paused.status !== 'paused') throw ended('pause', record.name);
       return paused;

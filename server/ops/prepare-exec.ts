@@ -1,5 +1,6 @@
 /** Everything about an additional process that can be decided before anything is made: who it is, and its plan. */
 import { planCgroupExec } from '../cgroup/cgroup-plan.ts';
+import { oomKills } from '../cgroup/usage.ts';
 import type { ContainerRecord } from '../model/container.ts';
 import { cannot } from '../model/error.ts';
 import type { OciProcess } from '../model/oci-spec.ts';
@@ -74,6 +75,7 @@ function planExec(
     terminal,
     logSerial: 0,
     logOffset: 0,
+    oomKills: oomKills({ layout, path }),
   } as const;
   const take = (count: number): number[] => Array.from({ length: count }, () => slots.take());
   try {

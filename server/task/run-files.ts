@@ -16,6 +16,8 @@ export interface RunHead {
   /** Where the run's output begins in the container's log. */
   readonly logSerial: number;
   readonly logOffset: number;
+  /** Processes of its group that the kernel had killed for memory before it began. Absent: none. */
+  readonly oomKills?: number;
 }
 
 export function formatRunHead(head: RunHead): string {
@@ -28,6 +30,7 @@ export function formatRunHead(head: RunHead): string {
     `terminal ${head.terminal ? 1 : 0}`,
     `log_from_serial ${head.logSerial}`,
     `log_from_offset ${head.logOffset}`,
+    ...(head.oomKills === undefined || head.oomKills === 0 ? [] : [`oom_kills ${head.oomKills}`]),
     '',
   ].join('\n');
 }
@@ -96,6 +99,7 @@ function parseHead(fields: Parsed['fields']): RunHead {
     terminal: number(fields, 'terminal') === 1,
     logSerial: number(fields, 'log_from_serial'),
     logOffset: number(fields, 'log_from_offset'),
+    ...(fields.has('oom_kills') ? { oomKills: number(fields, 'oom_kills') } : {}),
   };
 }
 

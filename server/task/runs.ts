@@ -23,8 +23,8 @@ export interface LiveRun {
   readonly terminal: boolean;
   /** Says what a failed step was; unknown for a run that an earlier server started. */
   readonly plan?: Plan;
-  /** SIGKILL was sent to it, or is about to be. */
-  isKilled?: boolean;
+  /** SIGKILL was sent to it, or is about to be: how many of its group the kernel had killed for memory by then. */
+  oomKillsAtKill?: number;
   /** Known once the process exists. */
   created?: Created;
   /** Resolves when the end is known and recorded. Never rejects. */

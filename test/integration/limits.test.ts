@@ -105,6 +105,46 @@ test('a process that takes more memory than it may is killed, and the container 
   );
 });
 
+test('who is killed for memory, and who is only killed', async () => {
+  const script = 'while :; do sleep 1000; done';
+  await host.ok(['run', '-d', '--name', 'web', '-m', '16m', ...WITH_PROBE, 'busybox', 'sh', '-c', script]);
+  const exitOfExec = async (...command: string[]): Promise<readonly unknown[]> => {
+    const { containerId, run } = await host.api.tasks.execTask({
+      container: 'web',
+      process: { args: command },
+    });
+    const { exit } = await host.api.tasks.waitTask({ container: containerId, runId: run?.runId ?? '' });
+    return [exit?.exitStatus, exit?.oomKilled];
+  };
+  assert.deepEqual(await exitOfExec('/probe', 'eat', '64'), [137, true]);
+  // Somebody was before it, but it was not for memory that this one had to go.
+  assert.deepEqual(await exitOfExec('sh', '-c', 'kill -9 $$'), [137, false]);
+  assert.deepEqual(await exitOfExec('/probe', 'eat', '64'), [137, true]);
+  const { run } = await host.api.tasks.execTask({ container: 'web', process: { args: ['sleep', '1000'] } });
+  await host.api.tasks.killTask({ container: 'web', runId: run?.runId ?? '', signal: 'KILL' });
+  const { exit } = await host.api.tasks.waitTask({ container: 'web', runId: run?.runId ?? '' });
+  assert.deepEqual([exit?.exitStatus, exit?.oomKilled], [137, false]);
+  await host.ok(['kill', 'web']);
+  await host.ok(['wait', 'web']);
+  assert.equal(
+    await host.ok(['inspect', '-f', '{{.State.ExitCode}} {{.State.OOMKilled}}', 'web']),
+    '137 false',
+  );
+  const events = await host.ok([
+    'events',
+    '--since',
+    '1h',
+    '--until',
+    '0s',
+    '--filter',
+    'event=oom',
+    '--filter',
+    'container=web',
+  ]);
+  assert.equal(events.split('\n').length, 2, events);
+  await host.ok(['rm', 'web']);
+});
+
 test('a child that is killed for memory leaves its parent alive', async () => {
   assert.equal(await inside(host, '/probe eat 64; echo $?', ['-m', '16m', ...WITH_PROBE]), '137');
 });

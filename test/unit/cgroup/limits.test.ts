@@ -226,7 +226,11 @@ test('devices are denied before the default ones are allowed', () => {
 test('an additional process joins every hierarchy, and makes and removes none', () => {
   for (const layout of Object.values(LAYOUTS)) {
     const ops = planCgroupExec({ layout, path: PATH }, taking());
-    assert.deepEqual([ops.parentAfter, ops.afterExit], [[], []]);
+    assert.deepEqual(ops.parentAfter, []);
+    assert.deepEqual(
+      ops.afterExit.map(({ name }) => name),
+      ['read'],
+    );
     if (layout.kind === 'v2') assert.ok(ops.cgroup !== undefined && ops.child.length === 0);
     else {
       const joined = ops.child.map(({ s1, s2 }) => [s1, s2]);
@@ -248,4 +252,6 @@ test('an out-of-memory kill is told by the counters', () => {
   assert.ok(!told('memory.events', 'low 0\noom 5\noom_kill 0\noom_group_kill 0\n'));
   assert.ok(!told('memory.oom_control', 'oom_kill_disable 1\nunder_oom 1\n'));
   assert.ok(!toldOom(new Map()));
+  const files = new Map([['memory.events', 'oom_kill 2\n']]);
+  assert.deepEqual([toldOom(files, 1), toldOom(files, 2)], [true, false]);
 });
