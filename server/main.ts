@@ -179,6 +179,7 @@ async function stop({ engine, api }: { engine: Engine; api: Api }): Promise<void
   const deleted = Promise.all([discardsDone(), engine.garbage.idle().then(() => engine.layers.idle())]);
   await Promise.race([deleted, sleep(DELETE_GRACE_MS, undefined, { ref: false })]);
   engine.registries.close();
+  await engine.networks.resolver.stop();
   engine.zygote.close();
   await engine.store.close();
   removeCgroupParent(engine.cgroups.layout, engine.cgroups.parent);

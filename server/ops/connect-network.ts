@@ -16,7 +16,7 @@ import { openProcess } from '../task/held-process.ts';
 import { tellNetwork } from './container-event.ts';
 import { type PlaceView, placesOf } from './container-networks.ts';
 import { plugsOf, takePlace } from './container-places.ts';
-import { findNetwork } from './default-network.ts';
+import { defaultNetworkId, findNetwork } from './default-network.ts';
 import type { Engine } from './engine.ts';
 import { expectRev, findContainer } from './find-container.ts';
 import { runNetworkOps } from './prepare-network.ts';
@@ -228,11 +228,25 @@ export async function recoverNetworks(engine: Engine): Promise<void> {
   for (const record of engine.store.containers.list()) {
     const { run, endpoints = [], status } = record;
     if (!isAlive(status) || run === undefined || engine.runs.initOf(record.id) === undefined) continue;
+    await answerAgain(engine, record);
     for (const endpoint of endpoints) {
       if (indexOf(hostInterface(run.runId, endpoint)) !== 0) continue;
       await plug(engine, record, endpoint).catch((err: unknown) =>
         engine.log.error({ err, container: record.id }, 'an interface of a container is missing'),
       );
     }
+  }
+}
+
+/** Nobody answered for names while there was no server. */
+async function answerAgain(engine: Engine, record: ContainerRecord): Promise<void> {
+  for (const { networkId } of record.endpoints ?? []) {
+    const network = engine.store.networks.get(networkId);
+    if (network === undefined || networkId === defaultNetworkId(engine)) continue;
+    await engine.networks
+      .prepare(network)
+      ?.catch((err: unknown) =>
+        engine.log.error({ err, network: network.name }, 'a network is not as it should be'),
+      );
   }
 }

@@ -11,6 +11,7 @@ import type { Logger } from '../model/logger.ts';
 import type { NetworkRecord } from '../model/network.ts';
 import type { RegistryLimits } from '../model/registry.ts';
 import type { HostRules } from '../network/host-state.ts';
+import type { Resolver } from '../network/resolver.ts';
 import type { Downloads } from '../registry/downloads.ts';
 import type { RegistryAccess } from '../registry/registries.ts';
 import type { Storage } from '../snapshot/drivers.ts';
@@ -91,6 +92,8 @@ export interface Engine {
     readonly ports: PortRegistry;
     /** The table of rules. */
     readonly rules: HostRules;
+    /** Answers containers that ask for names. */
+    readonly resolver: Resolver;
     /** Makes sure that a network's bridge and rules are on the host. */
     readonly prepare: PrepareNetwork;
     /** Takes them away. */

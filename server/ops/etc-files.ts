@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { ContainerConfig, ContainerRecord } from '../model/container.ts';
 import { HOST_GATEWAY } from '../model/network.ts';
-import { containerResolvConf } from './resolv-conf.ts';
+import { containerResolvConf, namedResolvConf } from './resolv-conf.ts';
 
 const HOSTS_HEAD = `127.0.0.1\tlocalhost
 ::1\tlocalhost ip6-localhost ip6-loopback
@@ -27,17 +27,25 @@ function hostFile(path: string, fallback: string): string {
 
 type Named = Pick<ContainerRecord, 'config' | 'endpoints'> & { readonly name?: string };
 
-/**
- * @param gateway - the host's address in the container's first network; `''` where it has none.
- * @returns name below /etc and content.
- */
-export function etcFiles(container: Named, gateway: string): [name: string, content: string][] {
+/** What of the host's networks stands in the files. */
+export interface HostAddresses {
+  /** The host's address in the container's first network; `''` where it has none. */
+  readonly gateway: string;
+  /** Who answers for names of neighbours; absent: the host's servers are asked. */
+  readonly nameServer?: string | undefined;
+}
+
+/** @returns name below /etc and content. */
+export function etcFiles(
+  container: Named,
+  { gateway, nameServer }: HostAddresses,
+): [name: string, content: string][] {
   const { config } = container;
   const hosts = config.network === 'host' ? hostFile('/etc/hosts', HOSTS_HEAD) : ownHosts(container);
   return [
     ['hosts', `${hosts}${extraHosts(config, gateway)}`],
     ['hostname', `${config.hostname}\n`],
-    ['resolv.conf', resolvConf(config)],
+    ['resolv.conf', resolvConf(config, nameServer)],
   ];
 }
 
@@ -59,7 +67,8 @@ function extraHosts({ extraHosts = [], network }: ContainerConfig, gateway: stri
 }
 
 /** In the host's network the host's servers can be reached, those on its loopback too. */
-function resolvConf({ network, dns }: ContainerConfig): string {
+function resolvConf({ network, dns }: ContainerConfig, nameServer: string | undefined): string {
+  if (nameServer !== undefined) return namedResolvConf(nameServer, dns);
   if (network !== 'host' || dns !== undefined) return containerResolvConf(dns);
   return hostFile('/etc/resolv.conf', 'nameserver 8.8.8.8\nnameserver 8.8.4.4\n');
 }

@@ -18,10 +18,11 @@ import type { Rootfs } from '../spec/rootfs-plan.ts';
 import { logEnd } from '../task/log-file.ts';
 import { formatRunHead } from '../task/run-files.ts';
 import type { LogPosition } from '../task/shim-protocol.ts';
+import { nameServerOf } from './container-names.ts';
 import { planNetwork } from './container-places.ts';
 import { hostMounts } from './container-volumes.ts';
 import { cgroupPathOf, containerFolder, type Engine, runFolder, snapshotterOf } from './engine.ts';
-import { etcFiles } from './etc-files.ts';
+import { etcFiles, type HostAddresses } from './etc-files.ts';
 import { hostDevices } from './host-devices.ts';
 import { lookUpUser } from './look-up-user.ts';
 import { networkOwner, openShared } from './shared-namespaces.ts';
@@ -60,10 +61,13 @@ function rootfsOf(engine: Engine, container: Launchable): Rootfs {
       );
 }
 
-/** The host's address in the network that its packets leave by, or else in its first one. */
-function gatewayOf({ store }: Engine, { endpoints = [] }: Pick<Launchable, 'endpoints'>): string {
-  const networks = endpoints.flatMap(({ networkId }) => store.networks.get(networkId) ?? []);
-  return (wayOut(networks) ?? networks[0])?.gateway ?? '';
+/** The host where its packets leave, or else in its first network, and who answers for names. */
+function hostAddresses(engine: Engine, { endpoints = [] }: Pick<Launchable, 'endpoints'>): HostAddresses {
+  const networks = endpoints.flatMap(({ networkId }) => engine.store.networks.get(networkId) ?? []);
+  return {
+    gateway: (wayOut(networks) ?? networks[0])?.gateway ?? '',
+    nameServer: nameServerOf(engine, endpoints),
+  };
 }
 
 /** On v2 the program of the default rules, or one of this container's own; on v1 the rules are in files. */
@@ -137,7 +141,7 @@ export function prepareLaunch(
         rootfs: rootfsOf(engine, container),
         mountPoint: `${paths.state}/mount/root`,
         filesPoint: `${paths.state}/mount/etc`,
-        etcFiles: etcFiles(owner, gatewayOf(engine, owner)),
+        etcFiles: etcFiles(owner, hostAddresses(engine, owner)),
         fileSources: new Set(mounts.map((m) => m.source).filter((s) => existsSync(s) && !isFolder(s))),
         cgroupMounts: cgroupMounts(cgroups.layout),
       },

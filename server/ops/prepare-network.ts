@@ -9,8 +9,11 @@ import type { Op, Plan } from '../model/plan.ts';
 import { isAlive } from '../model/task-state.ts';
 import { driverOf } from '../network/driver.ts';
 import { HostRules, indexOf } from '../network/host-state.ts';
+import { Resolver } from '../network/resolver.ts';
 import { encodePlan } from '../spec/plan-codec.ts';
+import { findAsker } from './container-names.ts';
 import { containersIn, HeldAddresses } from './container-places.ts';
+import { defaultNetworkId } from './default-network.ts';
 import type { Engine } from './engine.ts';
 import { launchError } from './launch-error.ts';
 import { PortRegistry } from './port-registry.ts';
@@ -31,6 +34,7 @@ export function networkEngine({
   ...host
 }: Host & Pick<Engine['networks'], 'isDefaultRoot' | 'pools'>): Engine['networks'] {
   const rules = new HostRules(host.instance);
+  const resolver = new Resolver(findAsker(host), host.log);
   return {
     isDefaultRoot,
     pools,
@@ -38,12 +42,17 @@ export function networkEngine({
     ports: new PortRegistry(),
     defaultBridge: isDefaultRoot ? 'mydocker0' : `mydocker-${host.instance.slice(0, 6)}`,
     held: new HeldAddresses(),
-    ...networkPreparer(host, rules),
+    resolver,
+    ...networkPreparer(host, rules, resolver),
   };
 }
 
 /** The functions of one server; calls for one network at the same time are one. */
-function networkPreparer(host: Host, rules: HostRules): Pick<Engine['networks'], 'prepare' | 'forget'> {
+function networkPreparer(
+  host: Host,
+  rules: HostRules,
+  resolver: Resolver,
+): Pick<Engine['networks'], 'prepare' | 'forget'> {
   /** Indexes of the bridges as they were made. */
   const bridges = new Map<string, number>();
   const underWay = new Map<string, Promise<void>>();
@@ -61,6 +70,7 @@ function networkPreparer(host: Host, rules: HostRules): Pick<Engine['networks'],
         bridges.set(id, indexOf(bridge));
         rules.bridgeMade(bridge);
         if (!rules.isInPlace(id)) rules.install(host.store.networks.list());
+        if (id !== defaultNetworkId(host)) await resolver.serve(network);
       } catch (thrown) {
         throw prepareError(network, thrown);
       } finally {
@@ -73,6 +83,7 @@ function networkPreparer(host: Host, rules: HostRules): Pick<Engine['networks'],
   const forget = async (network: NetworkRecord): Promise<void> => {
     const { id } = network;
     await underWay.get(id)?.catch(() => undefined);
+    await resolver.close(id);
     await runNetworkOps(host, driverOf('').teardown(network));
     bridges.delete(id);
     if (rules.knows(id)) rules.install(host.store.networks.list().filter((other) => other.id !== id));

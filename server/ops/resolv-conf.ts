@@ -63,3 +63,16 @@ export function containerResolvConf(dns: DnsConfig = NONE, host: DnsConfig = hos
     '',
   ].join('\n');
 }
+
+/**
+ * Where somebody of ours answers, it asks on the container's behalf whomever it is to ask. A name without dots is
+ * looked up as it is first, or the search domains would hide the neighbours.
+ */
+export function namedResolvConf(
+  nameServer: string,
+  dns: DnsConfig = NONE,
+  host: DnsConfig = hostDns(),
+): string {
+  const options = dns.options.length > 0 ? dns.options : [...host.options, 'ndots:0'];
+  return containerResolvConf({ ...dns, servers: [nameServer], options }, host);
+}

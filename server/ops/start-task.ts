@@ -79,11 +79,12 @@ async function launch(
   const runId = newRunId();
   using places = await takePlaces(engine, before);
   const placed = places.endpoints === undefined ? before : { ...before, endpoints: places.endpoints };
+  // Who answers for names in its networks is known once they are there.
+  await prepareNetworks(engine, placed);
   using prepared = decide(engine, placed, runId, request.terminalSize ?? { rows: 0, columns: 0 });
   await failpoint('start.plan');
-  // 3. What must exist on the host: the parent of the groups, sources of mounts, bridges, what is copied once.
+  // 3. What must exist on the host: the parent of the groups, sources of mounts, what is copied once.
   prepareHost(engine, before);
-  await prepareNetworks(engine, placed);
   await copyOnce(engine, before, request.signal);
   using ports = await reservePorts(engine, placed);
   await failpoint('start.launch');

@@ -15,6 +15,7 @@ import { EMPTY_IMAGE_CONFIG, type ImageConfig, type ImageRecord } from '../../..
 import { type Logger, SILENT } from '../../../server/model/logger.ts';
 import { REGISTRY_LIMITS } from '../../../server/model/registry.ts';
 import { HostRules } from '../../../server/network/host-state.ts';
+import { Resolver } from '../../../server/network/resolver.ts';
 import { DEFAULT_POOLS } from '../../../server/network/subnets.ts';
 import { HeldAddresses } from '../../../server/ops/container-places.ts';
 import { discardsDone } from '../../../server/ops/discard-folder.ts';
@@ -79,6 +80,7 @@ export async function engineHere(
       held: new HeldAddresses(),
       ports: new PortRegistry(),
       rules: new HostRules(instance),
+      resolver: new Resolver(() => undefined, log),
       prepare: () => undefined,
       forget: () => Promise.resolve(),
     },
