@@ -111,6 +111,11 @@ function send(
       if (!isOver) late = setTimeout(() => request.destroy(away), limits.answerMs);
     };
     request.on('error', fail);
+    // Closed by Node itself with no word, where another protocol is switched to.
+    request.on(
+      'close',
+      () => isOver || fail(registryAway(host, 'it ended the connection without an answer')),
+    );
     request.on('response', (message) => {
       finish();
       // What was answered before all of it was sent leaves a connection that is of no use.

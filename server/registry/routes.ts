@@ -151,6 +151,7 @@ class TunnelAgent extends HttpsAgent {
       clearTimeout(late);
       end(this.#away(`cannot be used: ${(error as NodeJS.ErrnoException).code ?? error.message}`));
     });
+    request.on('close', () => end(this.#away('ended the connection without an answer')));
     // Anything but a tunnel comes as an answer.
     request.on('response', (message) => {
       clearTimeout(late);
