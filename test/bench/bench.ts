@@ -19,6 +19,7 @@ import { measureLoad } from './load.ts';
 import { measureNetworkBandwidth, measureNetworkCost, measureNetworkThroughput } from './network.ts';
 import { type Own, startOwn } from './own.ts';
 import { type Peer, startContainerd, startDocker, startPodman } from './peers.ts';
+import { measurePull, measurePush } from './registry.ts';
 import { prepareRuntime, type Runtime } from './runtimes.ts';
 import { describeMachine, measureIdle, measureList, measurePs } from './standing.ts';
 import { measureKeystrokes, measureStreams } from './streams.ts';
@@ -39,6 +40,8 @@ const LINES: Readonly<Record<string, (field: Field) => Promise<Line>>> = {
   keystroke: measureKeystrokes,
   streams: measureStreams,
   load: measureLoad,
+  pull: measurePull,
+  push: measurePush,
 };
 
 interface Wanted {
@@ -75,11 +78,11 @@ async function assemble(ground: Ground, { without, scale, lines }: Wanted): Prom
   const peers: Peer[] = [];
   // Only where a line has them: each costs a second or two to start, and memory while it stands.
   const has = (...names: string[]): boolean => names.some((name) => lines.includes(name));
-  if (has('run', 'load', 'network-throughput', 'keystroke', 'streams') && takesPart('docker'))
+  if (has('run', 'load', 'pull', 'push', 'network-throughput', 'keystroke', 'streams') && takesPart('docker'))
     peers.push(await startDocker(ground));
-  if (has('run', 'load') && takesPart('docker') && takesPart('ctr'))
+  if (has('run', 'load', 'pull', 'push') && takesPart('docker') && takesPart('ctr'))
     peers.push(await startContainerd(ground));
-  if (has('run', 'load', 'log', 'network-throughput', 'streams') && takesPart('podman'))
+  if (has('run', 'load', 'pull', 'push', 'log', 'network-throughput', 'streams') && takesPart('podman'))
     peers.push(await startPodman(ground));
   const runtimes: Runtime[] = (['runc', 'crun'] as const)
     .filter(takesPart)

@@ -103,14 +103,16 @@ function ours(own: Own, ground: Ground, form: DebianForm, before: number, burden
   };
 }
 
-async function ask({ api }: Own, waits: number[], signal: AbortSignal): Promise<void> {
+/** Asks the server for its version until told to stop, and notes how long each answer took. */
+export async function ask({ api }: Own, waits: number[], signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
     waits.push(...(await timeEach(1, () => api.system.getVersion({}))));
     await sleep(PAUSE_MS);
   }
 }
 
-function floor(ground: Ground): Contender {
+/** What a shell needs for the same layers. */
+export function floor(ground: Ground): Contender {
   const packed = debianLayers().map((path, index) => {
     const result = join(ground.folder, `layer-${index}.tar.gz`);
     writeFileSync(result, gzipSync(readFileSync(path)));
@@ -164,7 +166,8 @@ function answer(what: string, times: readonly number[]): Promised {
   return { text, measured: summarize(times).median, limit: 10, sense: 'at most' };
 }
 
-function memoryMb(pid: number, field: 'VmRSS' | 'VmHWM'): number {
+/** Resident memory of a process in MB, now or at its peak. */
+export function memoryMb(pid: number, field: 'VmRSS' | 'VmHWM'): number {
   const text = readFileSync(`/proc/${pid}/status`, 'utf8');
   return (Number(new RegExp(`${field}:\\s+(\\d+) kB`).exec(text)?.[1] ?? 0) * 1024) / 1e6;
 }

@@ -22,6 +22,15 @@ export interface Peer {
   load(path: string): Promise<void>;
   /** Removes an image with everything of it. */
   unload(image: string): Promise<void>;
+  /** Fetches an image from a registry without TLS. @param reference - in full: `localhost:5000/app:1`. */
+  pull(reference: string): Promise<void>;
+  /** Sends it there. */
+  push(reference: string): Promise<void>;
+  tag(reference: string, other: string): Promise<void>;
+  /** Removes one that was pulled, with everything of it. */
+  forgetImage(reference: string): Promise<void>;
+  /** What a command prints in a new container of such an image, without network. */
+  output(reference: string, command: readonly string[]): Promise<string>;
   /** Starts a container that sleeps in the peer's own default network; absent where it has none. */
   readonly startInNetwork?: (name: string) => Promise<void>;
   /** Kills and removes what startInNetwork started. */
@@ -42,6 +51,13 @@ export async function quiet(command: string, args: readonly string[]): Promise<v
 export async function prepare(command: string, args: readonly string[]): Promise<void> {
   const { code, stdout, stderr } = await run(command, args, { timeoutMs: 300_000 });
   if (code !== 0) throw new Error(`${command} ${args.join(' ')}: exit status ${code}\n${stderr}${stdout}`);
+}
+
+/** What a program prints. @throws Error with what it said when it fails. */
+async function read(command: string, args: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(command, args, { timeoutMs: 60_000 });
+  if (code !== 0) throw new Error(`${command} ${args.join(' ')}: exit status ${code}\n${stderr}${stdout}`);
+  return stdout;
 }
 
 /** What a program says of its version. */
@@ -85,6 +101,12 @@ export async function startDocker(ground: Ground): Promise<Peer> {
     loads: 'docker',
     load: (path) => quiet('/usr/bin/docker', [...host, 'load', '-q', '-i', path]),
     unload: (image) => quiet('/usr/bin/docker', [...host, 'rmi', image]),
+    pull: (reference) => quiet('/usr/bin/docker', [...host, 'pull', '-q', reference]),
+    push: (reference) => quiet('/usr/bin/docker', [...host, 'push', '-q', reference]),
+    tag: (reference, other) => quiet('/usr/bin/docker', [...host, 'tag', reference, other]),
+    forgetImage: (reference) => quiet('/usr/bin/docker', [...host, 'rmi', reference]),
+    output: (reference, command) =>
+      read('/usr/bin/docker', [...host, 'run', '--rm', '--network', 'none', reference, ...command]),
     stop: () => daemon.stop(),
   };
 }
@@ -123,6 +145,16 @@ address = "/run/containerd-own.ttrpc"
     load: (path) => quiet('/usr/bin/ctr', [...address, 'image', 'import', path]),
     unload: (image) =>
       quiet('/usr/bin/ctr', [...address, 'image', 'rm', '--sync', `docker.io/library/${image}`]),
+    pull: (reference) => quiet('/usr/bin/ctr', [...address, 'image', 'pull', '--plain-http', reference]),
+    push: (reference) => quiet('/usr/bin/ctr', [...address, 'image', 'push', '--plain-http', reference]),
+    tag: (reference, other) =>
+      quiet('/usr/bin/ctr', [...address, 'image', 'tag', '--force', reference, other]),
+    forgetImage: (reference) => quiet('/usr/bin/ctr', [...address, 'image', 'rm', '--sync', reference]),
+    output: (reference, command) => {
+      const id = `output-${number++}`;
+      const cgroup = ['--cgroup', `${ground.cgroupParent}/${id}`];
+      return read('/usr/bin/ctr', [...address, 'run', '--rm', ...cgroup, reference, id, ...command]);
+    },
     stop: () => daemon.stop(),
   };
 }
@@ -157,6 +189,15 @@ export async function startPodman(ground: Ground): Promise<Peer> {
     loads: 'oci-gzip',
     load: (path) => quiet('/usr/bin/podman', [...args, 'load', '-q', '-i', path]),
     unload: (image) => quiet('/usr/bin/podman', [...args, 'rmi', `docker.io/library/${image}`]),
+    pull: (reference) => quiet('/usr/bin/podman', [...args, 'pull', '-q', '--tls-verify=false', reference]),
+    push: (reference) => quiet('/usr/bin/podman', [...args, 'push', '-q', '--tls-verify=false', reference]),
+    tag: (reference, other) => quiet('/usr/bin/podman', [...args, 'tag', reference, other]),
+    forgetImage: (reference) => quiet('/usr/bin/podman', [...args, 'rmi', reference]),
+    output: (reference, command) =>
+      read('/usr/bin/podman', [
+        ...[...args, 'run', '--rm', '--network', 'none', '--cgroup-parent', ground.cgroupParent, reference],
+        ...command,
+      ]),
     stop: () => quiet('/usr/bin/podman', [...args, 'rm', '--all', '--force']),
   };
 }
