@@ -34,6 +34,7 @@ import { discardsDone } from './ops/discard-folder.ts';
 import { type Engine, shimsFolder, zygoteTitle } from './ops/engine.ts';
 import { FirstCopies } from './ops/first-copies.ts';
 import { Garbage } from './ops/garbage.ts';
+import { HeldVolumes } from './ops/held-volumes.ts';
 import { workerLauncher } from './ops/launch-worker.ts';
 import { ObjectQueues } from './ops/object-queues.ts';
 import { highestSerial, type Prepared, prepareFolders, readRecoverable } from './ops/prepare-folders.ts';
@@ -111,6 +112,7 @@ function buildEngine(
     ...{ paths, instance, log, store, zygote, cgroups, queues, layers, blobs, ingest, ...program },
     ...{ registries, registryLimits, downloads },
     garbage: new Garbage({ store, queues, layers, blobs, log }),
+    heldVolumes: new HeldVolumes(queues),
     copyTree,
     storage,
     snapshotters: { overlay: overlaySnapshotter(paths.root), vfs: vfsSnapshotter(paths.root, copyTree) },

@@ -16,7 +16,7 @@ import { actionWords, dockerEvent, eventLine, typeWords } from '../render/event-
 import { renderJsonLine } from '../render/json.ts';
 import { printable } from '../render/printable.ts';
 
-const FILTERS = ['type', 'event', 'container', 'image', 'network', 'label', 'label!'] as const;
+const FILTERS = ['type', 'event', 'container', 'image', 'network', 'volume', 'label', 'label!'] as const;
 
 export const events: Action<typeof EVENTS_OPTIONS> = async (args, context) => {
   const { json, format } = args.options;
@@ -47,6 +47,7 @@ function request({ options }: Arguments<typeof EVENTS_OPTIONS>): SubscribeEvents
     containers: given.container,
     images: given.image,
     networks: given.network,
+    volumes: given.volume,
     labels: labelConditions(given.label, given['label!']),
   });
 }

@@ -2,9 +2,11 @@
 import type { Container } from '../../proto/gen/mydocker/v1/containers.ts';
 import type { Image } from '../../proto/gen/mydocker/v1/images.ts';
 import type { Network } from '../../proto/gen/mydocker/v1/networks.ts';
+import type { Volume } from '../../proto/gen/mydocker/v1/volumes.ts';
 import { getContainer } from '../api/containers.ts';
 import { getImage } from '../api/images.ts';
 import { getNetwork } from '../api/networks.ts';
+import { getVolume } from '../api/volumes.ts';
 import type { Context } from '../context.ts';
 import type { Action } from '../grammar/command.ts';
 import type {
@@ -22,10 +24,16 @@ import { Code, RpcError } from '../transport/rpc-error.ts';
 type Found =
   | { readonly kind: 'container'; readonly value: Container | undefined }
   | { readonly kind: 'network'; readonly value: Network | undefined }
+  | { readonly kind: 'volume'; readonly value: Volume | undefined }
   | { readonly kind: 'image'; readonly value: Image | undefined };
 
 type Kind = Found['kind'];
-const KINDS: Readonly<Record<Kind, Kind>> = { container: 'container', network: 'network', image: 'image' };
+const KINDS: Readonly<Record<Kind, Kind>> = {
+  container: 'container',
+  network: 'network',
+  image: 'image',
+  volume: 'volume',
+};
 
 export const inspect: Action<typeof INSPECT_OPTIONS> = async ({ options, positionals }, context) => {
   const only = options.type === undefined ? undefined : oneOf<Kind>('type', options.type, KINDS);
@@ -55,6 +63,12 @@ export const inspectNetwork: Action<typeof IMAGE_INSPECT_OPTIONS> = async (
   { options, positionals },
   context,
 ) => await inspectAll(context, positionals, ['network'], { size: false, format: options.format });
+
+/** `volume inspect`, which looks for nothing else. */
+export const inspectVolume: Action<typeof IMAGE_INSPECT_OPTIONS> = async (
+  { options, positionals },
+  context,
+) => await inspectAll(context, positionals, ['volume'], { size: false, format: options.format });
 
 async function inspectAll(
   context: Context,
@@ -103,6 +117,8 @@ async function docker(found: Found): Promise<unknown> {
       return (await import('../inspect/docker-network.ts')).dockerNetwork(found.value);
     case 'image':
       return (await import('../inspect/docker-image.ts')).dockerImage(found.value);
+    case 'volume':
+      return (await import('../inspect/docker-volume.ts')).dockerVolume(found.value);
   }
 }
 
@@ -116,6 +132,8 @@ async function ancestor(found: Found): Promise<unknown> {
       return ancestorNetwork(found.value);
     case 'image':
       return ancestorImage(found.value);
+    case 'volume':
+      return await docker(found);
   }
 }
 
@@ -147,6 +165,8 @@ async function look(context: Context, kind: Kind, name: string, size: boolean): 
       return { kind, value: (await connection.unary(getNetwork, { network: name })).network };
     case 'image':
       return { kind, value: (await connection.unary(getImage, { image: name })).image };
+    case 'volume':
+      return { kind, value: (await connection.unary(getVolume, { volume: name })).volume };
   }
 }
 

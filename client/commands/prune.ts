@@ -1,9 +1,13 @@
-/** `image prune`, `container prune`, `network prune`, `system prune`: removal of what nothing uses, asked for twice. */
+/**
+ * `image prune`, `container prune`, `network prune`, `volume prune`, `system prune`: removal of what nothing uses, asked
+ * for twice.
+ */
 import { PruneContainersRequest } from '../../proto/gen/mydocker/v1/containers.ts';
 import { PruneImagesRequest } from '../../proto/gen/mydocker/v1/images.ts';
 import { PruneNetworksRequest } from '../../proto/gen/mydocker/v1/networks.ts';
 import { PruneSystemRequest } from '../../proto/gen/mydocker/v1/system.ts';
 import { PruneFilter } from '../../proto/gen/mydocker/v1/types.ts';
+import { PruneVolumesRequest } from '../../proto/gen/mydocker/v1/volumes.ts';
 import { confirm } from '../confirm.ts';
 import type { Action } from '../grammar/command.ts';
 import type {
@@ -11,8 +15,9 @@ import type {
   IMAGE_PRUNE_OPTIONS,
   SYSTEM_PRUNE_OPTIONS,
 } from '../grammar/command-options.ts';
+import type { VOLUME_PRUNE_OPTIONS } from '../grammar/volume-commands.ts';
 import { print } from '../output.ts';
-import { labelConditions, parseFilters } from '../parse/parse-filters.ts';
+import { type Filters, labelConditions, parseFilters } from '../parse/parse-filters.ts';
 import { parseWhen } from '../parse/parse-when.ts';
 import { printable } from '../render/printable.ts';
 import { showReference, showSize } from '../render/values.ts';
@@ -57,6 +62,19 @@ export const pruneNetworks: Action<typeof CONTAINER_PRUNE_OPTIONS> = async ({ op
   return 0;
 };
 
+export const pruneVolumes: Action<typeof VOLUME_PRUNE_OPTIONS> = async ({ options }, context) => {
+  const { force = false } = options;
+  const { all: filters, ...given } = parseFilters(options.filter, [...FILTERS, 'all']);
+  const all = (options.all ?? false) || filters.some((value) => /^(?:1|t|true)$/i.test(value));
+  confirm(`This removes all ${all ? '' : 'anonymous '}volumes that no container has.`, force);
+  const { pruneVolumes: method } = await import('../api/volumes.ts');
+  const { removed, reclaimedBytes } = await context
+    .connect()
+    .unary(method, PruneVolumesRequest.create({ all, filter: pruneFilterOf(given) }));
+  print(listed('Volumes', removed) + reclaimed(reclaimedBytes));
+  return 0;
+};
+
 export const pruneSystem: Action<typeof SYSTEM_PRUNE_OPTIONS> = async ({ options }, context) => {
   const { all = false, force = false, volumes = false } = options;
   const filter = pruneFilter(options.filter);
@@ -76,8 +94,9 @@ export const pruneSystem: Action<typeof SYSTEM_PRUNE_OPTIONS> = async ({ options
   return 0;
 };
 
-function pruneFilter(given: readonly string[]): PruneFilter {
-  const { until, label, 'label!': absent } = parseFilters(given, FILTERS);
+const pruneFilter = (given: readonly string[]): PruneFilter => pruneFilterOf(parseFilters(given, FILTERS));
+
+function pruneFilterOf({ until, label, 'label!': absent }: Filters<(typeof FILTERS)[number]>): PruneFilter {
   const time = until.at(-1);
   return PruneFilter.create({
     labels: labelConditions(label, absent),

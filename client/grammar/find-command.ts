@@ -4,12 +4,14 @@ import { closest } from './closest.ts';
 import type { AnyCommand } from './command.ts';
 import { CONTAINER_COMMANDS } from './container-commands.ts';
 import { IMAGE_COMMANDS, NETWORK_COMMANDS, SYSTEM_COMMANDS } from './other-commands.ts';
+import { VOLUME_COMMANDS } from './volume-commands.ts';
 
 /** Every command below a title, as help shows them. */
 export const GROUPS: Readonly<Record<string, readonly AnyCommand[]>> = {
   CONTAINERS: CONTAINER_COMMANDS,
   IMAGES: IMAGE_COMMANDS,
   NETWORKS: NETWORK_COMMANDS,
+  VOLUMES: VOLUME_COMMANDS,
   SERVER: SYSTEM_COMMANDS,
 };
 

@@ -9,7 +9,7 @@ export const EVENTS_OPTIONS = {
     names: ['-f', '--filter'],
     type: 'list',
     value: 'KEY=VALUE',
-    about: 'type, event, container, image, network or label',
+    about: 'type, event, container, image, network, volume or label',
   },
   format: {
     names: ['--format'],

@@ -29,11 +29,11 @@ const NAMES: Readonly<Record<string, string>> = {
 const KEYS: Readonly<Record<string, string>> = {
   ...{ type: '*', target: '*', readonly: '*', consistency: '*' },
   ...{ source: 'bind volume', 'bind-propagation': 'bind', 'bind-nonrecursive': 'bind' },
-  ...{ 'volume-nocopy': 'volume', 'tmpfs-size': 'tmpfs', 'tmpfs-mode': 'tmpfs' },
+  ...{ 'volume-nocopy': 'volume', 'volume-subpath': 'volume', 'tmpfs-size': 'tmpfs', 'tmpfs-mode': 'tmpfs' },
 };
 /** These alone may stand without a value. */
 const FLAGS = new Set(['readonly', 'bind-nonrecursive', 'volume-nocopy']);
-const LACKING = new Set(['volume-driver', 'volume-opt', 'volume-label', 'volume-subpath', 'bind-recursive']);
+const LACKING = new Set(['volume-driver', 'volume-opt', 'volume-label', 'bind-recursive']);
 const HINT = 'for example --mount type=bind,src=/data,dst=/data,readonly';
 
 /** Values by their long names. */
@@ -128,7 +128,11 @@ function otherSource(
   if (type === 'volume')
     return {
       $case: 'volume',
-      value: { name: values.get('source') ?? '', noCopy: isOn(values, 'volume-nocopy', bad) },
+      value: {
+        name: values.get('source') ?? '',
+        noCopy: isOn(values, 'volume-nocopy', bad),
+        subpath: values.get('volume-subpath') ?? '',
+      },
     };
   const size = values.get('tmpfs-size');
   const mode = values.get('tmpfs-mode');

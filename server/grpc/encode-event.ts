@@ -8,6 +8,7 @@ const SUBJECT: Readonly<Record<EventKind, EventSubject>> = {
   container: EventSubject.CONTAINER,
   image: EventSubject.IMAGE,
   network: EventSubject.NETWORK,
+  volume: EventSubject.VOLUME,
   system: EventSubject.SERVER,
 };
 

@@ -25,7 +25,7 @@ export function eventsService(engine: Engine): Implementation<typeof EventsServi
 }
 
 function decode(request: SubscribeEventsRequest, abort: AbortSignal): SubscribeRequest {
-  const { containers, images, networks, untilAt } = request;
+  const { containers, images, networks, volumes, untilAt } = request;
   const start = decodeStart(request.start);
   const kinds = decodeSubjects(request.subjects);
   const actions = new Set(request.actions);
@@ -36,7 +36,7 @@ function decode(request: SubscribeEventsRequest, abort: AbortSignal): SubscribeR
     follow: !request.noFollow,
     ...(kinds === undefined ? {} : { kinds }),
     wantsType: (type) => anyAction || actions.has(encodeAction(type)),
-    ...{ containers, images, networks, abort },
+    ...{ containers, images, networks, volumes, abort },
     labels: decodeLabels(request.labels),
   };
 }

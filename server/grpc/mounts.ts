@@ -6,8 +6,8 @@ import {
 } from '../../proto/gen/mydocker/v1/config.ts';
 import type { BindMount, ContainerConfig, Propagation, TmpfsMount } from '../model/container.ts';
 import { invalidArgument } from '../model/error.ts';
-import { isAnonymousVolume } from '../model/volume.ts';
-import type { ContainerOptions, VolumeChoice } from '../ops/container-options.ts';
+import type { ContainerOptions } from '../ops/container-options.ts';
+import type { VolumeChoice } from '../ops/merge-mounts.ts';
 import { lacking, refuseRest } from './refuse-rest.ts';
 
 const PROPAGATION = {
@@ -67,13 +67,7 @@ function decodeVolume({
   noCopy,
   subpath,
 }: Source<'volume'>): Omit<VolumeChoice, 'destination' | 'readOnly'> {
-  refuseRest('config.mounts.volume', { subpath });
-  if (name !== '' && !isAnonymousVolume(name))
-    throw lacking(
-      'config.mounts.volume.name',
-      'named volumes are not there yet; mount a directory of the host',
-    );
-  return { noCopy, ...(name === '' ? {} : { name }) };
+  return { noCopy, ...(name === '' ? {} : { name }), ...(subpath === '' ? {} : { subpath }) };
 }
 
 function decodeTmpfs({ sizeBytes, mode, options }: WireTmpfs): Omit<TmpfsMount, 'destination' | 'readOnly'> {
@@ -104,10 +98,10 @@ export function encodeMounts({ mounts, volumes = [], tmpfs = [] }: ContainerConf
       }),
     ),
     ...volumes.map(
-      ({ volume: name, destination, readOnly, noCopy = false }): Mount => ({
+      ({ volume: name, destination, readOnly, noCopy = false, subpath = '' }): Mount => ({
         destination,
         readOnly,
-        source: { $case: 'volume', value: { name, noCopy, subpath: '' } },
+        source: { $case: 'volume', value: { name, noCopy, subpath } },
       }),
     ),
     ...tmpfs.map(

@@ -12,6 +12,7 @@ import { ImagesServiceDefinition } from '../../proto/gen/mydocker/v1/images.ts';
 import { NetworksServiceDefinition } from '../../proto/gen/mydocker/v1/networks.ts';
 import { SystemServiceDefinition } from '../../proto/gen/mydocker/v1/system.ts';
 import { TasksServiceDefinition } from '../../proto/gen/mydocker/v1/tasks.ts';
+import { VolumesServiceDefinition } from '../../proto/gen/mydocker/v1/volumes.ts';
 import { unavailable } from '../model/error.ts';
 import type { Logger } from '../model/logger.ts';
 import type { Engine } from '../ops/engine.ts';
@@ -28,6 +29,7 @@ import { reflectionService } from './reflection-service.ts';
 import { type GenericService, serviceDefinition } from './service-definition.ts';
 import { type ServerFacts, systemService } from './system.ts';
 import { tasksService } from './tasks.ts';
+import { volumesService } from './volumes.ts';
 
 /** Four times what the contract promises to take, so that a client's framing never decides. */
 const MAX_MESSAGE_BYTES = 16 << 20;
@@ -46,6 +48,7 @@ const MYDOCKER_SERVICES = [
   ContainersServiceDefinition,
   TasksServiceDefinition,
   NetworksServiceDefinition,
+  VolumesServiceDefinition,
   EventsServiceDefinition,
   SystemServiceDefinition,
 ];
@@ -102,6 +105,7 @@ export function createApi(
   add(ContainersServiceDefinition, containersService(engine));
   add(TasksServiceDefinition, tasksService(engine, requestIds));
   add(NetworksServiceDefinition, networksService(engine));
+  add(VolumesServiceDefinition, volumesService(engine));
   add(EventsServiceDefinition, eventsService(engine));
   add(SystemServiceDefinition, systemService(engine, facts));
   const services = MYDOCKER_SERVICES.map((service) => service.fullName);

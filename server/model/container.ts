@@ -25,6 +25,8 @@ export interface BindMount {
   readonly propagation?: Propagation;
   /** Without what is mounted below the source; absent: with it. */
   readonly nonRecursive?: boolean;
+  /** What is mounted: a path below the source, which leads nowhere else. Absent: the source. */
+  readonly subpath?: string;
 }
 
 /** A filesystem in memory, empty at each start. */
@@ -51,6 +53,10 @@ export interface HostEntry {
 export interface VolumeMount {
   /** Name of the volume: 64 hex digits for an anonymous one. */
   readonly volume: string;
+  /** Somebody chose it by its name, so that it does not go with the container. */
+  readonly named?: boolean;
+  /** Path inside the volume, relative. Absent: its root. */
+  readonly subpath?: string;
   /** Absolute path inside the container, resolved below the rootfs only. */
   readonly destination: string;
   readonly readOnly: boolean;

@@ -3,14 +3,14 @@
  */
 import type { Exit } from './container.ts';
 
-export type EventKind = 'container' | 'image' | 'network' | 'system';
+export type EventKind = 'container' | 'image' | 'network' | 'volume' | 'system';
 
 /** What is said about an event by whoever causes it. */
 export interface EventInput {
   /** Topic: object, dot, verb or past participle: `container.create`, `container.start`, `container.exit`, `image.tag`. */
   readonly type: string;
   readonly kind: EventKind;
-  /** Container id, image id, network id; `''` for the system. */
+  /** Container id, image id, network id, a volume's name; `''` for the system. */
   readonly id: string;
   /** Run that it belongs to; absent where it belongs to none. */
   readonly runId?: string;

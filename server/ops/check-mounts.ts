@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import type { ContainerConfig, TmpfsMount } from '../model/container.ts';
 import { type ErrorDetails, invalidArgument, type MydockerError, quoteId } from '../model/error.ts';
+import { parseVolumeName } from '../model/volume.ts';
 
 const MAX_MOUNTS = 512;
 /** Linux's limit with the NUL: PATH_MAX. */
@@ -40,12 +41,13 @@ export function checkMounts({
   if (all.length > MAX_MOUNTS)
     throw invalid('mounts', String(all.length), `there are more than ${MAX_MOUNTS}`);
   for (const { source, requireSource } of mounts) {
-    if (!source.startsWith('/'))
-      throw invalid('mount source', source, 'it is not an absolute path', {
-        hint: 'named volumes are not there yet; give the absolute path of a directory on the host',
-      });
+    if (!source.startsWith('/')) throw invalid('mount source', source, 'it is not an absolute path');
     checkPath('mount source', source);
     if (requireSource === true) checkSource(source);
+  }
+  for (const { volume, subpath } of volumes) {
+    parseVolumeName(volume);
+    if (subpath !== undefined) checkSubpath(subpath);
   }
   for (const mount of tmpfs) checkTmpfs(mount);
   if (shmSizeBytes < MIN_TMPFS_BYTES)
@@ -65,6 +67,12 @@ export function checkSource(source: string): void {
       reason: 'MOUNT_SOURCE_NOT_FOUND',
       hint: 'make it first; -v makes a missing folder',
     });
+}
+
+function checkSubpath(subpath: string): void {
+  checkPath('volume subpath', `/${subpath}`);
+  if (subpath.startsWith('/') || subpath.split('/').includes('..'))
+    throw invalid('volume subpath', subpath, 'it is not a relative path within the volume');
 }
 
 /** Of what the user gives and of what an image says is a volume alike. */

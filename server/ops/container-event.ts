@@ -64,7 +64,8 @@ export function tellNetwork(
   append(engine, { type: `network.${verb}`, kind: 'network', id: networkId, attributes });
 }
 
-function append(engine: Engine, event: EventInput): void {
+/** Writes an event without a record; as {@link tell} does. */
+export function append(engine: Engine, event: EventInput): void {
   engine.store.events
     .append(event, { sync: false })
     .catch((err: unknown) => engine.log.warn({ err, id: event.id, event: event.type }, 'an event is lost'));

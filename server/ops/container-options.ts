@@ -20,10 +20,10 @@ import type { Attachment, DnsConfig } from '../model/network.ts';
 import { type PublishedPort, singlePorts } from '../model/port.ts';
 import { parseSignal, SIGTERM } from '../model/signal.ts';
 import { parseUserSpec } from '../model/user-spec.ts';
-import { newVolumeName } from '../model/volume.ts';
 import { DEFAULT_PATH } from '../spec/defaults.ts';
 import { checkPorts } from './check-ports.ts';
 import { type KernelOptions, mergeKernel } from './kernel-options.ts';
+import { mergeMounts, normalPath, present, type VolumeChoice } from './merge-mounts.ts';
 
 /** How a container shall run; what is absent is left to the image, then to the server. */
 export interface ContainerOptions extends KernelOptions {
@@ -75,16 +75,6 @@ export interface ContainerOptions extends KernelOptions {
   readonly healthCheck?: HealthCheck;
   /** `overlay`, `overlay2`, `vfs`. Absent: the server's. */
   readonly storageDriver?: string;
-}
-
-/** A volume that is asked for. */
-export interface VolumeChoice {
-  /** Absent: an anonymous one. */
-  readonly name?: string;
-  readonly destination: string;
-  readonly readOnly: boolean;
-  /** A new one stays empty. */
-  readonly noCopy: boolean;
 }
 
 /** What is known by now but not from the options. */
@@ -151,11 +141,6 @@ export function mergeOptions(options: ContainerOptions, facts: MergeFacts): Merg
   return { config, warnings };
 }
 
-/** A list that is there; an empty one is kept as none at all, as in records of before. */
-function present<K extends string, T>(key: K, list: readonly T[] = []): { readonly [P in K]?: readonly T[] } {
-  return list.length === 0 ? {} : ({ [key]: list } as { readonly [P in K]: readonly T[] });
-}
-
 function mergeArgs(
   options: ContainerOptions,
   image: ImageConfig,
@@ -212,39 +197,6 @@ function badEnv(entry: string): MydockerError {
 
 function absolute(path: string): string {
   return posix.join('/', path).replace(/(?<=.)\/$/, '');
-}
-
-function normalPath(path: string): string {
-  return posix.normalize(path).replace(/(?<=.)\/$/, '');
-}
-
-function normalMount(mount: BindMount): BindMount {
-  return { ...mount, source: normalPath(mount.source), destination: normalPath(mount.destination) };
-}
-
-/** Each path that an image says is a volume gets one, unless something else is mounted there. */
-function mergeMounts(
-  options: ContainerOptions,
-  image: ImageConfig,
-): Pick<ContainerConfig, 'mounts' | 'volumes' | 'tmpfs'> {
-  const mounts = (options.mounts ?? []).map(normalMount);
-  const given = (options.volumes ?? []).map(({ name, destination, readOnly, noCopy }) => ({
-    volume: name ?? newVolumeName(),
-    destination: normalPath(destination),
-    readOnly,
-    ...(noCopy ? { noCopy } : {}),
-  }));
-  const tmpfs = (options.tmpfs ?? []).map((mount) => ({
-    ...mount,
-    destination: normalPath(mount.destination),
-  }));
-  const taken = new Set([...mounts, ...given, ...tmpfs].map(({ destination }) => destination));
-  const own = [...new Set(image.volumes.map(normalPath))]
-    .filter((destination) => !taken.has(destination))
-    .sort()
-    .map((destination) => ({ volume: newVolumeName(), destination, readOnly: false }));
-  const volumes = [...given, ...own];
-  return { mounts, ...present('volumes', volumes), ...present('tmpfs', tmpfs) };
 }
 
 /** What is told of a container and not acted on. */

@@ -23,7 +23,7 @@ import { containerEvent } from './container-event.ts';
 import { makeFolders } from './container-folders.ts';
 import { type ContainerOptions, type Merged, mergeOptions } from './container-options.ts';
 import { takePlaces } from './container-places.ts';
-import { recordVolumes } from './container-volumes.ts';
+import { recordVolumes, volumeNames } from './container-volumes.ts';
 import { findNetwork } from './default-network.ts';
 import { cgroupPathOf, containerFolder, type Engine } from './engine.ts';
 import { findImage } from './image-engine.ts';
@@ -68,6 +68,8 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
   // 2. Of two who want the name, or an address, one goes on from here.
   using _reserved = containers.reserveName(name, id);
   using places = await takePlaces(engine, { config }, attachments);
+  // Nobody removes a volume from here on.
+  using _volumes = await engine.heldVolumes.hold(volumeNames(config));
   await using undo = new UndoStack((label, err) => engine.log.error({ err, container: id }, label));
   const now = nowNs();
   const record = {

@@ -7,10 +7,11 @@ import { measureTrees } from '../image/measure-trees.ts';
 import type { ContainerRecord } from '../model/container.ts';
 import { type ImageRecord, tagsOf } from '../model/image.ts';
 import { isAlive } from '../model/task-state.ts';
-import { usedVolumes, volumeFolder } from './container-volumes.ts';
+import { usedVolumes } from './container-volumes.ts';
 import { containerFolder, type Engine } from './engine.ts';
 import { blobsOf } from './garbage.ts';
 import { usedImages } from './image-engine.ts';
+import { volumeFolder } from './volume-folders.ts';
 
 export type UsageKind = 'images' | 'blobs' | 'containers' | 'logs' | 'volumes' | 'metadata' | 'downloads';
 

@@ -23,6 +23,7 @@ import type { Zygote } from '../task/zygote.ts';
 import type { HeldAddresses } from './container-places.ts';
 import type { FirstCopies } from './first-copies.ts';
 import type { Garbage } from './garbage.ts';
+import type { HeldVolumes } from './held-volumes.ts';
 import type { ObjectQueues } from './object-queues.ts';
 import type { PortRegistry } from './port-registry.ts';
 import type { PrepareNetwork } from './prepare-network.ts';
@@ -66,8 +67,10 @@ export interface Engine {
   readonly runs: Runs;
   /** What starts copy before there is a run. */
   readonly firstCopies: FirstCopies;
-  /** One writer per container, image and network. */
+  /** One writer per container, network, image and volume. */
   readonly queues: ObjectQueues;
+  /** Volumes that are about to be used. */
+  readonly heldVolumes: HeldVolumes;
   readonly cgroups: {
     readonly layout: CgroupLayout;
     /** `/mydocker-<instance>` */

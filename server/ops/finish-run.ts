@@ -18,6 +18,7 @@ import type { Engine } from './engine.ts';
 import { keepTrying } from './keep-trying.ts';
 import { releasePorts } from './publish-ports.ts';
 import { removeContainer } from './remove-container.ts';
+import { tellVolumes } from './volume-event.ts';
 
 const SIGKILL = 9;
 /** How long the removal of a container with --rm waits for a reader of its output who takes nothing. */
@@ -91,6 +92,7 @@ export async function recordExit(
       event: containerEvent(record, 'die', { runId, exit, attributes }),
     });
     tellNetworks(engine, record, 'disconnect');
+    tellVolumes(engine, record, 'unmount');
   }
   await failpoint('exit.put');
   const parent = record?.config.cgroupParent;

@@ -1,10 +1,10 @@
 /**
- * One writer per object: changes of the same container, image or network wait for each other, changes of
+ * One writer per object: changes of the same container, network, image or volume wait for each other, changes of
  * different ones do not. There is no global lock.
  */
 
 /** What kind of object; an operation on several takes them in this order. */
-export type ObjectKind = 'container' | 'network' | 'image';
+export type ObjectKind = 'container' | 'network' | 'image' | 'volume';
 
 export class ObjectQueues {
   readonly #tails = new Map<string, Promise<void>>();

@@ -2,7 +2,7 @@
  * Everything that a start decides before it touches anything: who the process is, what its files in /etc say,
  * and the launch plan. Explain prints the same result.
  */
-import { closeSync, existsSync, statSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { planCgroup } from '../cgroup/cgroup-plan.ts';
 import { loadRules } from '../cgroup/device-program.ts';
 import { cgroupMounts } from '../cgroup/layout.ts';
@@ -20,11 +20,12 @@ import { formatRunHead } from '../task/run-files.ts';
 import type { LogPosition } from '../task/shim-protocol.ts';
 import { nameServerOf } from './container-names.ts';
 import { planNetwork } from './container-places.ts';
-import { hostMounts } from './container-volumes.ts';
 import { cgroupPathOf, containerFolder, type Engine, runFolder, snapshotterOf } from './engine.ts';
 import { etcFiles, type HostAddresses } from './etc-files.ts';
 import { hostDevices } from './host-devices.ts';
+import { hostMounts } from './host-mounts.ts';
 import { lookUpUser } from './look-up-user.ts';
+import { fileSources } from './mount-sources.ts';
 import { networkOwner, openShared } from './shared-namespaces.ts';
 
 /** What a start needs to know of its container; a record has it, and so has one that was never created. */
@@ -48,8 +49,6 @@ export interface PreparedLaunch extends Disposable {
   readonly runFolder: string;
   readonly logFrom: LogPosition;
 }
-
-const isFolder = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? true;
 
 function rootfsOf(engine: Engine, container: Launchable): Rootfs {
   const source = container.config.rootfs;
@@ -103,9 +102,9 @@ export function prepareLaunch(
   const descriptors = [...device, ...shared.descriptors];
   const owner = networkOwner(engine, container);
   const slots = slotAllocator(descriptors.length);
-  const mounts = hostMounts(paths, config);
+  const mounted = hostMounts(engine, config);
   const spec = buildSpec(
-    { ...config, mounts },
+    { ...config, ...mounted },
     lookUpUser(engine, container, config.user),
     cgroupPath,
     engine.host,
@@ -142,7 +141,7 @@ export function prepareLaunch(
         mountPoint: `${paths.state}/mount/root`,
         filesPoint: `${paths.state}/mount/etc`,
         etcFiles: etcFiles(owner, hostAddresses(engine, owner)),
-        fileSources: new Set(mounts.map((m) => m.source).filter((s) => existsSync(s) && !isFolder(s))),
+        fileSources: fileSources(mounted.mounts),
         cgroupMounts: cgroupMounts(cgroups.layout),
       },
       maskedFolders: engine.host.maskedFolders,

@@ -15,6 +15,7 @@ import { discardVolumes, forgetVolumes, ownVolumes } from './container-volumes.t
 import { discardFolder } from './discard-folder.ts';
 import type { Engine } from './engine.ts';
 import { expectRev, findContainer } from './find-container.ts';
+import { withVolumes } from './held-volumes.ts';
 import { killTask } from './kill-task.ts';
 
 export interface RemoveRequest {
@@ -107,12 +108,14 @@ async function remove(engine: Engine, id: string, request: RemoveRequest, again:
   if (again && isAlive(record.status)) return false;
   if (!request.force) expectRev('remove', record, request.expectedRev ?? 0n);
   refuseAlive(record);
-  const volumes = request.volumes || record.config.autoRemove ? ownVolumes(engine, record) : [];
-  await forgetVolumes(engine, volumes);
-  await engine.store.containers.delete(id, { event: containerEvent(record, 'destroy') });
-  await failpoint('delete.put');
-  await removeFolder(engine, id);
-  discardVolumes(engine, volumes);
+  const own = request.volumes || record.config.autoRemove ? ownVolumes(record) : [];
+  await withVolumes(engine.queues, own, async () => {
+    const volumes = await forgetVolumes(engine, own, id);
+    await engine.store.containers.delete(id, { event: containerEvent(record, 'destroy') });
+    await failpoint('delete.put');
+    await removeFolder(engine, id);
+    discardVolumes(engine, volumes);
+  });
   // Its image went before it, by force: its layers were kept for this container.
   const { rootfs } = record.config;
   if (rootfs.kind === 'image' && engine.store.images.get(rootfs.imageId) === undefined)

@@ -18,15 +18,19 @@ import { REQUEST } from '../task/shim-protocol.ts';
 import { containerEvent, tellNetworks } from './container-event.ts';
 import { completeRootfs, makeFolders } from './container-folders.ts';
 import { prepareNetworks, takePlaces } from './container-places.ts';
-import { fillVolumes } from './container-volumes.ts';
+import { volumeNames } from './container-volumes.ts';
 import { cgroupPathOf, containerFolder, type Engine } from './engine.ts';
+import { fillVolumes } from './fill-volumes.ts';
 import { findContainer } from './find-container.ts';
 import { discardRunFolder, type Ending, failedExit, removeIfAsked, superviseRun } from './finish-run.ts';
+import { hostMounts } from './host-mounts.ts';
 import { keepTrying } from './keep-trying.ts';
 import { launchError } from './launch-error.ts';
 import { makeSources } from './mount-sources.ts';
 import { type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
 import { leadPorts, releasePorts, reservePorts } from './publish-ports.ts';
+import { tellVolumes } from './volume-event.ts';
+import { volumesFolder } from './volume-folders.ts';
 
 export interface StartRequest {
   /** Id, name or unique prefix. */
@@ -85,6 +89,7 @@ async function launch(
   await failpoint('start.plan');
   // 3. What must exist on the host: the parent of the groups, sources of mounts, what is copied once.
   prepareHost(engine, before);
+  using _volumes = await engine.heldVolumes.hold(volumeNames(before.config));
   await copyOnce(engine, before, request.signal);
   using ports = await reservePorts(engine, placed);
   await failpoint('start.launch');
@@ -118,6 +123,7 @@ async function launch(
     // 6. The process exists: in its cgroup and namespaces, everything mounted, at the gate.
     live.created = await live.connection.created;
     tellNetworks(engine, starting, 'connect');
+    tellVolumes(engine, starting, 'mount');
     await failpoint('start.created');
     // 7. The user's program runs.
     if (open) await live.connection.started;
@@ -169,7 +175,7 @@ function prepareHost(engine: Engine, record: ContainerRecord): void {
   prepare(cgroupParent);
   openRealTime(layout, cgroupParent, resources);
   makeFolders(engine, containerFolder(engine.paths, record.id), record);
-  makeSources(record);
+  makeSources(record.name, hostMounts(engine, record.config).mounts, volumesFolder(engine.paths));
 }
 
 /** From now on kill, stop and wait find the run. */
@@ -228,7 +234,9 @@ async function undoStart(
     const { run: _, ...rest } = now;
     const earlier = before.run === undefined ? {} : { run: before.run };
     await engine.store.containers.put({ ...rest, ...earlier, status: before.status, exit });
-    if (live.created !== undefined) tellNetworks(engine, now, 'disconnect');
+    if (live.created === undefined) return;
+    tellNetworks(engine, now, 'disconnect');
+    tellVolumes(engine, now, 'unmount');
   };
   await keepTrying(engine.log, 'undo a start', before.id, undo, () => {
     engine.runs.remove(live, undefined);

@@ -27,6 +27,8 @@ export interface SubscribeRequest {
   readonly containers: readonly string[];
   readonly images: readonly string[];
   readonly networks: readonly string[];
+  /** By name. */
+  readonly volumes: readonly string[];
   readonly labels: readonly LabelCondition[];
   readonly abort: AbortSignal;
 }
@@ -110,7 +112,7 @@ function isOld({ start }: SubscribeRequest, event: EventRecord): boolean {
 type Test = (event: EventRecord) => boolean;
 
 function matcher(engine: Pick<Engine, 'store'>, request: SubscribeRequest): Test {
-  const { kinds, wantsType, containers, images, networks, labels } = request;
+  const { kinds, wantsType, containers, images, networks, volumes, labels } = request;
   const tests: Test[] = [(event) => wantsType(event.type)];
   if (kinds !== undefined) tests.push((event) => kinds.includes(event.kind));
   const objects: Test[] = [];
@@ -122,6 +124,7 @@ function matcher(engine: Pick<Engine, 'store'>, request: SubscribeRequest): Test
       ),
     );
   if (networks.length > 0) objects.push(objectTest('network', networks.map(namedTest)));
+  if (volumes.length > 0) objects.push(objectTest('volume', volumes.map(namedTest)));
   tests.push(...objects);
   if (images.length > 0) tests.push(anyOf(images.map((text) => imageTest(engine, text))));
   if (labels.length > 0) tests.push((event) => labelsMatch(labelsOf(engine, event), labels));
@@ -186,6 +189,7 @@ export function labelsOf(
   event: EventRecord,
 ): Readonly<Record<string, string>> {
   if (event.kind === 'container') return engine.store.containers.get(event.id)?.config.labels ?? {};
+  if (event.kind === 'volume') return engine.store.volumes.get(event.id)?.labels ?? {};
   if (event.kind === 'image') return engine.store.images.get(event.id)?.config.labels ?? {};
   return {};
 }

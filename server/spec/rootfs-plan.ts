@@ -23,6 +23,7 @@ import {
   touch,
   writeSlot,
 } from './ops.ts';
+import { sourceKey, subdirOf } from './spec-mounts.ts';
 
 const { S_IFBLK, S_IFCHR } = constants;
 
@@ -52,7 +53,7 @@ export interface RootfsParts {
   readonly filesPoint: string;
   /** Files of /etc that the server writes: name and content. */
   readonly etcFiles: readonly (readonly [name: string, content: string])[];
-  /** Which bind sources are files; all others are folders. */
+  /** Which bind sources are files, by their keys; all others are folders. */
   readonly fileSources: ReadonlySet<string>;
   /** What comes onto /dev/shm instead of one of its own. Default nothing. */
   readonly mountShm?: (root: Slot) => readonly Op[];
@@ -134,8 +135,10 @@ function bindMount(
 ): Op[] {
   const path = inside(m.destination);
   const attributes = m.options.includes('ro') ? MOUNT_ATTR_RDONLY : 0;
+  const subdir = subdirOf(m);
   return [
     open(source, m.source, O.path),
+    ...(subdir === undefined ? [] : [openInRoot(source, source, subdir, O.path)]),
     ...(isFile ? touch(root, path) : mkdirs(root, path)),
     openInRoot(target, root, path, isFile ? O.path : O.path | O.directory),
     bind(target, source, attributes, m.options.includes('rbind'), m.destination, propagation),
@@ -153,7 +156,7 @@ function userMounts(
     if (m.type !== 'bind') return kernelMount(m, slots.root, slots.target, FOLLOWED_FOLDER);
     const isSlave = m.options.includes('rslave') || m.options.includes('slave');
     const propagation = spec.linux.rootfsPropagation === 'rslave' && !isSlave ? MS_PRIVATE : 0;
-    return bindMount(m, propagation, slots, fileSources.has(m.source));
+    return bindMount(m, propagation, slots, fileSources.has(sourceKey(m.source, subdirOf(m))));
   });
 }
 

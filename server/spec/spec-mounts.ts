@@ -31,6 +31,17 @@ const isNoSize = (option: string): boolean => !option.startsWith('size=');
 export const isSlave = ({ propagation }: BindMount): boolean =>
   propagation === 'rslave' || propagation === 'slave';
 
+/** mount(8)'s word for a path below the source. */
+const SUBDIR = 'X-mount.subdir=';
+
+/** Path below the source that a mount is about; undefined: none. */
+export const subdirOf = ({ options }: OciMount): string | undefined =>
+  options.find((option) => option.startsWith(SUBDIR))?.slice(SUBDIR.length);
+
+/** Tells a source and a path below it from every other. */
+export const sourceKey = (source: string, subpath: string | undefined): string =>
+  subpath === undefined ? source : `${source}\0${subpath}`;
+
 const depth = (path: string): number => path.split('/').length;
 
 /** Parents are mounted before what lies below them. */
@@ -44,6 +55,7 @@ export function userMounts(config: ContainerConfig): OciMount[] {
         mount.nonRecursive === true ? 'bind' : 'rbind',
         ...(mount.propagation === undefined ? [] : [mount.propagation]),
         ...(mount.readOnly ? ['ro'] : []),
+        ...(mount.subpath === undefined ? [] : [`${SUBDIR}${mount.subpath}`]),
       ],
     }),
   );

@@ -6,6 +6,7 @@ import type { ContainerConfig, ContainerRecord, RootfsSource, TaskStatus } from 
 import { isId } from '../model/ids.ts';
 import { parseName } from '../model/name.ts';
 import { MAX_PORT } from '../model/port.ts';
+import { isVolumeName } from '../model/volume.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -153,15 +154,12 @@ function isHostEntry(value: unknown): boolean {
 function isVolumeMount(value: unknown): boolean {
   return (
     isFields(value) &&
+    isText(value['volume']) &&
     isVolumeName(value['volume']) &&
+    (value['subpath'] === undefined || isText(value['subpath'])) &&
     isText(value['destination']) &&
     isFlag(value['readOnly'])
   );
-}
-
-/** It names a folder, so it must not lead elsewhere. */
-function isVolumeName(value: unknown): boolean {
-  return isText(value) && /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(value);
 }
 
 function isName(value: unknown): boolean {

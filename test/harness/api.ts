@@ -17,6 +17,7 @@ import { ImagesServiceDefinition } from '../../proto/gen/mydocker/v1/images.ts';
 import { NetworksServiceDefinition } from '../../proto/gen/mydocker/v1/networks.ts';
 import { SystemServiceDefinition } from '../../proto/gen/mydocker/v1/system.ts';
 import { TasksServiceDefinition } from '../../proto/gen/mydocker/v1/tasks.ts';
+import { VolumesServiceDefinition } from '../../proto/gen/mydocker/v1/volumes.ts';
 
 interface Codec {
   encode(message: never): { finish(): Uint8Array };
@@ -61,6 +62,7 @@ export interface Api {
   readonly networks: Service<typeof NetworksServiceDefinition>;
   readonly system: Service<typeof SystemServiceDefinition>;
   readonly tasks: Service<typeof TasksServiceDefinition>;
+  readonly volumes: Service<typeof VolumesServiceDefinition>;
   /** Resolves once there is a connection; rejects when there is none by then, in ms since 1970. */
   ready(deadline: number): Promise<void>;
   /** Closes the connection. */
@@ -129,6 +131,7 @@ export function openApi(address: string): Api {
     networks: bindService(client, NetworksServiceDefinition),
     system: bindService(client, SystemServiceDefinition),
     tasks: bindService(client, TasksServiceDefinition),
+    volumes: bindService(client, VolumesServiceDefinition),
     ready: (deadline) =>
       new Promise((resolve, reject) => {
         client.waitForReady(deadline, (error) => (error === undefined ? resolve() : reject(error)));

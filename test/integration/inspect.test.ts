@@ -145,7 +145,7 @@ test('inspect of several prints what there is and tells what there is not', asyn
   const { code, stdout, stderr } = await host.cli(['inspect', '--format', 'api', 'i1', 'nosuch', 'busybox']);
   assert.equal(code, 125);
   assert.deepEqual(JSON.parse(stdout).length, 2);
-  assert.match(stderr, /cannot find nosuch: no such container, network or image/);
+  assert.match(stderr, /cannot find nosuch: no such container, network, image or volume/);
   await refused(host, ['inspect'], /too few arguments/);
   const missing = await host.cli(['inspect', '--type', 'image', 'i1']);
   assert.deepEqual([missing.code, missing.stdout], [125, '[]\n']);

@@ -138,7 +138,7 @@ test('run refuses what cannot be, with a hint', async () => {
   await refused(host, ['run', '-m', '1k', 'busybox', 'true'], /memory limit[\s\S]*6 MiB/);
   await refused(host, ['run', '-m', '12x', 'busybox', 'true'], /invalid size "12x"/);
   await refused(host, ['run', '-v', '/a:/b:/c:/d', 'busybox', 'true'], /invalid volume/);
-  await refused(host, ['run', '-v', 'name:/b', 'busybox', 'true'], /named volumes are not there yet/);
+  await refused(host, ['run', '-v', 'n:/b', 'busybox', 'true'], /invalid volume name n: it must be/);
   await refused(
     host,
     ['run', '--network', 'lan', 'busybox', 'true'],

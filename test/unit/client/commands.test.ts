@@ -308,7 +308,7 @@ test('inspect: a container, else an image; JSON also where one is missing', asyn
   const { code, stdout, stderr } = await mydocker('inspect busybox nope');
   assert.equal(code, 125);
   assert.equal(JSON.parse(stdout)[0].Id, 'sha256:1');
-  assert.equal(stderr, 'mydocker: cannot find nope: no such container, network or image\n');
+  assert.equal(stderr, 'mydocker: cannot find nope: no such container, network, image or volume\n');
 });
 
 test('import: header, then the file’s bytes', async () => {

@@ -150,10 +150,6 @@ test('options that this version lacks are refused by name', async () => {
       { network: { attachments: [{ network: 'default', options: { a: 'b' } }] } },
     ],
     [
-      'config.mounts.volume.name',
-      { mounts: [{ destination: '/x', source: { $case: 'volume', value: { name: 'data' } } }] },
-    ],
-    [
       'config.mounts.bind.idmap',
       { mounts: [{ destination: '/x', source: { $case: 'bind', value: { source: '/y', idmap: true } } }] },
     ],

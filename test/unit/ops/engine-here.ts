@@ -22,6 +22,7 @@ import { discardsDone } from '../../../server/ops/discard-folder.ts';
 import type { Engine } from '../../../server/ops/engine.ts';
 import { FirstCopies } from '../../../server/ops/first-copies.ts';
 import { Garbage } from '../../../server/ops/garbage.ts';
+import { HeldVolumes } from '../../../server/ops/held-volumes.ts';
 import { ObjectQueues } from '../../../server/ops/object-queues.ts';
 import { PortRegistry } from '../../../server/ops/port-registry.ts';
 import { prepareFolders, readRecoverable } from '../../../server/ops/prepare-folders.ts';
@@ -70,6 +71,7 @@ export async function engineHere(
     registries: createRegistryAccess({}, REGISTRY_LIMITS),
     registryLimits: REGISTRY_LIMITS,
     garbage: new Garbage({ store, queues, layers, blobs, log }),
+    heldVolumes: new HeldVolumes(queues),
     copyTree,
     storage: probeStorage(paths.root, undefined),
     snapshotters: { overlay: overlaySnapshotter(paths.root), vfs: vfsSnapshotter(paths.root, copyTree) },

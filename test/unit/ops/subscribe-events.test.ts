@@ -24,7 +24,8 @@ const happen = (type: string, more: Partial<EventInput> = {}): Promise<{ seq: bi
 
 function subscribe(request: Partial<SubscribeRequest>): AsyncGenerator<EventPage, undefined> {
   return subscribeEvents(here.engine, {
-    ...{ follow: false, wantsType: () => true, containers: [], images: [], networks: [], labels: [] },
+    ...{ follow: false, wantsType: () => true, containers: [], images: [], networks: [], volumes: [] },
+    labels: [],
     abort: new AbortController().signal,
     ...request,
   });
@@ -113,6 +114,7 @@ test('events that are not kept any more are told, not left out', async () => {
     containers: [],
     images: [],
     networks: [],
+    volumes: [],
     labels: [],
   };
   const abort = new AbortController().signal;

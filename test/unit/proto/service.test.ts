@@ -16,12 +16,14 @@ import { ImagesServiceDefinition } from '../../../proto/gen/mydocker/v1/images.t
 import { NetworksServiceDefinition } from '../../../proto/gen/mydocker/v1/networks.ts';
 import { PingRequest, PingResponse, SystemServiceDefinition } from '../../../proto/gen/mydocker/v1/system.ts';
 import { TasksServiceDefinition } from '../../../proto/gen/mydocker/v1/tasks.ts';
+import { VolumesServiceDefinition } from '../../../proto/gen/mydocker/v1/volumes.ts';
 
 const SERVICES = [
   ImagesServiceDefinition,
   ContainersServiceDefinition,
   TasksServiceDefinition,
   NetworksServiceDefinition,
+  VolumesServiceDefinition,
   EventsServiceDefinition,
   SystemServiceDefinition,
   HealthDefinition,

@@ -112,9 +112,9 @@ export const EventAction = {
   PUBLISH: 34,
   /** UNPUBLISH - A port is not published any more; attribute `port`. */
   UNPUBLISH: 35,
-  /** MOUNT - A volume was mounted by a container. */
+  /** MOUNT - A volume was mounted by a container; attributes `container`, `destination`, `read/write`. */
   MOUNT: 36,
-  /** UNMOUNT - A volume is not mounted any more by a container. */
+  /** UNMOUNT - A volume is not mounted any more by a container; attribute `container`. */
   UNMOUNT: 37,
   /** RELOAD - The server has read its configuration, or repaired its networks, anew. */
   RELOAD: 38,
@@ -244,6 +244,8 @@ export interface SubscribeEventsRequest {
   readonly networks: readonly string[];
   /** Conditions on labels. */
   readonly labels: readonly LabelFilter[];
+  /** Only these volumes, by name. */
+  readonly volumes: readonly string[];
 }
 
 /** Events in order. */
@@ -629,6 +631,7 @@ function createBaseSubscribeEventsRequest(): SubscribeEventsRequest {
     images: [],
     networks: [],
     labels: [],
+    volumes: [],
   };
 }
 
@@ -676,6 +679,9 @@ export const SubscribeEventsRequest: MessageFns<SubscribeEventsRequest> = {
     }
     for (const v of message.labels) {
       LabelFilter.encode(v!, writer.uint32(82).fork()).join();
+    }
+    for (const v of message.volumes) {
+      writer.uint32(90).string(v!);
     }
     return writer;
   },
@@ -793,6 +799,14 @@ export const SubscribeEventsRequest: MessageFns<SubscribeEventsRequest> = {
             message.labels.push(LabelFilter.decode(reader, reader.uint32()));
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.volumes.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -834,6 +848,7 @@ export const SubscribeEventsRequest: MessageFns<SubscribeEventsRequest> = {
     message.images = object.images?.map((e) => e) || [];
     message.networks = object.networks?.map((e) => e) || [];
     message.labels = object.labels?.map((e) => LabelFilter.fromPartial(e)) || [];
+    message.volumes = object.volumes?.map((e) => e) || [];
     return message;
   },
 };

@@ -19,7 +19,7 @@ test('the three types of --mount', () => {
   assert.deepEqual(mount('dst=/v,volume-nocopy'), {
     destination: '/v',
     readOnly: false,
-    source: { $case: 'volume', value: { name: '', noCopy: true } },
+    source: { $case: 'volume', value: { name: '', noCopy: true, subpath: '' } },
   });
   assert.deepEqual(mount('Type=tmpfs,destination=/t,tmpfs-size=1m,tmpfs-mode=0755,ro=true'), {
     destination: '/t',

@@ -1,0 +1,138 @@
+/**
+ * Volumes are begun with what the image has at their place: by the first start that mounts one, and by a later one that
+ * finds it still empty. What is in a volume is never touched.
+ */
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { failpoint } from '../failpoint.ts';
+import { syncFolder } from '../image/sync-folder.ts';
+import type { ContainerRecord, VolumeMount } from '../model/container.ts';
+import { cannot, MydockerError } from '../model/error.ts';
+import { isAlive } from '../model/task-state.ts';
+import { volumeSource } from '../model/volume.ts';
+import { findMergedDirectory, type MergedDirectory } from '../snapshot/lookup.ts';
+import { discardCopy } from './container-folders.ts';
+import { containersWith, recordVolumes } from './container-volumes.ts';
+import { type Engine, snapshotterOf } from './engine.ts';
+import { volumeData, volumeFolder, volumesFolder } from './volume-folders.ts';
+
+const ABSENT = { uid: 0, gid: 0, mode: 0o755 } as const;
+
+/** Fills under way, by folder: two containers may begin with the same one. */
+const filling = new Map<string, Promise<void>>();
+
+/**
+ * Makes what a start mounts: volumes that are not there yet, or empty, get what the image has at their place. Called
+ * while the container holds its volumes.
+ * @param signal - ends it.
+ * @throws MydockerError `invalid-argument` where the image has a file there, `resource-exhausted` for a full disk.
+ */
+export async function fillVolumes(
+  engine: Engine,
+  record: ContainerRecord,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const volumes = record.config.volumes ?? [];
+  if (volumes.length === 0) return;
+  await recordVolumes(engine, record);
+  for (const volume of volumes) {
+    if (volumeSource(engine.store.volumes.get(volume.volume)?.options).kind !== 'folder') continue;
+    const folder = volumeFolder(engine.paths, volume.volume);
+    for (let busy = filling.get(folder); busy !== undefined; busy = filling.get(folder))
+      await busy.catch(() => undefined);
+    if (!isWanted(engine, volume)) continue;
+    const filled = fill(engine, record, volume, signal).finally(() => filling.delete(folder));
+    filling.set(folder, filled);
+    await filled;
+  }
+}
+
+/** An empty one is replaced whole, so that nobody else may have it mounted, or be about to. */
+function isWanted(engine: Engine, { volume, noCopy }: VolumeMount): boolean {
+  const data = volumeData(engine.paths, volume);
+  if (!existsSync(data)) return true;
+  if (noCopy === true || readdirSync(data).length > 0) return false;
+  return (
+    engine.heldVolumes.count(volume) <= 1 &&
+    containersWith(engine, volume).every(({ status }) => !isAlive(status))
+  );
+}
+
+async function fill(
+  engine: Engine,
+  record: ContainerRecord,
+  { volume, destination, noCopy, subpath }: VolumeMount,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const { paths } = engine;
+  const folder = volumeFolder(paths, volume);
+  const data = volumeData(paths, volume);
+  const workFolder = `${folder}/copy`;
+  try {
+    // What the image has there is the beginning of a part, not of the whole.
+    const source =
+      noCopy === true || subpath !== undefined ? undefined : sourceOf(engine, record, destination);
+    const isThere = existsSync(data);
+    const isBare = source === undefined || source.isBare || record.config.rootfs.kind === 'directory';
+    if (isThere && isBare) return;
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const tree = isBare
+      ? makeEmpty(workFolder, source ?? ABSENT)
+      : await engine.copyTree({ sources: source.folders, workFolder, signal });
+    await failpoint('volume.filled');
+    place(tree, data);
+    rmSync(workFolder, { recursive: true, force: true });
+    // Lasts before the first that is written into it does.
+    await syncFolder(folder);
+    await syncFolder(volumesFolder(paths));
+  } catch (error) {
+    discardCopy(engine, workFolder, volumesFolder(paths));
+    throw volumeError(record.name, destination, error);
+  }
+}
+
+/** In the place of an empty folder at most: rename(2) replaces no other. */
+function place(tree: string, data: string): void {
+  try {
+    renameSync(tree, data);
+  } catch (error) {
+    // Somebody put something into it by hand meanwhile, which stays.
+    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+}
+
+/** What a container would find there; a rootfs directory is not copied, somebody may be changing it. */
+function sourceOf(engine: Engine, record: ContainerRecord, destination: string): MergedDirectory | undefined {
+  const { config, layers } = record;
+  return config.rootfs.kind === 'directory'
+    ? findMergedDirectory([config.rootfs.path], destination)
+    : snapshotterOf(engine, config).findDirectory(layers, destination);
+}
+
+function makeEmpty(
+  workFolder: string,
+  { uid, gid, mode }: Pick<MergedDirectory, 'uid' | 'gid' | 'mode'>,
+): string {
+  const tree = `${workFolder}/tree`;
+  rmSync(workFolder, { recursive: true, force: true });
+  mkdirSync(tree, { recursive: true, mode: 0o700 });
+  chownSync(tree, uid, gid);
+  chmodSync(tree, mode);
+  return tree;
+}
+
+function volumeError(name: string, destination: string, error: unknown): unknown {
+  const errno = (error as NodeJS.ErrnoException).code;
+  const details = { exitStatus: 125, cause: error } as const;
+  if (errno === 'ENOSPC' || errno === 'EDQUOT' || errno === 'resource-exhausted')
+    return cannot('resource-exhausted', 'start', 'container', name, 'no space left on the disk', {
+      ...details,
+      reason: 'NO_SPACE',
+      hint: 'remove containers and images that are not needed',
+    });
+  if (!(error instanceof MydockerError)) return error;
+  const { code, reason, message } = error;
+  return cannot(code, 'start', 'container', name, `fill the volume at ${destination}: ${message}`, {
+    ...details,
+    reason,
+  });
+}

@@ -1,0 +1,61 @@
+/** What is mounted into a container to be: what a client asks for, joined with the volumes that the image names. Pure. */
+import { posix } from 'node:path';
+import type { BindMount, ContainerConfig } from '../model/container.ts';
+import type { ImageConfig } from '../model/image.ts';
+import { newVolumeName } from '../model/volume.ts';
+import type { ContainerOptions } from './container-options.ts';
+
+/** A volume that is asked for. */
+export interface VolumeChoice {
+  /** Absent: an anonymous one. */
+  readonly name?: string;
+  readonly destination: string;
+  readonly readOnly: boolean;
+  /** A new one stays empty. */
+  readonly noCopy: boolean;
+  /** Absent: the whole volume. */
+  readonly subpath?: string;
+}
+
+/** A list that is there; an empty one is kept as none at all, as in records of before. */
+export function present<K extends string, T>(
+  key: K,
+  list: readonly T[] = [],
+): { readonly [P in K]?: readonly T[] } {
+  return list.length === 0 ? {} : ({ [key]: list } as { readonly [P in K]: readonly T[] });
+}
+
+/** Without `.`, `..` and slashes that say nothing. */
+export function normalPath(path: string): string {
+  return posix.normalize(path).replace(/(?<=.)\/$/, '');
+}
+
+function normalMount(mount: BindMount): BindMount {
+  return { ...mount, source: normalPath(mount.source), destination: normalPath(mount.destination) };
+}
+
+/** Each path that an image says is a volume gets one, unless something else is mounted there. */
+export function mergeMounts(
+  options: ContainerOptions,
+  image: ImageConfig,
+): Pick<ContainerConfig, 'mounts' | 'volumes' | 'tmpfs'> {
+  const mounts = (options.mounts ?? []).map(normalMount);
+  const given = (options.volumes ?? []).map(({ name, destination, readOnly, noCopy, subpath }) => ({
+    ...(name === undefined ? { volume: newVolumeName() } : { volume: name, named: true }),
+    destination: normalPath(destination),
+    readOnly,
+    ...(noCopy ? { noCopy } : {}),
+    ...(subpath === undefined ? {} : { subpath }),
+  }));
+  const tmpfs = (options.tmpfs ?? []).map((mount) => ({
+    ...mount,
+    destination: normalPath(mount.destination),
+  }));
+  const taken = new Set([...mounts, ...given, ...tmpfs].map(({ destination }) => destination));
+  const own = [...new Set(image.volumes.map(normalPath))]
+    .filter((destination) => !taken.has(destination))
+    .sort()
+    .map((destination) => ({ volume: newVolumeName(), destination, readOnly: false }));
+  const volumes = [...given, ...own];
+  return { mounts, ...present('volumes', volumes), ...present('tmpfs', tmpfs) };
+}

@@ -1,0 +1,177 @@
+/** Volumes with names: made, mounted, shown, kept, and removed only when nobody has them. @vm */
+import assert from 'node:assert/strict';
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { type Host, startHost } from '../harness/host.ts';
+import { assertClean, importEntries, inside, refused, until } from './ground.ts';
+
+let host: Host;
+before(async () => {
+  host = await startHost({ images: ['busybox'] });
+});
+afterEach(async () => {
+  assert.equal(await host.ok(['volume', 'ls', '-q']), '');
+  await until(folders, (names) => names.length === 0);
+  await assertClean(host);
+});
+after(() => host.dispose());
+
+const folders = (): string[] => readdirSync(join(host.root, 'volumes')).sort();
+const events = async (volume: string): Promise<string[]> => {
+  const format = '{{.Action}} {{with .Actor.Attributes.destination}}{{.}}{{end}}';
+  const text = await host.ok([
+    ...['events', '--since', '1h', '--until', '0s', '--filter', `volume=${volume}`, '--format', format],
+  ]);
+  return text.split('\n').map((line) => line.trim());
+};
+
+test('a volume is made, listed, inspected and removed', async () => {
+  assert.equal(await host.ok(['volume', 'create', '--label', 'a=b', '--label', 'c', 'data']), 'data');
+  // Again is no error, and changes nothing.
+  assert.equal(await host.ok(['volume', 'create', 'data']), 'data');
+  await refused(
+    host,
+    ['volume', 'create', '-o', 'type=tmpfs', '-o', 'device=tmpfs', 'data'],
+    /cannot create volume data: it is there with other options\nhint: mydocker volume inspect data/,
+  );
+  assert.match(await host.ok(['volume', 'create']), /^[0-9a-f]{64}$/);
+  assert.match(
+    await host.ok(['volume', 'ls']),
+    /^DRIVER {3}VOLUME NAME\nlocal {4}[0-9a-f]{64}\nlocal {4}data$/,
+  );
+  assert.equal(await host.ok(['volumes', '-q', '--filter', 'label=a=b']), 'data');
+  assert.equal(
+    await host.ok(['volume', 'ls', '-q', '--filter', 'name=at', '--filter', 'driver=local']),
+    'data',
+  );
+  assert.equal(await host.ok(['volume', 'ls', '-q', '--filter', 'dangling=false']), '');
+  assert.equal(await host.ok(['volume', 'ls', '--filter', 'name=data', '--format', '{{.Labels}}']), 'a=b,c=');
+  const [found] = JSON.parse(await host.ok(['volume', 'inspect', 'data']));
+  assert.deepEqual(
+    [found.Name, found.Driver, found.Labels, found.Options, found.Scope, found.Mountpoint],
+    ['data', 'local', { a: 'b', c: '' }, {}, 'local', join(host.root, 'volumes/data/data')],
+  );
+  assert.equal(await host.ok(['inspect', '-f', '{{.Name}}', 'data']), 'data');
+  await refused(host, ['volume', 'create', 'x'], /invalid volume name x: it must be a letter or digit/);
+  await refused(host, ['volume', 'create', '../x'], /invalid volume name/);
+  await refused(host, ['volume', 'create', '-d', 'nfs', 'data2'], /there is no driver nfs/);
+  await refused(host, ['volume', 'rm', 'nosuch'], /cannot find volume nosuch: no such volume/);
+  await refused(host, ['run', '-v', 'a b:/x', 'busybox', 'true'], /invalid volume name/);
+  assert.equal(await host.ok(['volume', 'rm', '-f', 'nosuch', 'data']), 'nosuch\ndata');
+  assert.match(
+    await host.ok(['volume', 'prune', '-f']),
+    /^Deleted Volumes:\n[0-9a-f]{64}\n\nTotal reclaimed/,
+  );
+  assert.deepEqual(await events('data'), ['create', 'destroy']);
+});
+
+test('a container makes the volume that it names, it outlives it, and others share it', async () => {
+  await importEntries(host, 'full', [
+    { name: 'data/', mode: 0o2750, uid: 1000, gid: 33 },
+    { name: 'data/file', data: 'from the image\n', mode: 0o640, uid: 1000 },
+    { name: 'data/second', type: '1', link: 'data/file' },
+  ]);
+  const look = 'stat -c "%n %a %u %g %h" /data /data/*';
+  assert.deepEqual(
+    (await inside(host, `${look}; echo mine >/data/own`, ['-v', 'data:/data'], 'full')).split('\n'),
+    ['/data 2750 1000 33 2', '/data/file 640 1000 0 2', '/data/second 640 1000 0 2'],
+  );
+  assert.deepEqual(folders(), ['data']);
+  await host.ok(['run', '-d', '--name', 'one', '-v', 'data:/x:ro', 'busybox', 'sleep', '1000']);
+  await host.ok(['create', '--name', 'two', '--mount', 'type=volume,src=data,dst=/y', 'busybox', 'true']);
+  assert.equal(await host.ok(['exec', 'one', 'cat', '/x/own']), 'mine');
+  assert.notEqual((await host.cli(['exec', 'one', 'touch', '/x/no'])).code, 0);
+  // What is there stays: nothing of another image comes in.
+  assert.equal(await inside(host, 'ls /etc/', ['-v', 'data:/etc/']), 'file\nown\nsecond');
+  const inUse =
+    /cannot remove volume data: container one \([0-9a-f]{12}\), two \([0-9a-f]{12}\) has it\nhint: mydocker rm one two/;
+  await refused(host, ['volume', 'rm', 'data'], inUse);
+  await refused(host, ['volume', 'rm', '-f', 'data'], inUse);
+  assert.equal(await host.ok(['volume', 'prune', '-af']), 'Total reclaimed space: 0 B');
+  assert.equal(await host.ok(['volume', 'ls', '--format', '{{.Name}} {{.Links}}']), 'data 2');
+  assert.equal(await host.ok(['ps', '--filter', 'volume=data', '--format', '{{.Names}}']), 'two\none');
+  const mounts = '{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.Driver}} {{.Mode}} {{.RW}}{{end}}';
+  assert.equal(await host.ok(['inspect', '-f', mounts, 'one']), 'volume data /x local ro false');
+  // A container's removal takes no volume that was named, with -v neither.
+  await host.ok(['rm', '-f', '-v', 'one', 'two']);
+  assert.equal(readFileSync(join(host.root, 'volumes/data/data/own'), 'utf8'), 'mine\n');
+  assert.match(await host.ok(['system', 'df']), /Volumes +1 +0/i);
+  assert.equal(await host.ok(['volume', 'prune', '-f']), 'Total reclaimed space: 0 B');
+  assert.match(await host.ok(['volume', 'prune', '-f', '--filter', 'all=1']), /^Deleted Volumes:\ndata\n/);
+  // After those of the test before.
+  const told = (await events('data')).slice(2);
+  assert.deepEqual([told[0], told.at(-1)], ['create', 'destroy']);
+  const mounted = ['mount /data', 'mount /etc', 'mount /x', 'unmount', 'unmount', 'unmount'];
+  assert.deepEqual(told.slice(1, -1).sort(), mounted);
+  await host.ok(['rmi', 'full']);
+});
+
+test('an empty volume is begun by the first image that has something there, and nocopy leaves it empty', async () => {
+  await importEntries(host, 'full', [{ name: 'data/' }, { name: 'data/file', data: 'x' }]);
+  await host.ok(['volume', 'create', 'late']);
+  assert.equal(await inside(host, 'ls /data', ['-v', 'late:/data:nocopy'], 'full'), '');
+  assert.equal(await inside(host, 'ls /none', ['-v', 'late:/none'], 'full'), '');
+  await host.ok(['run', '-d', '--name', 'open', '-v', 'late:/none', 'busybox', 'sleep', '1000']);
+  // Somebody has it mounted: it is not replaced.
+  assert.equal(await inside(host, 'ls /data', ['-v', 'late:/data'], 'full'), '');
+  await host.ok(['rm', '-f', 'open']);
+  assert.equal(await inside(host, 'ls /data', ['-v', 'late:/data'], 'full'), 'file');
+  const other = ['--mount', 'src=other,dst=/data,volume-nocopy'];
+  assert.equal(await inside(host, 'ls /data', other, 'full'), '');
+  await host.ok(['volume', 'rm', 'late', 'other']);
+  await host.ok(['rmi', 'full']);
+});
+
+test('a part of a volume, which leads nowhere else', async () => {
+  await inside(host, 'mkdir -p /v/a/b; echo in >/v/a/b/f; ln -s / /v/out; ln -s /a /v/link', [
+    '-v',
+    'data:/v',
+  ]);
+  const part = (path: string): string[] => ['--mount', `src=data,dst=/p,volume-subpath=${path}`];
+  assert.equal(await inside(host, 'cat /p/b/f', part('a')), 'in');
+  assert.equal(await inside(host, 'cat /p', part('a/b/f')), 'in');
+  assert.equal(await inside(host, 'cat /p/b/f', part('link')), 'in');
+  // A link to the root is one to the volume's.
+  assert.equal(await inside(host, 'ls /p', part('out')), 'a\nlink\nout');
+  for (const path of ['../x', '/a', 'a/../../b'])
+    await refused(host, ['run', '--rm', ...part(path), 'busybox', 'true'], /invalid volume subpath/);
+  await refused(host, ['run', '--rm', ...part('nosuch'), 'busybox', 'true'], /nosuch[\s\S]*ENOENT/);
+  await host.ok(['volume', 'rm', 'data']);
+});
+
+test('a volume may be a folder of the host, or memory', async () => {
+  const folder = join(host.folder, 'tmp/device');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'file'), 'of the host\n');
+  chmodSync(folder, 0o700);
+  const create = (name: string, ...options: string[]): string[] => [
+    ...['volume', 'create', ...options.flatMap((option) => ['-o', option]), name],
+  ];
+  await host.ok(create('bound', 'type=none', `device=${folder}`, 'o=bind'));
+  assert.equal(await inside(host, 'cat /v/file; touch /v/new', ['-v', 'bound:/v']), 'of the host');
+  assert.ok(existsSync(join(folder, 'new')));
+  await host.ok(create('closed', 'type=none', `device=${folder}`, 'o=bind,ro'));
+  assert.notEqual((await host.cli(['run', '--rm', '-v', 'closed:/v', 'busybox', 'touch', '/v/x'])).code, 0);
+  await host.ok(create('memory', 'type=tmpfs', 'device=tmpfs', 'o=size=64k,mode=750,uid=7'));
+  assert.equal(
+    await inside(host, 'stat -c "%a %u" /v; df -k /v | tail -n 1 | awk "{print \\$2}"', ['-v', 'memory:/v']),
+    '750 7\n64',
+  );
+  assert.equal(
+    await host.ok(['volume', 'inspect', '-f', '{{json .Options}}', 'memory']),
+    '{"device":"tmpfs","o":"size=64k,mode=750,uid=7","type":"tmpfs"}',
+  );
+  rmSync(folder, { recursive: true });
+  await refused(host, ['run', '--rm', '-v', 'bound:/v', 'busybox', 'true'], /device is not there/);
+  await host.ok(['volume', 'rm', 'bound', 'closed', 'memory']);
+  for (const [options, why] of [
+    [['type=nfs', 'device=:/x', 'o=addr=10.0.0.1'], /type=nfs.*cannot be mounted in a container/],
+    [['type=none', 'device=/x'], /nothing says what to mount/],
+    [['type=tmpfs'], /device.*it is missing/],
+    [['size=1m'], /size.*there is no such option/],
+    [['type=tmpfs', 'device=x', 'o=lowerdir=/'], /there is no such option of a tmpfs/],
+    [['type=none', 'device=x', 'o=bind'], /not an absolute path/],
+  ] as const)
+    await refused(host, create('bad', ...options), why);
+});
