@@ -109,7 +109,7 @@ test('each error has a code, a reason and, where there is a cure, a hint', async
     [
       () =>
         host.api.containers.createContainer({
-          config: { rootfs: { $case: 'image', value: 'busybox' }, oomScoreAdj: 5 },
+          config: { rootfs: { $case: 'image', value: 'busybox' }, domainname: 'example.org' },
         }),
       12,
       'OPTION_UNIMPLEMENTED',
