@@ -112,7 +112,7 @@ function limits(config: ContainerConfig | undefined): Readonly<Record<string, un
     OomKillDisable: resources?.oomKillDisable ?? false,
     PidsLimit: resources?.pidsMax === undefined ? null : number(resources.pidsMax),
     Ulimits: listOrNil(
-      config?.ulimits.map(({ name, soft, hard }) => ({ Name: name, Soft: Number(soft), Hard: Number(hard) })),
+      config?.ulimits.map(({ name, soft, hard }) => ({ Name: name, Hard: Number(hard), Soft: Number(soft) })),
     ),
     // Windows'.
     CpuCount: 0,

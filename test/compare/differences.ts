@@ -93,6 +93,17 @@ export const DIFFERENCES: readonly Difference[] = [
   ),
   {
     aspect: 'exit',
+    commands: /--device(?:-write-bps)? \/dev\/nosuch/,
+    when: refused,
+    about: 'A device that is not there is an error of the server, 125; Docker has 127, as for a program.',
+  },
+  {
+    aspect: 'output',
+    commands: /--blkio-weight/,
+    about: 'A weight of block I/O is given to the BFQ scheduler too; Docker drops it with a warning.',
+  },
+  {
+    aspect: 'exit',
     commands: /\/h\/(?:data|script|crlf)$/,
     when: ({ mydocker }) => [126, 127].includes(mydocker.code),
     about:
