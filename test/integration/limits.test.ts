@@ -1,10 +1,11 @@
 /** Limits: in the files of the control groups, and in what a process that tries to exceed them gets. @vm */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { deviceNumbers } from '../../server/cgroup/device-numbers.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { cgroupMounts } from '../harness/leaks.ts';
 import { assertClean, inside, refused, tryInside, until, WITH_PROBE } from './ground.ts';
@@ -198,6 +199,56 @@ test('--cpus bounds what a busy loop gets', async () => {
   assert.ok(share > 0.02 && share < 0.35, `used ${share} of a CPU`);
   await host.ok(['rm', '-f', 'busy']);
 });
+
+test('shares divide a CPU that two want', async () => {
+  const one = ['run', '-d', '--cpuset-cpus', '0'];
+  for (const [name, shares] of [
+    ['much', '4096'],
+    ['little', '256'],
+  ] as const)
+    await host.ok([
+      ...one,
+      '--name',
+      name,
+      '--cpu-shares',
+      shares,
+      'busybox',
+      'sh',
+      '-c',
+      'while :; do :; done',
+    ]);
+  const used = async (name: string): Promise<number> => {
+    const text = await cgroupFile(name, 'cpuacct.usage', IS_V2 ? 'cpu.stat' : '');
+    return IS_V2 ? Number(/usage_usec (\d+)/.exec(text)?.[1]) * 1000 : Number(text);
+  };
+  const [much, little] = [await used('much'), await used('little')];
+  await until(
+    async () => (await used('much')) - much,
+    (ns) => ns > 1e8,
+  );
+  const ratio = ((await used('much')) - much) / ((await used('little')) - little);
+  // 16 by the book; what else wants the CPU takes from both.
+  assert.ok(ratio > 3, `${ratio}`);
+  await host.ok(['rm', '-f', 'much', 'little']);
+});
+
+test('a rate of a device is the most that gets through', async () => {
+  const device = deviceNumbers(statSync(host.folder).dev).join(':');
+  const options = ['--device-write-bps', `${device}:1m`, '--device-write-iops', `${device}:1000`];
+  const made = await host.cli(['create', '--name', 'slow', ...options, 'busybox', 'sh', '-c', WRITE]);
+  if (made.code !== 0) {
+    // A file system in memory, or a part of a disk, has no rate of its own.
+    assert.match(made.stderr, /cannot set rate of a device/);
+    return;
+  }
+  const begin = Date.now();
+  const { code } = await host.cli(['start', '-a', 'slow']);
+  // Where nothing can be written past the cache, nothing is limited at the time of the write.
+  if (code === 0) assert.ok(Date.now() - begin > 1000, `${Date.now() - begin} ms`);
+  await host.ok(['rm', 'slow']);
+});
+
+const WRITE = 'dd if=/dev/zero of=/file bs=256k count=8 oflag=direct';
 
 test('--cpuset-cpus is where the processes run', async () => {
   const allowed = await inside(host, 'grep Cpus_allowed_list /proc/self/status', ['--cpuset-cpus', '0']);
