@@ -33,7 +33,7 @@ interface Library {
   readonly setFlags: (context: unknown, flags: number) => void;
 }
 
-const NFT_CTX_OUTPUT_STATELESS = 1 << 1;
+const NFT_CTX_OUTPUT_STATELESS = 1 << 2;
 const NFT_CTX_OUTPUT_TERSE = 1 << 11;
 
 /** Undefined where the library is not installed. */

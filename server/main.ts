@@ -44,6 +44,7 @@ import { restorePorts } from './ops/publish-ports.ts';
 import { recover } from './ops/recover.ts';
 import { sweepContainers } from './ops/sweep-containers.ts';
 import { sweepImages } from './ops/sweep-images.ts';
+import { watchNetworks } from './ops/watch-networks.ts';
 import { Downloads } from './registry/downloads.ts';
 import { proxiesOf } from './registry/proxies.ts';
 import { createRegistryAccess } from './registry/registries.ts';
@@ -164,6 +165,7 @@ async function start(config: ServerConfig, log: Logger): Promise<{ engine: Engin
     const api = createApi(engine, { startedAt, listen, debug }, log, (socket) =>
       widenSendBuffer(socket, UNREAD_BYTES),
     );
+    watchNetworks(engine);
     for (const address of listen) await api.listen(address, prepared.socketGid);
     await store.events.append({ type: 'system.start', kind: 'system', id: '' }, { sync: false });
     return { engine, api };

@@ -12,8 +12,14 @@ import {
   ListNetworksResponse,
   PruneNetworksRequest,
   PruneNetworksResponse,
+  PublishPortsRequest,
+  PublishPortsResponse,
+  ReloadNetworksRequest,
+  ReloadNetworksResponse,
   RemoveNetworkRequest,
   RemoveNetworkResponse,
+  UnpublishPortsRequest,
+  UnpublishPortsResponse,
 } from '../../proto/gen/mydocker/v1/networks.ts';
 import type { Method } from '../transport/method.ts';
 
@@ -57,4 +63,22 @@ export const disconnectNetwork: Method<DisconnectNetworkRequest, DisconnectNetwo
   path: '/mydocker.v1.NetworksService/DisconnectNetwork',
   request: DisconnectNetworkRequest,
   response: DisconnectNetworkResponse,
+};
+
+export const publishPorts: Method<PublishPortsRequest, PublishPortsResponse> = {
+  path: '/mydocker.v1.NetworksService/PublishPorts',
+  request: PublishPortsRequest,
+  response: PublishPortsResponse,
+};
+
+export const unpublishPorts: Method<UnpublishPortsRequest, UnpublishPortsResponse> = {
+  path: '/mydocker.v1.NetworksService/UnpublishPorts',
+  request: UnpublishPortsRequest,
+  response: UnpublishPortsResponse,
+};
+
+export const reloadNetworks: Method<ReloadNetworksRequest, ReloadNetworksResponse> = {
+  path: '/mydocker.v1.NetworksService/ReloadNetworks',
+  request: ReloadNetworksRequest,
+  response: ReloadNetworksResponse,
 };

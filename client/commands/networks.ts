@@ -5,6 +5,7 @@ import {
   DisconnectNetworkRequest,
   ListNetworksRequest,
   type Network,
+  ReloadNetworksRequest,
   RemoveNetworkRequest,
 } from '../../proto/gen/mydocker/v1/networks.ts';
 import { NetworkAttachment } from '../../proto/gen/mydocker/v1/types.ts';
@@ -13,6 +14,7 @@ import {
   createNetwork as createMethod,
   disconnectNetwork as disconnectMethod,
   listNetworks as listMethod,
+  reloadNetworks as reloadMethod,
   removeNetwork as removeMethod,
 } from '../api/networks.ts';
 import { eachTarget } from '../each-target.ts';
@@ -141,5 +143,12 @@ export const disconnectNetwork: Action<typeof NETWORK_DISCONNECT_OPTIONS> = asyn
   const [network = '', container = ''] = positionals;
   const request = DisconnectNetworkRequest.create({ container, network, force: options.force ?? false });
   await context.connect().unary(disconnectMethod, request);
+  return 0;
+};
+
+export const reloadNetworks: Action<typeof NO_OPTIONS> = async ({ positionals }, context) => {
+  const request = ReloadNetworksRequest.create({ networks: [...positionals] });
+  const { repaired } = await context.connect().unary(reloadMethod, request);
+  print(repaired.map((sentence) => `${sentence}\n`).join(''));
   return 0;
 };

@@ -1,9 +1,12 @@
-/** `mydocker update`: other limits, of containers that run at once. */
+/** `mydocker update`: other limits and ports, of containers that run at once. */
 import { UpdateContainerRequest } from '../../proto/gen/mydocker/v1/containers.ts';
+import { PublishPortsRequest, UnpublishPortsRequest } from '../../proto/gen/mydocker/v1/networks.ts';
 import { updateContainer } from '../api/containers.ts';
+import { publishPorts, unpublishPorts } from '../api/networks.ts';
 import { eachTarget } from '../each-target.ts';
 import type { Action } from '../grammar/command.ts';
 import type { UPDATE_OPTIONS } from '../grammar/update-options.ts';
+import { parsePublish } from '../parse/parse-port.ts';
 import { parseRestart } from '../parse/parse-restart.ts';
 import { resourceFields } from '../resources.ts';
 import { UsageError } from '../usage-error.ts';
@@ -12,15 +15,25 @@ import { UsageError } from '../usage-error.ts';
 export const update: Action<typeof UPDATE_OPTIONS> = async ({ options, positionals }, context) => {
   const resources = resourceFields(options);
   const restartPolicy = options.restart === undefined ? undefined : parseRestart(options.restart);
-  if (resources === undefined && restartPolicy === undefined)
+  const added = options.publishAdd.flatMap((text) => parsePublish(text, '--publish-add'));
+  const gone = options.publishRm.flatMap((text) => parsePublish(text, '--publish-rm'));
+  const limits = resources !== undefined || restartPolicy !== undefined;
+  if (!limits && added.length + gone.length === 0)
     throw new UsageError('nothing is to be changed', { hint: 'for example mydocker update -m 512m NAME' });
   return await eachTarget(positionals, async (container) => {
+    const connection = context.connect();
+    // Who exchanges a port gives it back first.
+    if (gone.length > 0)
+      await connection.unary(unpublishPorts, UnpublishPortsRequest.create({ container, ports: gone }));
+    if (added.length > 0)
+      await connection.unary(publishPorts, PublishPortsRequest.create({ container, ports: added }));
+    if (!limits) return container;
     const request = UpdateContainerRequest.fromPartial({
       container,
       ...(resources === undefined ? {} : { resources }),
       ...(restartPolicy === undefined ? {} : { restartPolicy }),
     });
-    await context.connect().unary(updateContainer, request);
+    await connection.unary(updateContainer, request);
     return container;
   });
 };

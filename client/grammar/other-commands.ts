@@ -178,6 +178,14 @@ export const NETWORK_COMMANDS: readonly AnyCommand[] = [
     load: async () => (await import('../commands/networks.ts')).disconnectNetwork,
   }),
   command({
+    names: ['network reload'],
+    about: 'make bridges and rules of networks again as they should be',
+    usage: '[NETWORK…]',
+    count: [0, MANY],
+    options: NO_OPTIONS,
+    load: async () => (await import('../commands/networks.ts')).reloadNetworks,
+  }),
+  command({
     names: ['network prune'],
     about: 'remove networks that no container stands in',
     usage: '[OPTIONS]',

@@ -8,6 +8,18 @@ const UPDATE_ONLY = {
     value: 'POLICY',
     about: 'no, on-failure[:N], always, unless-stopped: kept, not acted on by this version',
   },
+  publishAdd: {
+    names: ['--publish-add'],
+    type: 'list',
+    value: '[IP:][HOST:]PORT',
+    about: 'publish one more port, as create does',
+  },
+  publishRm: {
+    names: ['--publish-rm'],
+    type: 'list',
+    value: '[IP:][HOST:]PORT',
+    about: 'end the publishing of a port: 8080:80, or 80 for whatever leads to it',
+  },
 } as const;
 
 /** Options of `update`. */

@@ -52,6 +52,8 @@ export const ENUM_FIELDS: Readonly<Record<string, readonly EnumField[]>> = {
     ['healths[]', HealthStatus],
   ],
   'mydocker.v1.ContainersService/ExplainContainer': below('subject.create:config.', CONFIG),
+  'mydocker.v1.NetworksService/PublishPorts': [['ports[].protocol', PortProtocol]],
+  'mydocker.v1.NetworksService/UnpublishPorts': [['ports[].protocol', PortProtocol]],
   'mydocker.v1.EventsService/SubscribeEvents': [
     ['subjects[]', EventSubject],
     ['actions[]', EventAction],

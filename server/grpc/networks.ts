@@ -6,6 +6,7 @@ import {
 } from '../../proto/gen/mydocker/v1/networks.ts';
 import { NetworkAttachment } from '../../proto/gen/mydocker/v1/types.ts';
 import type { NetworkRecord, NetworkSubnet } from '../model/network.ts';
+import { joinPorts } from '../model/port.ts';
 import { connectNetwork, disconnectNetwork } from '../ops/connect-network.ts';
 import { placesOf } from '../ops/container-networks.ts';
 import { containersIn } from '../ops/container-places.ts';
@@ -14,9 +15,12 @@ import { defaultNetworkId, findNetwork, listNetworks } from '../ops/default-netw
 import type { Engine } from '../ops/engine.ts';
 import { labelsMatch } from '../ops/list-containers.ts';
 import { pruneNetworks, removeNetwork } from '../ops/remove-network.ts';
+import { publishPorts, unpublishPorts } from '../ops/update-ports.ts';
+import { reloadNetworks } from '../ops/watch-networks.ts';
 import { decodeAttachment, encodePlace } from './attachments.ts';
 import { decodeLabels, decodePrune } from './decode-filter.ts';
 import type { Implementation } from './handlers.ts';
+import { decodeMapping, decodePattern, encodeMapping } from './ports.ts';
 import { pages } from './streams.ts';
 import { toTimestamp } from './timestamp.ts';
 
@@ -61,6 +65,19 @@ export function networksService(engine: Engine): Implementation<typeof NetworksS
     },
     disconnectNetwork: async ({ container, network, force, expectedRev }) =>
       await disconnectNetwork(engine, { container, network, force, expectedRev }),
+    reloadNetworks: async ({ networks }) => ({ repaired: await reloadNetworks(engine, networks) }),
+    publishPorts: async ({ container, ports, expectedRev }) => {
+      const published = await publishPorts(engine, {
+        container,
+        ports: ports.map(decodeMapping),
+        expectedRev,
+      });
+      return { ports: joinPorts(published).map(encodeMapping) };
+    },
+    unpublishPorts: async ({ container, ports, expectedRev }) => {
+      const left = await unpublishPorts(engine, { container, ports: ports.map(decodePattern), expectedRev });
+      return { ports: joinPorts(left).map(encodeMapping) };
+    },
   };
 }
 

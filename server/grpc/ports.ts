@@ -3,6 +3,7 @@ import { type ExposedPort, type PortMapping, PortProtocol } from '../../proto/ge
 import type { ContainerRecord } from '../model/container.ts';
 import { joinPorts, type PortProtocol as Protocol, type PublishedPort } from '../model/port.ts';
 import { isAlive } from '../model/task-state.ts';
+import type { PortPattern } from '../ops/update-ports.ts';
 
 const PROTOCOL: Readonly<Record<PortProtocol, Protocol>> = {
   [PortProtocol.UNSPECIFIED]: 'tcp',
@@ -33,6 +34,12 @@ export function encodePort(text: string): ExposedPort[] {
 
 export function decodeMapping({ protocol, count, ...port }: PortMapping): PublishedPort {
   return { ...port, protocol: PROTOCOL[protocol], count: Math.max(count, 1) };
+}
+
+/** What is not given matches any. */
+export function decodePattern({ protocol, count, ...port }: PortMapping): PortPattern {
+  const known = protocol === PortProtocol.UNSPECIFIED ? {} : { protocol: PROTOCOL[protocol] };
+  return { ...port, ...known, count: Math.max(count, 1) };
 }
 
 export function encodeMapping({ protocol, ...port }: PublishedPort): PortMapping {

@@ -90,12 +90,6 @@ export function checkPortsAndNetwork(
   );
 }
 
-/** Warnings of a create. */
-export const portWarnings = ({ network, ports = [], publishAll }: ContainerConfig): string[] =>
-  network === 'host' && (ports.length > 0 || publishAll === true)
-    ? ['ports are not published in the host’s network: the service has them as they are']
-    : [];
-
 /** All ports that a container publishes: those of its configuration, and with publishAll the exposed ones. */
 export function wantedPorts({
   network,

@@ -17,7 +17,7 @@ import { UndoStack } from '../model/undo.ts';
 import { parseStorageDriver, unsupported } from '../snapshot/drivers.ts';
 import { encodeJson } from '../store/codec.ts';
 import { checkConfig } from './check-config.ts';
-import { checkPortsAndNetwork, portWarnings } from './check-ports.ts';
+import { checkPortsAndNetwork } from './check-ports.ts';
 import { hostCpus } from './check-resources.ts';
 import { containerEvent } from './container-event.ts';
 import { makeFolders } from './container-folders.ts';
@@ -29,6 +29,7 @@ import { cgroupPathOf, containerFolder, type Engine } from './engine.ts';
 import { findImage } from './image-engine.ts';
 import { lookUpUser } from './look-up-user.ts';
 import { findShared, usualHostname } from './shared-namespaces.ts';
+import { portWarnings } from './watch-networks.ts';
 
 export interface CreateRequest {
   /** `''`: one is made up. */
@@ -139,7 +140,7 @@ export async function planContainer(engine: Engine, options: ContainerOptions): 
   const layers = image === undefined ? [] : image.layers.map((l) => l.serial).reverse();
   // Who is not in the image is not in it at the start either; the answer is kept for that.
   lookUpUser(engine, { id, config: merged.config, layers }, merged.config.user);
-  const warnings = [...merged.warnings, ...portWarnings(merged.config)];
+  const warnings = [...merged.warnings, ...portWarnings(engine, merged.config)];
   return { ...merged, warnings, id, layers, attachments };
 }
 

@@ -4,15 +4,13 @@
  */
 import { networkInterfaces } from 'node:os';
 import type { ContainerRecord } from '../model/container.ts';
-import { cannot } from '../model/error.ts';
 import { wayOut } from '../model/network.ts';
-import { joinPorts, type PublishedPort, portText, singlePorts } from '../model/port.ts';
+import { portText } from '../model/port.ts';
 import { isAlive } from '../model/task-state.ts';
 import { forgetAnswers, forgetRequests } from '../network/conversations.ts';
 import type { PortElement, PortTargets } from '../network/port-map.ts';
-import { checkPorts, checkPortsAndNetwork, wantedPorts } from './check-ports.ts';
+import { wantedPorts } from './check-ports.ts';
 import type { Engine } from './engine.ts';
-import { expectRev, findContainer } from './find-container.ts';
 import type { PortReservation } from './port-registry.ts';
 
 type Host = Pick<Engine, 'store' | 'networks' | 'log'>;
@@ -64,8 +62,8 @@ export function releasePorts(engine: Host, id: string): void {
   endPorts(engine, engine.networks.ports.release(id), isUdp);
 }
 
-/** @param which - whose conversations end now. */
-function endPorts(
+/** Takes elements away. @param which - whose conversations end now. */
+export function endPorts(
   engine: Host,
   gone: readonly PortElement[],
   which: (element: PortElement) => boolean,
@@ -103,111 +101,4 @@ export async function restorePorts(engine: Host): Promise<void> {
   }
   if (networks.ports.elements().length > 0 || networks.rules.isThere())
     networks.rules.install(store.networks.list());
-}
-
-/** Which ports of which container. */
-export interface PortsRequest {
-  /** Id, name or unique prefix. */
-  readonly container: string;
-  readonly ports: readonly PublishedPort[];
-  /** Refused unless the container has this rev; 0n: whatever. */
-  readonly expectedRev: bigint;
-}
-
-/** What it publishes: now, where it runs, else from its next start on. */
-const shown = ({ config, status, run }: ContainerRecord): readonly PublishedPort[] =>
-  isAlive(status) ? (run?.ports ?? []) : (config.ports ?? []);
-
-/**
- * Publishes further ports, of a running container at once. All or nothing.
- * @returns all that it publishes.
- * @throws MydockerError as a create and as {@link reservePorts}.
- */
-export function publishPorts(engine: Engine, request: PortsRequest): Promise<readonly PublishedPort[]> {
-  const { id } = findContainer(engine, request.container);
-  return engine.queues.run('container', id, async () => {
-    const record = findContainer(engine, id);
-    expectRev('update', record, request.expectedRev);
-    const { config } = record;
-    const ports = checkPorts([...(config.ports ?? []), ...request.ports]);
-    checkPortsAndNetwork({ ...config, ports }, 'update');
-    const next = { ...record, config: { ...config, ports } };
-    const { run } = record;
-    if (!isAlive(record.status) || run === undefined || config.network !== 'networks')
-      return shown(await engine.store.containers.put(next));
-    const wanted = singlePorts(ports).slice(singlePorts(config.ports ?? []).length);
-    using reserved = await engine.networks.ports.reserve(record, wanted);
-    const stored = await engine.store.containers.put({
-      ...next,
-      run: { ...run, ports: [...(run.ports ?? []), ...reserved.ports] },
-    });
-    reserved.keep();
-    leadPorts(engine, id, stored);
-    return shown(stored);
-  });
-}
-
-/**
- * Ends the publishing of ports; conversations in progress end, too.
- * @param request - its ports are patterns: an address that is empty and a number that is 0 match any.
- * @returns those that are left.
- * @throws MydockerError `not-found`, reason PORT_NOT_PUBLISHED; then nothing is changed.
- */
-export function unpublishPorts(engine: Engine, request: PortsRequest): Promise<readonly PublishedPort[]> {
-  const { id } = findContainer(engine, request.container);
-  return engine.queues.run('container', id, async () => {
-    const record = findContainer(engine, id);
-    expectRev('update', record, request.expectedRev);
-    const patterns = singlePatterns(request.ports);
-    const { config, run } = record;
-    const matches = (port: PublishedPort): boolean => patterns.some((pattern) => isMeant(pattern, port));
-    const running = isAlive(record.status) ? (run?.ports ?? []) : [];
-    const all = [...singlePorts(config.ports ?? []), ...running];
-    const missing = patterns.find((pattern) => !all.some((port) => isMeant(pattern, port)));
-    if (missing !== undefined) throw notPublished(record, missing);
-    const gone = running.filter(matches);
-    // A port that was picked is known by what it leads to.
-    const isGone = (port: PublishedPort): boolean =>
-      matches(port) || (port.hostPort === 0 && gone.some((one) => isMeant(port, one)));
-    const ports = singlePorts(config.ports ?? []).filter((port) => !isGone(port));
-    const { ports: _, ...rest } = config;
-    const stored = await engine.store.containers.put({
-      ...record,
-      config: ports.length === 0 ? rest : { ...rest, ports: joinPorts(ports) },
-      ...(run === undefined
-        ? {}
-        : { run: { ...run, ports: (run.ports ?? []).filter((port) => !matches(port)) } }),
-    });
-    if (gone.length > 0) endPorts(engine, engine.networks.ports.release(id, gone), () => true);
-    return shown(stored);
-  });
-}
-
-/** A range of patterns without a port inside matches by the host's ports alone. */
-const singlePatterns = (ports: readonly PublishedPort[]): PublishedPort[] =>
-  ports.flatMap((port) =>
-    Array.from({ length: port.count }, (_, n) => ({
-      ...port,
-      count: 1,
-      hostPort: port.hostPort === 0 ? 0 : port.hostPort + n,
-      containerPort: port.containerPort === 0 ? 0 : port.containerPort + n,
-    })),
-  );
-
-const isMeant = (pattern: PublishedPort, port: PublishedPort): boolean =>
-  pattern.protocol === port.protocol &&
-  (pattern.hostIp === '' || pattern.hostIp === port.hostIp) &&
-  (pattern.hostPort === 0 || pattern.hostPort === port.hostPort) &&
-  (pattern.containerPort === 0 || pattern.containerPort === port.containerPort);
-
-function notPublished(
-  { id, name }: ContainerRecord,
-  { hostPort, containerPort, protocol }: PublishedPort,
-): Error {
-  const what = `${hostPort === 0 ? containerPort : hostPort}/${protocol}`;
-  return cannot('not-found', 'update', 'container', name, `port ${what} is not published`, {
-    reason: 'PORT_NOT_PUBLISHED',
-    hint: `see mydocker port ${name}`,
-    metadata: { container: id, port: what },
-  });
 }

@@ -1,5 +1,6 @@
 /** Published ports, on a host between an "internet" and another host: who reaches a container, and who does not. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
@@ -34,6 +35,7 @@ after(async () => {
   await topology.dispose();
 });
 
+const nft = (...args: string[]): string => execFileSync('nft', args, { encoding: 'utf8' });
 const SLEEP = ['busybox', 'sleep', '1000'];
 const addressOf = (name: string): Promise<string> =>
   host.ok(['ps', '-f', `name=${name}`, '--format', '{{.IPs}}']);
@@ -221,4 +223,76 @@ test('a server that dies in the middle of it leaves no port', async () => {
     await host.ok(['rm', '-f', 'dies']);
     await host.ok(['run', '--rm', '-p', '8095:80', 'busybox', 'true']);
   }
+});
+
+test('ports are published and not any more while a container runs', async () => {
+  await host.ok(['run', '-d', '--name', 'live', '-p', '8080:80', ...SLEEP]);
+  const service = await serveIn(await pidOf(host, 'live'));
+  const neighbour = topology.neighbour.pid;
+  await host.ok(['update', '--publish-add', '8081:81', '--publish-add', '8053:53/udp', 'live']);
+  assert.equal(
+    await host.ok(['port', 'live']),
+    '80/tcp -> 0.0.0.0:8080\n81/tcp -> 0.0.0.0:8081\n53/udp -> 0.0.0.0:8053',
+  );
+  // A caller's own port stays the same, as of a resolver that goes on asking.
+  const questions: Question[] = [
+    ['tcp', HOST_NEXT_DOOR, 8081],
+    ['udp', HOST_NEXT_DOOR, 8053, 40_053],
+  ];
+  assert.deepEqual(ask(neighbour, ...questions), [NEIGHBOUR_ADDRESS, NEIGHBOUR_ADDRESS]);
+  await refused(
+    host,
+    ['update', '--publish-add', '8082:82', '--publish-add', '8081:80', 'live'],
+    /two ports/,
+  );
+  await host.ok(['update', '--publish-rm', '81', '--publish-rm', '8053:53/udp', 'live']);
+  assert.deepEqual(ask(neighbour, ...questions), ['ECONNREFUSED', 'ECONNREFUSED']);
+  await refused(host, ['update', '--publish-rm', '81', 'live'], /port 81\/tcp is not published/);
+  // What was refused while nobody listened is heard as soon as somebody does.
+  await host.ok(['update', '--publish-add', '8053:53/udp', 'live']);
+  assert.deepEqual(ask(neighbour, ...questions), ['ECONNREFUSED', NEIGHBOUR_ADDRESS]);
+  await service.end();
+  await host.ok(['restart', '-t', '0', 'live']);
+  assert.equal(await host.ok(['port', 'live']), '80/tcp -> 0.0.0.0:8080\n53/udp -> 0.0.0.0:8053');
+  await host.ok(['stop', '-t', '0', 'live']);
+  await host.ok(['update', '--publish-rm', '8080:80', '--publish-add', '8084:80', 'live']);
+  await host.ok(['start', 'live']);
+  assert.equal(await host.ok(['port', 'live']), '53/udp -> 0.0.0.0:8053\n80/tcp -> 0.0.0.0:8084');
+  await host.ok(['rm', '-f', 'live']);
+});
+
+test('rules that somebody takes away come back, and what of others drops packets is said', async () => {
+  await host.ok(['run', '-d', '--name', 'stays', '-p', '8080:80', ...SLEEP]);
+  const service = await serveIn(await pidOf(host, 'stays'));
+  const elements = publishedElements();
+  const table = (/table inet (\S+)/.exec(nft('list', 'tables')) ?? [])[1] ?? '';
+  for (const damage of [
+    ['flush', 'ruleset'],
+    ['delete', 'chain', 'inet', table, 'guard'],
+    ['delete', 'element', 'inet', table, 'any4', '{ tcp . 8080 }'],
+  ]) {
+    nft(...damage);
+    await until(
+      () => nft('list', 'ruleset'),
+      (rules) => rules.includes('chain guard') && publishedElements().join() === elements.join(),
+    );
+  }
+  assert.deepEqual(ask(topology.neighbour.pid, ['tcp', HOST_NEXT_DOOR, 8080]), [NEIGHBOUR_ADDRESS]);
+  assert.equal(await host.ok(['network', 'reload']), '');
+  writeFileSync('/proc/sys/net/ipv4/ip_forward', '0');
+  assert.match(await host.ok(['network', 'reload']), /did not forward packets/);
+  nft('add', 'table', 'ip', 'filter');
+  nft('add', 'chain', 'ip', 'filter', 'FORWARD', '{ type filter hook forward priority 0; policy drop; }');
+  const said = /chain FORWARD of table ip filter drops .*: iptables -I FORWARD -i (\S+) -j ACCEPT/;
+  const { stderr } = await host.cli(['create', '--name', 'warned', '-p', '8085:80', ...SLEEP]);
+  assert.match(stderr, said);
+  const [, bridge = ''] = said.exec(await host.ok(['network', 'reload'])) ?? [];
+  assert.deepEqual(ask(topology.neighbour.pid, ['tcp', HOST_NEXT_DOOR, 8080]), ['nothing']);
+  for (const side of ['iifname', 'oifname'])
+    nft('insert', 'rule', 'ip', 'filter', 'FORWARD', side, bridge, 'accept');
+  assert.equal(await host.ok(['network', 'reload']), '');
+  assert.deepEqual(ask(topology.neighbour.pid, ['tcp', HOST_NEXT_DOOR, 8080]), [NEIGHBOUR_ADDRESS]);
+  nft('delete', 'table', 'ip', 'filter');
+  await service.end();
+  await host.ok(['rm', '-f', 'stays', 'warned']);
 });

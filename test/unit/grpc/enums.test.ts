@@ -8,6 +8,7 @@ import { containersService } from '../../../server/grpc/containers.ts';
 import { ENUM_FIELDS, enumCheck } from '../../../server/grpc/enums.ts';
 import { eventsService } from '../../../server/grpc/events.ts';
 import { imagesService } from '../../../server/grpc/images.ts';
+import { networksService } from '../../../server/grpc/networks.ts';
 import { systemService } from '../../../server/grpc/system.ts';
 import { tasksService } from '../../../server/grpc/tasks.ts';
 import type { Engine } from '../../../server/ops/engine.ts';
@@ -22,6 +23,7 @@ const IMPLEMENTED: Readonly<Record<string, object>> = {
   'mydocker.v1.ContainersService': containersService(engine),
   'mydocker.v1.EventsService': eventsService(engine),
   'mydocker.v1.ImagesService': imagesService(engine, new RequestIds()),
+  'mydocker.v1.NetworksService': networksService(engine),
   'mydocker.v1.SystemService': systemService(engine, { startedAt: 0n, listen: [], debug: false }),
   'mydocker.v1.TasksService': tasksService(engine, new RequestIds()),
 };
