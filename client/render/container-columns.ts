@@ -129,7 +129,11 @@ function showDockerPorts(item: ContainerSummary): string {
 }
 
 function unpublished({ exposedPorts, ports }: ContainerSummary): string[] {
-  const published = new Set(ports.map(({ containerPort, protocol }) => `${containerPort} ${protocol}`));
+  const published = new Set(
+    ports.flatMap(({ containerPort, count, protocol }) =>
+      Array.from({ length: Math.max(count, 1) }, (_, index) => `${containerPort + index} ${protocol}`),
+    ),
+  );
   return exposedPorts
     .filter(({ containerPort, protocol }) => !published.has(`${containerPort} ${protocol}`))
     .map(showExposed);

@@ -1,6 +1,7 @@
 /** What people see. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { containerColumns } from '../../../../client/render/container-columns.ts';
 import { renderError } from '../../../../client/render/error.ts';
 import { renderJson } from '../../../../client/render/json.ts';
 import { printable } from '../../../../client/render/printable.ts';
@@ -15,7 +16,7 @@ import {
 } from '../../../../client/render/values.ts';
 import { Code, RpcError } from '../../../../client/transport/rpc-error.ts';
 import { NetworkMode, RestartMode } from '../../../../proto/gen/mydocker/v1/config.ts';
-import { Container } from '../../../../proto/gen/mydocker/v1/containers.ts';
+import { Container, ContainerSummary } from '../../../../proto/gen/mydocker/v1/containers.ts';
 import { PortMapping, PortProtocol, TaskStatus } from '../../../../proto/gen/mydocker/v1/types.ts';
 
 test('tables: columns stand below each other, and nothing can repaint the terminal', () => {
@@ -110,4 +111,17 @@ test('errors: a sentence, and a hint where there is one', () => {
   });
   assert.equal(renderError(error), 'mydocker: cannot find container w\\x1b: no such container\nhint: look\n');
   assert.equal(renderError(new Error('x')), 'mydocker: x\n');
+});
+
+test('a range that is published is told once, with what else the container listens on', () => {
+  const item = ContainerSummary.create({
+    ports: [{ containerPort: 53, hostPort: 9053, count: 3, protocol: PortProtocol.UDP }],
+    exposedPorts: [53, 54, 55, 56].map((containerPort) => ({ containerPort, protocol: PortProtocol.UDP })),
+  });
+  const column = (name: string): string | undefined =>
+    containerColumns(false)
+      .find((each) => each.name === name)
+      ?.of(item);
+  assert.equal(column('HostPorts'), '9053-9055->53-55/udp, 56/udp');
+  assert.equal(column('Ports'), '0.0.0.0:9053-9055->53-55/udp, 56/udp');
 });
