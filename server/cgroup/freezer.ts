@@ -11,7 +11,7 @@ import type { CgroupPlace } from './limits.ts';
 
 /** How long processes may take to freeze; one that hangs in the kernel freezes when it comes back. */
 const FREEZE_DEADLINE_MS = 10_000;
-/** A process that forks all the time can outrun the v1 freezer: thawed and frozen anew it is caught. */
+/** After so many looks it is thawed and frozen anew. */
 const AGAIN_EVERY = 25;
 
 type Freezing = 'thawed' | 'freezing' | 'frozen';
@@ -22,6 +22,8 @@ interface Freezer {
   readonly freeze: string;
   readonly thaw: string;
   readonly state: () => Freezing;
+  /** A process that forks all the time can outrun it: thawed and frozen anew it is caught. */
+  readonly canBeOutrun: boolean;
 }
 
 function freezerOf({ layout, path }: CgroupPlace): Freezer {
@@ -32,7 +34,7 @@ function freezerOf({ layout, path }: CgroupPlace): Freezer {
       const text = readFileSync(file, 'utf8').trim();
       return text === 'FROZEN' ? 'frozen' : text === 'FREEZING' ? 'freezing' : 'thawed';
     };
-    return { file, freeze: 'FROZEN', thaw: 'THAWED', state };
+    return { file, freeze: 'FROZEN', thaw: 'THAWED', state, canBeOutrun: true };
   }
   if (layout.unified === undefined)
     throw cannot('failed-precondition', 'freeze', 'cgroup', path, 'this machine has no freezer', {
@@ -44,7 +46,7 @@ function freezerOf({ layout, path }: CgroupPlace): Freezer {
     if (/^frozen 1$/m.test(readFileSync(`${folder}/cgroup.events`, 'utf8'))) return 'frozen';
     return readFileSync(`${folder}/cgroup.freeze`, 'utf8').trim() === '1' ? 'freezing' : 'thawed';
   };
-  return { file: `${folder}/cgroup.freeze`, freeze: '1', thaw: '0', state };
+  return { file: `${folder}/cgroup.freeze`, freeze: '1', thaw: '0', state, canBeOutrun: false };
 }
 
 const isGone = (error: unknown): boolean => {
@@ -57,7 +59,7 @@ const isGone = (error: unknown): boolean => {
  * @throws MydockerError `deadline-exceeded` when something does not freeze; it goes on then.
  */
 export async function freeze(place: CgroupPlace): Promise<boolean> {
-  const { file, freeze: order, thaw: release, state } = freezerOf(place);
+  const { file, freeze: order, thaw: release, state, canBeOutrun } = freezerOf(place);
   const end = Date.now() + FREEZE_DEADLINE_MS;
   try {
     writeFileSync(file, order, { flag: 'r+' });
@@ -69,8 +71,10 @@ export async function freeze(place: CgroupPlace): Promise<boolean> {
           hint: 'it hangs in the kernel, mostly on a file system that does not answer',
         });
       }
-      if (tries % AGAIN_EVERY === 0) writeFileSync(file, release, { flag: 'r+' });
-      writeFileSync(file, order, { flag: 'r+' });
+      if (canBeOutrun) {
+        if (tries % AGAIN_EVERY === 0) writeFileSync(file, release, { flag: 'r+' });
+        writeFileSync(file, order, { flag: 'r+' });
+      }
       await sleep(tries < AGAIN_EVERY ? 1 : 10);
     }
     return true;

@@ -314,7 +314,7 @@ const KNOBS: readonly (readonly [options: string, v1: string, v2: string, onV1: 
   ['-m 64m --oom-kill-disable', 'memory.oom_control', '', 'oom_kill_disable 1', ''],
   ['--kernel-memory-tcp-limit 8m', 'memory.kmem.tcp.limit_in_bytes', '', '8388608', ''],
   ['--cpu-rt-runtime 1000', 'cpu.rt_runtime_us', '', '1000', ''],
-  ['--blkio-weight 300', 'blkio.bfq.weight', 'io.bfq.weight', '300', 'default 300'],
+  ['--blkio-weight 300', 'blkio.bfq.weight', 'io.weight', '300', 'default 2930'],
 ];
 
 test('every other knob stands in its file, or the machine is said to lack it', async () => {
