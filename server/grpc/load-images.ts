@@ -13,6 +13,7 @@ import { type LoadedImage, type LoadProgress, type LoadReport, loadImages } from
 import type { RequestIds } from '../ops/request-ids.ts';
 import { decodePlatform } from './encode-image.ts';
 import { fingerprintOf } from './handlers.ts';
+import { serveTransfer } from './serve-transfer.ts';
 import { TransferNews } from './transfer-news.ts';
 
 const RPC = 'mydocker.v1.ImagesService/LoadImages';
@@ -36,26 +37,16 @@ export async function* serveLoad(
   const report = reportTo(news);
   const { requestId, defaultReference, totalBytes } = header;
   const platform = decodePlatform(header.platform);
-  const load = (): Promise<LoadedImage[]> => {
-    const archive = chunksOf(requests, totalBytes, report);
-    const wish = { defaultReference, ...(platform === undefined ? {} : { platform }) };
-    return loadImages(engine, wish, archive, report, signal);
-  };
-  const fingerprint = fingerprintOf({ requestType: LoadHeader }, header);
-  const work = requestId === '' ? load() : requestIds.run({ rpc: RPC, requestId, fingerprint }, load);
-  const ended = work.then(news.end, news.end);
-  let told = 0;
-  try {
-    for await (const event of news.events()) {
-      if (event?.$case === 'image') told += 1;
-      yield { event };
-    }
-    const loaded = await work;
-    // A request that came again is answered as the first time, without its progress.
-    for (const image of loaded.slice(told)) yield { event: encodeLoaded(image) };
-  } finally {
-    await ended;
-  }
+  yield* serveTransfer<Event, LoadedImage>(requestIds, {
+    ...{ rpc: RPC, requestId, news, encode: encodeLoaded },
+    fingerprint: fingerprintOf({ requestType: LoadHeader }, header),
+    work: () => {
+      const archive = chunksOf(requests, totalBytes, report);
+      const wish = { defaultReference, ...(platform === undefined ? {} : { platform }) };
+      return loadImages(engine, wish, archive, report, signal);
+    },
+    isResult: (event) => event?.$case === 'image',
+  });
 }
 
 type Event = LoadImagesResponse['event'];

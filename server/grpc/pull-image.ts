@@ -19,6 +19,7 @@ import {
 import type { RequestIds } from '../ops/request-ids.ts';
 import { decodePlatform } from './encode-image.ts';
 import { fingerprintOf } from './handlers.ts';
+import { serveTransfer } from './serve-transfer.ts';
 import { TransferNews } from './transfer-news.ts';
 
 const RPC = 'mydocker.v1.ImagesService/PullImage';
@@ -50,23 +51,12 @@ export async function* servePull(
 ): AsyncGenerator<PullImageResponse, undefined> {
   const wish = decodePull(request);
   const news = new TransferNews<Event>();
-  const pull = (): Promise<PulledImage[]> => pullImage(engine, wish, reportTo(news), signal);
-  const { requestId } = request;
-  const fingerprint = fingerprintOf({ requestType: PullImageRequest }, request);
-  const work = requestId === '' ? pull() : requestIds.run({ rpc: RPC, requestId, fingerprint }, pull);
-  const ended = work.then(news.end, news.end);
-  let told = 0;
-  try {
-    for await (const event of news.events()) {
-      if (event?.$case === 'result') told += 1;
-      yield { event };
-    }
-    const pulled = await work;
-    // A request that came again is answered as the first time, without its progress.
-    for (const image of pulled.slice(told)) yield { event: encodePulled(image) };
-  } finally {
-    await ended;
-  }
+  yield* serveTransfer<Event, PulledImage>(requestIds, {
+    ...{ rpc: RPC, requestId: request.requestId, news, encode: encodePulled },
+    fingerprint: fingerprintOf({ requestType: PullImageRequest }, request),
+    work: () => pullImage(engine, wish, reportTo(news), signal),
+    isResult: (event) => event?.$case === 'result',
+  });
 }
 
 function decodePull(request: PullImageRequest): PullRequest {

@@ -15,7 +15,7 @@ import { rawTar } from '../fixtures/raw-tar.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { checkContent } from './content-rules.ts';
 import { checkClean, dispose, restartWith, startWith, untilDead } from './deaths-ground.ts';
-import { until } from './ground.ts';
+import { imageContent, until, untilNoImages } from './ground.ts';
 
 const POINTS = FAILPOINTS.filter((name) => name.startsWith('load.'));
 const NAME = 'docker.io/library/loaded:1';
@@ -50,9 +50,8 @@ async function works(says = 'one'): Promise<void> {
   await host.ok(['rmi', 'loaded:1']);
 }
 
-const content = (): string[] =>
-  ['layers', 'blobs/sha256', 'ingest'].flatMap((name) => readdirSync(join(host.root, name)));
-const empty = (): Promise<string[]> => until(content, (names) => names.join() === 'init-1');
+const content = (): string[] => imageContent(host);
+const empty = (): Promise<string[]> => untilNoImages(host);
 
 describe('the server dies', () => {
   for (const point of POINTS)

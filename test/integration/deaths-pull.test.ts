@@ -17,7 +17,7 @@ import { exitCode, SLOWNESS } from '../harness/cli.ts';
 import type { Host } from '../harness/host.ts';
 import { checkContent } from './content-rules.ts';
 import { isServing, untilDead } from './deaths-ground.ts';
-import { until } from './ground.ts';
+import { imageContent, until } from './ground.ts';
 import { type PullGround, startPullGround } from './pull-ground.ts';
 
 const ONLY_LOAD = ['load.begin', 'load.spooled', 'load.done'];
@@ -60,7 +60,7 @@ async function patient(): Promise<void> {
 /** Of an image that is not there: nothing but what another try can use. */
 const onlyDownloads = (): Promise<string[]> =>
   until(
-    () => ground.content().filter((name) => !/^[0-9a-f]{64}$/.test(name)),
+    () => imageContent(host).filter((name) => !/^[0-9a-f]{64}$/.test(name)),
     (names) => names.join() === 'init-1',
   );
 

@@ -186,3 +186,14 @@ function describeTree(path: string): string[] {
       : [];
   return [`${path} ${facts} ${content}`, ...below];
 }
+
+/** Names of all that is kept of images. */
+export const imageContent = (host: Host): string[] =>
+  ['layers', 'blobs/sha256', 'ingest', 'downloads'].flatMap((folder) => readdirSync(join(host.root, folder)));
+
+/** Waits until nothing of any image is left. */
+export const untilNoImages = (host: Host): Promise<string[]> =>
+  until(
+    () => imageContent(host),
+    (names) => names.join() === 'init-1',
+  );

@@ -1,11 +1,10 @@
 /** `load` of what other tools write: every form of each, run, and its config compared with what they were given. */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { toolArchives } from '../fixtures/tool-archives.ts';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, until } from './ground.ts';
+import { assertClean, untilNoImages } from './ground.ts';
 
 let host: Host;
 let folder: string;
@@ -17,11 +16,7 @@ afterEach(() => assertClean(host));
 after(() => host.dispose());
 
 /** Everything of every image goes. */
-async function empty(): Promise<void> {
-  const left = (): string[] =>
-    ['layers', 'blobs/sha256', 'ingest'].flatMap((name) => readdirSync(join(host.root, name)));
-  await until(left, (names) => names.join() === 'init-1');
-}
+const empty = (): Promise<string[]> => untilNoImages(host);
 
 /** What the image that all tools were given says about containers. */
 const CONFIG = {

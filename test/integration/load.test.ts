@@ -27,7 +27,7 @@ import {
 import { fixtureTar } from '../fixtures/images.ts';
 import { rawTar } from '../fixtures/raw-tar.ts';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, until } from './ground.ts';
+import { assertClean, untilNoImages } from './ground.ts';
 
 let host: Host;
 let base: Buffer;
@@ -62,11 +62,7 @@ async function works(stdin: Buffer, name = 'loaded:1', says = `Loaded image: ${n
 }
 
 /** Everything of every image goes. */
-async function empty(): Promise<void> {
-  const left = (): string[] =>
-    ['layers', 'blobs/sha256', 'ingest'].flatMap((name) => readdirSync(join(host.root, name)));
-  await until(left, (names) => names.join() === 'init-1');
-}
+const empty = (): Promise<string[]> => untilNoImages(host);
 
 test('an OCI layout, its layers and itself plain, gzip and zstd', async () => {
   for (const compression of ['none', 'gzip', 'zstd'] as const) {

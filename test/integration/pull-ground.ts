@@ -3,14 +3,14 @@
  * beside it, and a client with credentials for the one or the other.
  */
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type PackedImage, packImage, sha256 } from '../fixtures/image-archive.ts';
 import { fixtureTar } from '../fixtures/images.ts';
 import { rawTar } from '../fixtures/raw-tar.ts';
 import { type Handler, RegistryMock } from '../fixtures/registry-mock.ts';
 import { Host } from '../harness/host.ts';
-import { assertClean, refused, until } from './ground.ts';
+import { assertClean, refused, untilNoImages } from './ground.ts';
 
 const PASSWORD = 'correct-horse';
 
@@ -85,17 +85,7 @@ export class PullGround {
   /** Takes all images away. */
   async prune(): Promise<void> {
     await this.host.ok(['image', 'prune', '-a', '-f']);
-    await until(
-      () => this.content(),
-      (names) => names.join() === 'init-1',
-    );
-  }
-
-  /** Names of all that is kept of images. */
-  content(): string[] {
-    return ['layers', 'blobs/sha256', 'ingest', 'downloads'].flatMap((folder) =>
-      readdirSync(join(this.host.root, folder)),
-    );
+    await untilNoImages(this.host);
   }
 
   async dispose(): Promise<void> {

@@ -1,12 +1,11 @@
 /** `pull` of what other tools made, in OCI's and in Docker's media types, from Debian's docker-registry. */
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { TestRegistry } from '../fixtures/registry.ts';
 import { toolArchives } from '../fixtures/tool-archives.ts';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, until } from './ground.ts';
+import { assertClean, untilNoImages } from './ground.ts';
 
 let host: Host;
 let folder: string;
@@ -20,10 +19,7 @@ before(async () => {
 });
 afterEach(async () => {
   await host.ok(['image', 'prune', '-a', '-f']);
-  await until(
-    () => ['layers', 'blobs/sha256', 'downloads'].flatMap((name) => readdirSync(join(host.root, name))),
-    (names) => names.join() === 'init-1',
-  );
+  await untilNoImages(host);
   await assertClean(host);
 });
 after(async () => {

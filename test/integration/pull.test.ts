@@ -14,7 +14,7 @@ import { fixtureTar } from '../fixtures/images.ts';
 import { rawTar } from '../fixtures/raw-tar.ts';
 import { TestRegistry } from '../fixtures/registry.ts';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, refused, until } from './ground.ts';
+import { assertClean, refused, untilNoImages } from './ground.ts';
 
 let host: Host;
 let registry: TestRegistry;
@@ -52,9 +52,7 @@ function image(marker: string, compression: 'none' | 'gzip' | 'zstd' = 'gzip'): 
   return packImage({ layers: [base, upper], compression, config: { config: { Cmd: ['cat', '/marker'] } } });
 }
 
-const content = (): string[] =>
-  ['layers', 'blobs/sha256', 'ingest', 'downloads'].flatMap((name) => readdirSync(join(host.root, name)));
-const empty = (): Promise<string[]> => until(content, (names) => names.join() === 'init-1');
+const empty = (): Promise<string[]> => untilNoImages(host);
 
 /** The last line on standard output. */
 async function pull(...args: string[]): Promise<string> {
