@@ -23,6 +23,7 @@ import { type Ending, exitOf, lostExit, recordExit, removeIfAsked, superviseRun 
 import { keepTrying } from './keep-trying.ts';
 import { settleFrozen } from './pause-task.ts';
 import { noteBegun } from './start-task.ts';
+import { settleUpdate } from './update-container.ts';
 
 /** How long a shim may take to introduce itself; one that is stopped does not, until it goes on. */
 const HELLO_DEADLINE_MS = 1000;
@@ -153,6 +154,7 @@ async function recoverContainer(engine: Engine, record: ContainerRecord): Promis
     const live = adopt(engine, record, run.runId, found);
     if (record.status === 'starting') await settleStarting(engine, live);
     else await settleFrozen(engine, record);
+    await settleUpdate(engine, record);
     return;
   }
   // It may have ended between the two looks.

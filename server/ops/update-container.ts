@@ -2,6 +2,7 @@
  * Changes limits and policies of a container, of one that runs at once. All or nothing: what was written is taken back
  * when a later write is refused.
  */
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { changeLimit, openRealTime, tryLimits } from '../cgroup/apply-limits.ts';
 import { type CgroupPlace, changeWrites } from '../cgroup/limits.ts';
 import { failpoint } from '../failpoint.ts';
@@ -11,6 +12,7 @@ import { changeResources, type ResourceChange, type Resources } from '../model/r
 import { parseSignal } from '../model/signal.ts';
 import { isAlive } from '../model/task-state.ts';
 import { UndoStack } from '../model/undo.ts';
+import { decodeJson, encodeJson } from '../store/codec.ts';
 import { checkConfig } from './check-config.ts';
 import { hostCpus } from './check-resources.ts';
 import { containerEvent } from './container-event.ts';
@@ -83,6 +85,10 @@ async function apply(
   if (isAlive(record.status) && run !== undefined) {
     openRealTime(layout, cgroupParent, config.resources);
     const place = { layout, path: run.cgroupPath };
+    // A server that dies before the record changes leaves this, and the next one takes the limits back.
+    const intent = intentFile(engine, id);
+    undo.push('forget an update', () => rmSync(intent, { force: true }));
+    writeFileSync(intent, encodeJson(config.resources), { mode: 0o600 });
     undo.push('take limits back', () => write(place, config.resources, record.config.resources, true));
     await write(place, record.config.resources, config.resources, false);
   } else {
@@ -97,8 +103,24 @@ async function apply(
   const event = containerEvent(record, 'update');
   const updated = await engine.store.containers.update(id, (now) => ({ ...now, config }), { event });
   undo.commit();
+  rmSync(intentFile(engine, id), { force: true });
   await failpoint('update.done');
   return updated;
+}
+
+const intentFile = ({ paths }: Pick<Engine, 'paths'>, id: string): string =>
+  `${containerFolder(paths, id)}/update.json`;
+
+/** After a restart of the server: an update that was under way has not been, or is done with. */
+export async function settleUpdate(
+  engine: Pick<Engine, 'paths' | 'cgroups'>,
+  { id, run, config }: ContainerRecord,
+): Promise<void> {
+  const intent = intentFile(engine, id);
+  if (run === undefined || !existsSync(intent)) return;
+  const place = { layout: engine.cgroups.layout, path: run.cgroupPath };
+  await write(place, decodeJson(readFileSync(intent, 'utf8')) as Resources, config.resources, true);
+  rmSync(intent, { force: true });
 }
 
 /** @param always - goes on after a refusal, to take back as much as can be. */

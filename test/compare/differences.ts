@@ -97,6 +97,13 @@ export const DIFFERENCES: readonly Difference[] = [
     when: refused,
     about: 'A device that is not there is an error of the server, 125; Docker has 127, as for a program.',
   },
+  ...(['exit', 'output'] as const).map(
+    (aspect): Difference => ({
+      aspect,
+      commands: /^D update --memory 64m site$/,
+      about: 'Where nobody limited swap, its limit follows the memory limit; Docker wants both to be given.',
+    }),
+  ),
   {
     aspect: 'output',
     commands: /--blkio-weight/,

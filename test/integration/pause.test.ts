@@ -214,6 +214,20 @@ test('an update is all or nothing', async () => {
     api(host).containers.updateContainer({ container: 'web', resources: { memoryLimitBytes: 32n << 20n } }),
   );
   await unchanged();
+  for (const point of ['update.limits', 'update.done']) {
+    await host.stop();
+    await startWith(host, `${point}=exit`);
+    const resources = { memoryLimitBytes: 32n << 20n, pidsMax: 9n };
+    const asked = api(host)
+      .containers.updateContainer({ container: 'web', resources })
+      .catch(() => undefined);
+    await untilDead(host);
+    await asked;
+    await host.start();
+    if (point === 'update.limits') await unchanged();
+    assert.equal(await file('web', 'pids.max', 'pids.max'), point === 'update.limits' ? 'max' : '9');
+  }
+  await host.ok(['update', '-m', '64m', 'web']);
   const stale = api(host).containers.updateContainer({ container: 'web', expectedRev: 99n });
   assert.equal(codeOf(await stale.catch((error: unknown) => error)), 'ABORTED');
   // What is in use cannot be taken away.
@@ -227,5 +241,5 @@ test('an update is all or nothing', async () => {
     ['update', '-m', '8m', '--memory-swap', '8m', 'web'],
     /cannot set memory limit: .*\nhint: the container uses more/,
   );
-  await unchanged();
+  assert.equal(await file('web', 'memory.limit_in_bytes', 'memory.max'), String(64 << 20));
 });
