@@ -4,6 +4,9 @@
  */
 import { readFileSync } from 'node:fs';
 
+/** Where the server and what it started stand once they have made room in the group that they were given. */
+export const SERVER_LEAF = 'mydockerd';
+
 /** One v1 hierarchy. */
 export interface Hierarchy {
   /** Its mount point: `/sys/fs/cgroup/memory`. */

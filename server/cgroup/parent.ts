@@ -4,7 +4,8 @@
  */
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { cannot } from '../model/error.ts';
-import { type CgroupLayout, cgroupFolders, hierarchyOf } from './layout.ts';
+import { type CgroupLayout, cgroupFolders, hierarchyOf, SERVER_LEAF } from './layout.ts';
+import { pidsIn } from './processes.ts';
 
 /** Controllers that a container's limits may need, where the machine has them. */
 const WANTED_V2 = ['cpu', 'cpuset', 'io', 'memory', 'pids', 'hugetlb'];
@@ -30,15 +31,52 @@ function delegate(mount: string, path: string): void {
     const available = read(`${folder}/cgroup.controllers`).split(' ');
     const enabled = read(`${folder}/cgroup.subtree_control`).split(' ');
     const missing = WANTED_V2.filter((c) => available.includes(c) && !enabled.includes(c));
-    if (missing.length > 0)
-      writeFileSync(`${folder}/cgroup.subtree_control`, missing.map((c) => `+${c}`).join(' '));
+    enable(folder, missing);
     folder = `${folder}/${name}`;
     mkdirSync(folder, { recursive: true });
   }
   const available = read(`${folder}/cgroup.controllers`).split(' ');
   const wanted = WANTED_V2.filter((c) => available.includes(c));
-  if (wanted.length > 0)
-    writeFileSync(`${folder}/cgroup.subtree_control`, wanted.map((c) => `+${c}`).join(' '));
+  enable(folder, wanted);
+}
+
+/**
+ * Only a group without processes of its own hands controllers down; one that was delegated to this server has the
+ * server in it, which makes room in a group beside its containers'.
+ */
+function enable(folder: string, controllers: readonly string[]): void {
+  if (controllers.length === 0) return;
+  const write = (): void =>
+    writeFileSync(`${folder}/cgroup.subtree_control`, controllers.map((c) => `+${c}`).join(' '));
+  try {
+    write();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || !makeRoom(folder)) throw error;
+    write();
+  }
+}
+
+/** Somebody may fork while the list is read. */
+const ROUNDS = 10;
+
+/** Moves all of a cgroup2 group that this process is in into one below it. @returns false for another's group. */
+export function makeRoom(folder: string): boolean {
+  if (!pidsIn(folder).includes(process.pid)) return false;
+  const leaf = `${folder}/${SERVER_LEAF}`;
+  mkdirSync(leaf, { recursive: true });
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const pids = pidsIn(folder);
+    if (pids.length === 0) return true;
+    for (const pid of pids) {
+      try {
+        writeFileSync(`${leaf}/cgroup.procs`, String(pid));
+      } catch (error) {
+        // It has ended.
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+      }
+    }
+  }
+  return true;
 }
 
 /**

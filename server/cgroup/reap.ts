@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type CgroupLayout, cgroupFolders, hierarchyOf } from './layout.ts';
+import { type CgroupLayout, cgroupFolders, hierarchyOf, SERVER_LEAF } from './layout.ts';
 import { pidsIn, treeOf } from './processes.ts';
 
 const TRIES = 200;
@@ -66,13 +66,13 @@ export async function reapCgroup(layout: CgroupLayout, path: string): Promise<vo
   }
 }
 
-/** Names of the cgroups below a parent: the containers that have one, known or not. */
+/** Names of the cgroups below a parent, but for the server's own: the containers that have one, known or not. */
 export function cgroupsBelow(layout: CgroupLayout, parent: string): string[] {
   const names = new Set<string>();
   for (const folder of cgroupFolders(layout, parent)) {
     if (!existsSync(folder)) continue;
     for (const entry of readdirSync(folder, { withFileTypes: true }))
-      if (entry.isDirectory()) names.add(entry.name);
+      if (entry.isDirectory() && entry.name !== SERVER_LEAF) names.add(entry.name);
   }
   return [...names];
 }

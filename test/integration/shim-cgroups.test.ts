@@ -11,10 +11,11 @@ import {
   hierarchyOf,
   readCgroupLayout,
 } from '../../server/cgroup/layout.ts';
-import { prepareCgroupParent, removeCgroupParent } from '../../server/cgroup/parent.ts';
+import { makeRoom, prepareCgroupParent, removeCgroupParent } from '../../server/cgroup/parent.ts';
 import { cgroupsBelow, killCgroup, reapCgroup } from '../../server/cgroup/reap.ts';
 import { removeCgroups } from '../harness/clean.ts';
-import { exitCode } from '../harness/cli.ts';
+import { exitCode, PROJECT } from '../harness/cli.ts';
+import { outputOf, until } from './ground.ts';
 
 let folder: string;
 let parent: string;
@@ -106,4 +107,27 @@ test('the parent goes when it is empty and stays when it is not', async () => {
   for (const child of children) await exitCode(child);
   removeCgroupParent(layout, parent);
   assert.ok(!exists(parent));
+});
+
+test('a server in the group that it was given makes room for groups with controllers', async (t) => {
+  if (layout.unified === undefined) return t.skip('no cgroup2');
+  const group = `${layout.unified}${parent}/given`;
+  const [other] = makeGroup('given', 1);
+  const script = `import { makeRoom } from '${PROJECT}/server/cgroup/parent.ts';
+    process.stdin.once('data', () => process.stdout.write(String(makeRoom('${group}'))));`;
+  const server = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const answer = outputOf(server);
+  assert.equal(makeRoom(group), false, 'not its own');
+  writeFileSync(`${group}/cgroup.procs`, String(server.pid));
+  server.stdin.write('go');
+  await until(answer, (text) => text === 'true');
+  assert.equal(readFileSync(`${group}/cgroup.procs`, 'utf8'), '');
+  const moved = readFileSync(`${group}/mydockerd/cgroup.procs`, 'utf8').trim().split('\n').map(Number);
+  assert.deepEqual(moved.toSorted(), [other?.pid, server.pid].toSorted());
+  // The next server does not take its own group for a container's.
+  assert.deepEqual(cgroupsBelow(layout, `${parent}/given`), []);
+  await reapCgroup(layout, `${parent}/given`);
+  for (const child of [other, server]) assert.equal(await exitCode(child as ChildProcess), 137);
 });
