@@ -50,6 +50,12 @@ export function bridgeOps(network: NetworkRecord, ports: readonly number[]): Op[
     { name: 'netlink', s1: link, existsOk: true, about: `make the bridge ${bridge}` },
     // Whoever stands in it could announce itself as the way out.
     write(`ipv6/conf/${bridge}/accept_ra`, '0', `let ${bridge} believe no router`),
+    // Its own address is of use at once: what is routed into it asks for neighbours by that.
+    ...(ipv6 === undefined
+      ? []
+      : [
+          write(`ipv6/conf/${bridge}/accept_dad`, '0', `wait for no neighbour with the address of ${bridge}`),
+        ]),
     write(
       `ipv6/conf/${bridge}/disable_ipv6`,
       ipv6 === undefined ? '1' : '0',

@@ -110,7 +110,12 @@ export function setUp({ network, endpoint }: Plug): Op[] {
     give(endpoint.ipv4, network.subnet),
     ...(ipv6 === undefined || network.ipv6 === undefined
       ? []
-      : [setting(`${name}/disable_ipv6`, '0', `use IPv6 on ${name}`), give(ipv6, network.ipv6.subnet)]),
+      : [
+          // Else nothing that is routed arrives in the first second or two. Its hardware address is nobody else's.
+          setting(`${name}/accept_dad`, '0', `wait for no neighbour with the address of ${name}`),
+          setting(`${name}/disable_ipv6`, '0', `use IPv6 on ${name}`),
+          give(ipv6, network.ipv6.subnet),
+        ]),
     { name: 'netlink', s1: setLink(0), s2: name, y: LINK_INDEX_AT, about: `set ${name} up` },
   ];
 }

@@ -296,3 +296,48 @@ test('rules that somebody takes away come back, and what of others drops packets
   await service.end();
   await host.ok(['rm', '-f', 'stays', 'warned']);
 });
+
+test('over IPv6 the caller’s address is kept, too, and a port leads to where the container stands', async () => {
+  const [here, there] = ['2001:db8:1::2', '2001:db8:1::3'];
+  execFileSync('ip', ['addr', 'add', `${here}/64`, 'dev', 'lan0', 'nodad']);
+  runIn(topology.neighbour.pid, 'ip', 'addr', 'add', `${there}/64`, 'dev', 'up0', 'nodad');
+  await host.ok(['network', 'create', '--ipv6', 'six']);
+  await host.ok(['network', 'create', '--internal', 'inner']);
+  await host.ok([
+    'run',
+    '-d',
+    '--name',
+    'both',
+    '--network',
+    'inner',
+    '-p',
+    '8080:80',
+    '-p',
+    '8053:53/udp',
+    ...SLEEP,
+  ]);
+  const service = await serveIn(await pidOf(host, 'both'));
+  const questions: Question[] = [
+    ['tcp', here, 8080],
+    ['udp', here, 8053, 40_053],
+    ['tcp', HOST_NEXT_DOOR, 8080],
+  ];
+  // A network without a way out has no way in.
+  assert.deepEqual(publishedElements(), []);
+  await host.ok(['network', 'connect', 'six', 'both']);
+  assert.equal(publishedElements().length, 4);
+  assert.deepEqual(ask(topology.neighbour.pid, ...questions), [there, there, NEIGHBOUR_ADDRESS]);
+  assert.deepEqual(ask(0, ['tcp', here, 8080], ['udp', here, 8053]), [here, here]);
+  const bridge = await host.ok(['network', 'inspect', '-f', '{{(index .IPAM.Config 0).Gateway}}', 'six']);
+  assert.deepEqual(ask(0, ['tcp', '::1', 8080], ['tcp', '127.0.0.1', 8080]), [bridge, bridge]);
+  await host.ok(['network', 'disconnect', 'six', 'both']);
+  assert.deepEqual(publishedElements(), []);
+  await host.ok(['network', 'connect', 'default', 'both']);
+  // IPv6 to a container that has IPv4 alone is passed on.
+  const [gateway] = ask(0, ['tcp', '127.0.0.1', 8080]);
+  assert.deepEqual(ask(topology.neighbour.pid, ['tcp', here, 8080]), [gateway]);
+  await service.end();
+  await host.ok(['rm', '-f', 'both']);
+  await host.ok(['network', 'rm', 'six', 'inner']);
+  execFileSync('ip', ['addr', 'del', `${here}/64`, 'dev', 'lan0']);
+});

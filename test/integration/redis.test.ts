@@ -1,17 +1,24 @@
 /** Real programs: Debian's Redis as a service in a container, talked to through exec. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
+import { HOST_NEXT_DOOR, makeTopology, NEIGHBOUR_ADDRESS, type Topology } from '../harness/topology.ts';
 import { assertClean, until } from './ground.ts';
 
+let topology: Topology;
 let host: Host;
 before(async () => {
+  topology = await makeTopology();
   host = await startHost({ images: ['debian-redis'] });
 });
 afterEach(() => assertClean(host));
-after(() => host.dispose());
+after(async () => {
+  await host.dispose();
+  await topology.dispose();
+});
 
 const redis = (...words: string[]): Promise<string> => host.ok(['exec', 'redis', 'redis-cli', ...words]);
 const answers = (): Promise<unknown> =>
@@ -115,4 +122,38 @@ test('Debian’s own programs: a login shell, users, a setuid program, perl', as
   terminal.type('tput cols; exit 3\n');
   await terminal.waitFor(/80\r/);
   assert.equal(await terminal.exit(), 3);
+});
+
+test('another host asks it over both families', async () => {
+  const [here, there] = ['2001:db8:1::2', '2001:db8:1::3'];
+  execFileSync('ip', ['addr', 'add', `${here}/64`, 'dev', 'lan0', 'nodad']);
+  topology.neighbour.run('ip', 'addr', 'add', `${there}/64`, 'dev', 'up0', 'nodad');
+  await host.ok(['network', 'create', '--ipv6', 'six']);
+  const options = ['-d', '--name', 'redis', '--network', 'six', '-p', '6379:6379', 'debian-redis'];
+  await host.ok([
+    'run',
+    ...options,
+    'redis-server',
+    '--save',
+    '',
+    '--protected-mode',
+    'no',
+    '--bind',
+    '*',
+    '-::*',
+  ]);
+  await answers();
+  const script = `const s = require('node:net').connect(6379, process.argv[1]);
+    s.write('INCR visits\\r\\nCLIENT LIST\\r\\n'); s.setTimeout(1500, () => process.exit(1));
+    let text = ''; s.on('data', (d) => { text += d; if (text.includes('user=')) { console.log(text); process.exit(0); } });`;
+  for (const [n, [address, from]] of [
+    [HOST_NEXT_DOOR, `addr=${NEIGHBOUR_ADDRESS}:`],
+    [here, `addr=[${there}]:`],
+  ].entries()) {
+    const { output } = topology.neighbour.run(process.execPath, '-e', script, address ?? '');
+    assert.match(output, new RegExp(`^:${n + 1}\r?$`, 'm'));
+    assert.ok(output.includes(from ?? ''), output);
+  }
+  await host.ok(['rm', '-f', 'redis']);
+  await host.ok(['network', 'rm', 'six']);
 });

@@ -5,17 +5,23 @@ import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { servicesArchive } from '../fixtures/services-image.ts';
 import { type Host, startHost } from '../harness/host.ts';
+import { HOST_NEXT_DOOR, makeTopology, NEIGHBOUR_ADDRESS, type Topology } from '../harness/topology.ts';
 import { assertClean, until } from './ground.ts';
 
+let topology: Topology;
 let host: Host;
 before(async () => {
+  topology = await makeTopology();
   host = await startHost();
   const told = await host.ok(['load', '-i', servicesArchive()], { timeoutMs: 300_000 });
   assert.match(told, /nginx:test[\s\S]*mariadb:test/);
   host.remember();
 });
 afterEach(() => assertClean(host));
-after(() => host.dispose());
+after(async () => {
+  await host.dispose();
+  await topology.dispose();
+});
 
 interface Inspected {
   readonly exit: { readonly exitStatus: number; readonly signal: number };
@@ -30,13 +36,17 @@ const GET = `exec 3<>/dev/tcp/127.0.0.1/8080; printf 'GET / HTTP/1.0\\r\\n\\r\\n
 const get = (): Promise<string> => host.ok(['exec', 'web', 'bash', '-c', GET]);
 
 test('nginx answers, stops by its own signal, and its pages stay', async () => {
-  await host.ok(['run', '-d', '--name', 'web', 'nginx:test']);
+  await host.ok(['run', '-d', '--name', 'web', '-p', '80:8080', 'nginx:test']);
   await until(
     () => host.cli(['exec', 'web', 'bash', '-c', GET]),
     ({ stdout }) => stdout.includes('hello from nginx'),
     20_000,
   );
-  assert.match(await host.ok(['ps']), / 8080\/tcp /);
+  assert.match(await host.ok(['ps']), / 80->8080 /);
+  // Another host reads its pages, and stands in its log.
+  const script = `fetch('http://${HOST_NEXT_DOOR}/').then((r) => r.text()).then((text) => process.stdout.write(text))`;
+  assert.match(topology.neighbour.run(process.execPath, '-e', script).output, /hello from nginx/);
+  assert.match(await host.ok(['logs', 'web']), new RegExp(`^${NEIGHBOUR_ADDRESS} .*GET / `, 'm'));
   // Nobody of it is root, and what the image says of privileges counts for nothing.
   const facts = await host.ok([
     'exec',
