@@ -62,6 +62,7 @@ export function containerConfig(
       ...options.mount.map((mount) => parseMount(mount, folder)),
       ...options.tmpfs.map(parseTmpfs),
     ],
+    volumesFrom: options.volumesFrom,
     additionalGroups: options.groupAdd,
     ...(shmSize === undefined ? {} : { shmSizeBytes: shmSizeBytes(shmSize) }),
     init: options.init ?? false,

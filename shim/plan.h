@@ -91,7 +91,7 @@ enum op_code {
                        */
   OP_MOUNT,           /* mount(s1, slot a, type s2, flags x, data s3) */
   OP_BIND,            /* tree b onto a, attributes x set, whole tree if y, propagation z unless 0 */
-  OP_TREE,            /* a = a copy of the mounted tree b, in no namespace */
+  OP_TREE,            /* a = a copy of the mounted tree b, in no namespace, whole tree if y */
   OP_PLACE,           /* tree b, which is in no namespace, onto a */
   OP_SETATTR,         /* mount_setattr(a, set x), whole tree if y */
   OP_PROPAGATION,     /* mount(NULL, slot a, flags x) */

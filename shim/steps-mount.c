@@ -63,7 +63,7 @@ int step_mount(const struct plan *plan, const struct op *op) {
   case OP_BIND:
     return bind_tree(op);
   case OP_TREE:
-    return slot_set(op->a, copy_tree(fd_of(op->b), false));
+    return slot_set(op->a, copy_tree(fd_of(op->b), op->y != 0));
   case OP_PLACE:
     return place(fd_of(op->b), fd_of(op->a));
   case OP_SETATTR:

@@ -39,13 +39,19 @@ const CREATE_ONLY = {
     names: ['-v', '--volume'],
     type: 'list',
     value: 'SRC:DST[:ro]',
-    about: 'mount a folder or file of the host; several may be joined with commas',
+    about: 'mount a folder or file of the host, or a volume; several may be joined with commas',
   },
   mount: {
     names: ['--mount'],
     type: 'list',
     value: 'KEY=VALUE,…',
     about: 'mount: type=bind|volume|tmpfs, src=, dst=, readonly, …',
+  },
+  volumesFrom: {
+    names: ['--volumes-from'],
+    type: 'list',
+    value: 'CONTAINER[:ro]',
+    about: 'mount what another container has mounted of volumes and the host',
   },
   tmpfs: {
     names: ['--tmpfs'],

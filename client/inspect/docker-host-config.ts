@@ -40,7 +40,7 @@ export function dockerHostConfig({ config, ports }: Container): Readonly<Record<
     },
     AutoRemove: config?.autoRemove ?? false,
     VolumeDriver: '',
-    VolumesFrom: NIL_LIST,
+    VolumesFrom: listOrNil(config?.volumesFrom ?? []),
     CapAdd: listOrNil(security?.capAdd),
     CapDrop: listOrNil(security?.capDrop),
     CgroupnsMode: namespaceMode(namespaces?.cgroup, 'private'),

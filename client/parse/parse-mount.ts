@@ -29,11 +29,12 @@ const NAMES: Readonly<Record<string, string>> = {
 const KEYS: Readonly<Record<string, string>> = {
   ...{ type: '*', target: '*', readonly: '*', consistency: '*' },
   ...{ source: 'bind volume', 'bind-propagation': 'bind', 'bind-nonrecursive': 'bind' },
+  ...{ 'bind-recursive': 'bind', 'volume-driver': 'volume' },
   ...{ 'volume-nocopy': 'volume', 'volume-subpath': 'volume', 'tmpfs-size': 'tmpfs', 'tmpfs-mode': 'tmpfs' },
 };
 /** These alone may stand without a value. */
 const FLAGS = new Set(['readonly', 'bind-nonrecursive', 'volume-nocopy']);
-const LACKING = new Set(['volume-driver', 'volume-opt', 'volume-label', 'bind-recursive']);
+const LACKING = new Set(['volume-opt', 'volume-label']);
 const HINT = 'for example --mount type=bind,src=/data,dst=/data,readonly';
 
 /** Values by their long names. */
@@ -113,10 +114,18 @@ function bindSource(
   const named = values.get('bind-propagation');
   const propagation = named === undefined ? MountPropagation.UNSPECIFIED : PROPAGATION[named];
   if (propagation === undefined) throw bad(`unknown bind-propagation ${JSON.stringify(named)}`);
-  const nonRecursive = isOn(values, 'bind-nonrecursive', bad);
+  const recursive = values.get('bind-recursive') ?? 'enabled';
+  if (!['enabled', 'disabled', 'writable', 'readonly'].includes(recursive))
+    throw bad(`bind-recursive is enabled, disabled, writable or readonly, not ${JSON.stringify(recursive)}`);
+  if (/able$|only$/.test(recursive) && !isOn(values, 'readonly', bad))
+    throw bad(`bind-recursive=${recursive} is about a read-only mount: readonly is missing`);
   return {
     $case: 'bind',
-    value: { source: resolve(folder, source), requireSource: true, propagation, nonRecursive },
+    value: {
+      ...{ source: resolve(folder, source), requireSource: true, propagation },
+      nonRecursive: isOn(values, 'bind-nonrecursive', bad) || recursive === 'disabled',
+      readOnlyTop: recursive === 'writable',
+    },
   };
 }
 
@@ -125,6 +134,8 @@ function otherSource(
   values: Values,
   bad: (why: string) => UsageError,
 ): NonNullable<MountFields['source']> {
+  const driver = values.get('volume-driver') ?? 'local';
+  if (driver !== 'local') throw bad(`there is no volume-driver ${JSON.stringify(driver)}`);
   if (type === 'volume')
     return {
       $case: 'volume',

@@ -34,7 +34,7 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
   const { terminal, openStdin, stdinOnce, mounts, readOnlyRootfs, network, resources, ...more } = others;
   const { stopSignal, stopTimeoutMs, autoRemove, labels, healthCheck, storageDriver, ...last } = more;
   const { additionalGroups, shmSizeBytes, init, namespaces, restartPolicy, ...kernel } = last;
-  const { ulimits, sysctls, devices, oomScoreAdj, cgroupParent, ...rest } = kernel;
+  const { ulimits, sysctls, devices, oomScoreAdj, cgroupParent, volumesFrom, ...rest } = kernel;
   if (imageId !== '' || args.length > 0) throw serverSets(imageId === '' ? 'args' : 'image_id');
   refuseRest('config', rest);
   return {
@@ -52,6 +52,7 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
     ...{ env, hostname, terminal, openStdin, stdinOnce, readOnlyRootfs, stopSignal, autoRemove, labels },
     ...decodeRestart(restartPolicy),
     ...decodeMounts(mounts),
+    ...(volumesFrom.length === 0 ? {} : { volumesFrom }),
     ...(shmSizeBytes === undefined || shmSizeBytes === 0n ? {} : { shmSizeBytes }),
     additionalGroups,
     init,

@@ -53,6 +53,7 @@ export function encodeConfig(config: ContainerConfig, places: readonly PlaceView
     stdinOnce: config.stdinOnce === true,
     init: config.init === true,
     mounts: encodeMounts(config),
+    volumesFrom: [...(config.volumesFrom ?? [])],
     readOnlyRootfs: config.readOnlyRootfs,
     shmSizeBytes: config.shmSizeBytes,
     network: {

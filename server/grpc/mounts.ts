@@ -15,6 +15,8 @@ const PROPAGATION = {
   private: MountPropagation.PRIVATE,
   rslave: MountPropagation.RSLAVE,
   slave: MountPropagation.SLAVE,
+  rshared: MountPropagation.RSHARED,
+  shared: MountPropagation.SHARED,
 } as const satisfies Record<Propagation, MountPropagation>;
 
 /**
@@ -48,17 +50,17 @@ function decodeBind({
   requireSource,
   propagation,
   nonRecursive,
+  readOnlyTop,
   ...rest
 }: Source<'bind'>): Omit<BindMount, 'destination' | 'readOnly'> {
   refuseRest('config.mounts.bind', rest);
-  if (propagation === MountPropagation.SHARED || propagation === MountPropagation.RSHARED)
-    throw lacking('config.mounts.bind.propagation', 'a container mounts nothing on the host; use RSLAVE');
   const [named] = Object.entries(PROPAGATION).find(([, code]) => code === propagation) ?? [];
   return {
     source,
     ...(requireSource ? { requireSource } : {}),
     ...(named === undefined || named === 'rprivate' ? {} : { propagation: named as Propagation }),
     ...(nonRecursive ? { nonRecursive } : {}),
+    ...(readOnlyTop ? { readOnlyTop } : {}),
   };
 }
 
@@ -82,7 +84,7 @@ function decodeTmpfs({ sizeBytes, mode, options }: WireTmpfs): Omit<TmpfsMount, 
 export function encodeMounts({ mounts, volumes = [], tmpfs = [] }: ContainerConfig): Mount[] {
   return [
     ...mounts.map(
-      ({ source, destination, readOnly, requireSource, propagation, nonRecursive }): Mount => ({
+      ({ source, destination, readOnly, requireSource, propagation, nonRecursive, readOnlyTop }): Mount => ({
         destination,
         readOnly,
         source: {
@@ -93,6 +95,7 @@ export function encodeMounts({ mounts, volumes = [], tmpfs = [] }: ContainerConf
             propagation: PROPAGATION[propagation ?? 'rprivate'],
             nonRecursive: nonRecursive === true,
             idmap: false,
+            readOnlyTop: readOnlyTop === true,
           },
         },
       }),

@@ -8,8 +8,8 @@ import type { DnsConfig, Endpoint } from './network.ts';
 import type { PublishedPort } from './port.ts';
 import type { Resources } from './resources.ts';
 
-/** How mounts of the host show below one of a container's; never the other way. */
-export type Propagation = 'rprivate' | 'private' | 'rslave' | 'slave';
+/** How mounts of the host show below one of a container's; with `shared` and `rshared` the other way too. */
+export type Propagation = 'rprivate' | 'private' | 'rslave' | 'slave' | 'rshared' | 'shared';
 
 /** A file or folder of the host in a container: `-v SRC:DST[:ro]`, `--mount type=bind`. */
 export interface BindMount {
@@ -17,8 +17,10 @@ export interface BindMount {
   readonly source: string;
   /** Absolute path inside the container, resolved below the rootfs only. */
   readonly destination: string;
-  /** Recursive read-only where true. */
+  /** Recursive read-only where true, unless `readOnlyTop`. */
   readonly readOnly: boolean;
+  /** Read-only without what is mounted below it. Absent: with it. */
+  readonly readOnlyTop?: boolean;
   /** A missing source is an error; absent: it is made. */
   readonly requireSource?: boolean;
   /** Absent: rprivate. */
@@ -145,6 +147,8 @@ export interface ContainerConfig {
   readonly mounts: readonly BindMount[];
   /** Absent: none. */
   readonly volumes?: readonly VolumeMount[];
+  /** `CONTAINER[:ro]`, whose mounts are among these; told, never acted on. Absent: none. */
+  readonly volumesFrom?: readonly string[];
   /** Absent: none. */
   readonly tmpfs?: readonly TmpfsMount[];
   /** Size of /dev/shm; absent: 64 MiB. */

@@ -24,6 +24,7 @@ import { DEFAULT_PATH } from '../spec/defaults.ts';
 import { checkPorts } from './check-ports.ts';
 import { type KernelOptions, mergeKernel } from './kernel-options.ts';
 import { mergeMounts, normalPath, present, type VolumeChoice } from './merge-mounts.ts';
+import type { Inherited } from './volumes-from.ts';
 
 /** How a container shall run; what is absent is left to the image, then to the server. */
 export interface ContainerOptions extends KernelOptions {
@@ -48,6 +49,8 @@ export interface ContainerOptions extends KernelOptions {
   readonly mounts?: readonly BindMount[];
   /** Volumes; one without a name is made for this container. */
   readonly volumes?: readonly VolumeChoice[];
+  /** `CONTAINER[:ro]`. */
+  readonly volumesFrom?: readonly string[];
   readonly tmpfs?: readonly TmpfsMount[];
   /** Absent: 64 MiB. */
   readonly shmSizeBytes?: bigint;
@@ -88,6 +91,8 @@ export interface MergeFacts {
   readonly namespaces: SharedNamespaces;
   /** What the options name, or the server's. */
   readonly storageDriver: StorageDriver;
+  /** Of other containers; absent: nothing. */
+  readonly inherited?: Inherited;
 }
 
 /** A configuration, and what the client may not expect of it, in sentences. */
@@ -122,7 +127,7 @@ export function mergeOptions(options: ContainerOptions, facts: MergeFacts): Merg
     openStdin: options.openStdin ?? false,
     ...(options.stdinOnce === true ? { stdinOnce: true } : {}),
     ...(options.init === true ? { init: true } : {}),
-    ...mergeMounts(options, image),
+    ...mergeMounts(options, image, facts.inherited),
     network: options.network ?? 'networks',
     ...(options.dns === undefined ? {} : { dns: options.dns }),
     ...(Object.keys(facts.namespaces).length === 0 ? {} : { namespaces: facts.namespaces }),

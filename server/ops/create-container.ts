@@ -29,6 +29,7 @@ import { cgroupPathOf, containerFolder, type Engine } from './engine.ts';
 import { findImage } from './image-engine.ts';
 import { lookUpUser } from './look-up-user.ts';
 import { findShared, usualHostname } from './shared-namespaces.ts';
+import { volumesFrom } from './volumes-from.ts';
 import { portWarnings } from './watch-networks.ts';
 
 export interface CreateRequest {
@@ -71,6 +72,8 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
   using places = await takePlaces(engine, { config }, attachments);
   // Nobody removes a volume from here on.
   using _volumes = await engine.heldVolumes.hold(volumeNames(config));
+  // What is taken over from a container that is gone may be gone with it.
+  volumesFrom(engine, config.volumesFrom ?? []);
   await using undo = new UndoStack((label, err) => engine.log.error({ err, container: id }, label));
   const now = nowNs();
   const record = {
@@ -127,6 +130,7 @@ export async function planContainer(engine: Engine, options: ContainerOptions): 
     ...(image === undefined ? {} : { image: image.config }),
     hostname: usualHostname(engine, options, namespaces) ?? shortId(id),
     namespaces,
+    inherited: volumesFrom(engine, options.volumesFrom ?? []),
     storageDriver:
       options.storageDriver === undefined
         ? engine.storage.driver

@@ -4,6 +4,7 @@ import type { BindMount, ContainerConfig } from '../model/container.ts';
 import type { ImageConfig } from '../model/image.ts';
 import { newVolumeName } from '../model/volume.ts';
 import type { ContainerOptions } from './container-options.ts';
+import type { Inherited } from './volumes-from.ts';
 
 /** A volume that is asked for. */
 export interface VolumeChoice {
@@ -34,11 +35,15 @@ function normalMount(mount: BindMount): BindMount {
   return { ...mount, source: normalPath(mount.source), destination: normalPath(mount.destination) };
 }
 
-/** Each path that an image says is a volume gets one, unless something else is mounted there. */
+/**
+ * What others have comes where nothing was asked for; each path that an image says is a volume gets one, unless something
+ * else is mounted there.
+ */
 export function mergeMounts(
   options: ContainerOptions,
   image: ImageConfig,
-): Pick<ContainerConfig, 'mounts' | 'volumes' | 'tmpfs'> {
+  inherited: Inherited = { mounts: [], volumes: [] },
+): Pick<ContainerConfig, 'mounts' | 'volumes' | 'volumesFrom' | 'tmpfs'> {
   const mounts = (options.mounts ?? []).map(normalMount);
   const given = (options.volumes ?? []).map(({ name, destination, readOnly, noCopy, subpath }) => ({
     ...(name === undefined ? { volume: newVolumeName() } : { volume: name, named: true }),
@@ -52,10 +57,17 @@ export function mergeMounts(
     destination: normalPath(mount.destination),
   }));
   const taken = new Set([...mounts, ...given, ...tmpfs].map(({ destination }) => destination));
+  const free = ({ destination }: { readonly destination: string }): boolean => !taken.has(destination);
+  const others = { mounts: inherited.mounts.filter(free), volumes: inherited.volumes.filter(free) };
+  for (const { destination } of [...others.mounts, ...others.volumes]) taken.add(destination);
   const own = [...new Set(image.volumes.map(normalPath))]
     .filter((destination) => !taken.has(destination))
     .sort()
     .map((destination) => ({ volume: newVolumeName(), destination, readOnly: false }));
-  const volumes = [...given, ...own];
-  return { mounts, ...present('volumes', volumes), ...present('tmpfs', tmpfs) };
+  return {
+    mounts: [...mounts, ...others.mounts],
+    ...present('volumes', [...given, ...others.volumes, ...own]),
+    ...present('volumesFrom', options.volumesFrom),
+    ...present('tmpfs', tmpfs),
+  };
 }

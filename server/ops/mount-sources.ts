@@ -1,5 +1,5 @@
 /** The host's side of a container's mounts: there, or made. */
-import { mkdirSync, type Stats, statSync } from 'node:fs';
+import { mkdirSync, readFileSync, realpathSync, type Stats, statSync } from 'node:fs';
 import type { BindMount } from '../model/container.ts';
 import { cannot, type ErrorDetails, type MydockerError } from '../model/error.ts';
 import { statusWithin } from '../snapshot/look-within.ts';
@@ -26,9 +26,14 @@ const isThere = (source: string): boolean => status(source) !== undefined;
  * @throws MydockerError `failed-precondition`.
  */
 export function makeSources(name: string, mounts: readonly BindMount[], volumes: string): void {
-  for (const { source, destination, requireSource } of mounts) {
+  for (const mount of mounts) {
+    const { source, destination, requireSource } = mount;
     // Those of volumes are made by whoever fills them.
-    if (source.startsWith(`${volumes}/`) || isThere(source)) continue;
+    if (source.startsWith(`${volumes}/`)) continue;
+    if (isThere(source)) {
+      refuseUnshared(name, mount);
+      continue;
+    }
     if (requireSource === true)
       throw refused(name, `mount ${destination}: ${source} is not there`, {
         reason: 'MOUNT_SOURCE_NOT_FOUND',
@@ -44,6 +49,35 @@ export function makeSources(name: string, mounts: readonly BindMount[], volumes:
       });
     }
   }
+}
+
+/** The kernel would mount it all the same, and nothing would show on the other side. */
+function refuseUnshared(name: string, { source, destination, propagation }: BindMount): void {
+  if (propagation !== 'shared' && propagation !== 'rshared') return;
+  const { mountPoint, shared } = mountOf(realpathSync(source), readFileSync('/proc/self/mountinfo', 'utf8'));
+  if (!shared)
+    throw refused(name, `mount ${destination}: ${source} is mounted on ${mountPoint}, which is not shared`, {
+      reason: 'MOUNT_NOT_SHARED',
+      hint: `mount --make-rshared ${mountPoint}`,
+    });
+}
+
+/** The mount that a path is on, proc_pid_mountinfo(5): of those on its way the deepest, of two there the later one. */
+function mountOf(path: string, table: string): { mountPoint: string; shared: boolean } {
+  let found = { mountPoint: '', shared: false };
+  for (const line of table.split('\n')) {
+    const [, , , , escaped = '', , ...rest] = line.split(' ');
+    const mountPoint = escaped.replace(/\\(\d{3})/g, (_, digits) =>
+      String.fromCharCode(Number.parseInt(digits, 8)),
+    );
+    const isOnWay = mountPoint === '/' || path === mountPoint || path.startsWith(`${mountPoint}/`);
+    if (mountPoint === '' || !isOnWay || mountPoint.length < found.mountPoint.length) continue;
+    found = {
+      mountPoint,
+      shared: rest.slice(0, rest.indexOf('-')).some((field) => field.startsWith('shared:')),
+    };
+  }
+  return found;
 }
 
 const refused = (name: string, why: string, details: ErrorDetails): MydockerError =>

@@ -57,7 +57,7 @@ const CALLS: Partial<Record<OpName, (op: Op, showEnv: boolean) => string>> = {
     `mount(${text(op.s1)}, ${slot(op.a)}, ${text(op.s2)}, ${bits(MOUNT_FLAGS, op.x)}, ${text(op.s3)})`,
   bind: (op) =>
     `open_tree(${slot(op.b)}), mount_setattr(${bits(MOUNT_FLAGS, BigInt(op.x ?? 0) | BigInt(op.z ?? 0))}), move_mount(${slot(op.a)})`,
-  tree: (op) => `${slot(op.a)} = open_tree(${slot(op.b)}, CLONE)`,
+  tree: (op) => `${slot(op.a)} = open_tree(${slot(op.b)}, CLONE${op.y ? '|RECURSIVE' : ''})`,
   place: (op) => `move_mount(${slot(op.b)}, ${slot(op.a)})`,
   setattr: (op) => `mount_setattr(${slot(op.a)}, ${bits(MOUNT_FLAGS, op.x)})`,
   propagation: (op) => `mount(NULL, ${slot(op.a)}, ${bits(MOUNT_FLAGS, op.x)})`,

@@ -25,6 +25,7 @@ import {
   type TerminalSize,
 } from './process-plan.ts';
 import { cgroupView, planRootfs, type RootfsParts } from './rootfs-plan.ts';
+import { takeSharedTrees } from './shared-trees.ts';
 import { isOfInterface, sysctlPath } from './sysctls.ts';
 
 /** A run and its folders. */
@@ -105,11 +106,13 @@ function childOps(
   const scratch = slots.take();
   const cwd = planWorkingDirectory(spec.process.cwd, root, slots);
   const joined = joinOthers(input.joins, slots);
+  const shared = takeSharedTrees(spec.mounts, slots);
   const own = (kind: OciNamespace): boolean => spec.linux.namespaces.includes(kind);
   return [
     { name: 'umask', x: 0, about: 'make files with exactly the modes given' },
     open(scratch, '/', O.path | O.directory),
-    // Before any mount: what happens in here must never reach the host.
+    ...shared.ops,
+    // Before any mount: what happens in here must never reach the host, but for those.
     {
       name: 'propagation',
       a: scratch,
@@ -123,7 +126,7 @@ function childOps(
     ...input.network.handOver,
     ...planRootfs(
       spec,
-      { ...input.rootfs, mountShm: joined.mountShm },
+      { ...input.rootfs, mountShm: joined.mountShm, sharedTrees: shared.trees },
       input.maskedFolders,
       slots,
       root,

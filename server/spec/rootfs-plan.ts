@@ -7,6 +7,7 @@ import { constants } from 'node:fs';
 import type { OciDevice, OciMount, OciSpec } from '../model/oci-spec.ts';
 import type { Op, Slot, SlotAllocator } from '../model/plan.ts';
 import { slotPath } from '../model/plan.ts';
+import { bindMount, type MountSlots } from './bind-mount.ts';
 import { DEV_SYMLINKS } from './defaults.ts';
 import { MOUNT_ATTR_RDONLY, MS_PRIVATE, splitMountOptions } from './mount-options.ts';
 import {
@@ -23,6 +24,7 @@ import {
   touch,
   writeSlot,
 } from './ops.ts';
+import type { SharedTrees } from './shared-trees.ts';
 import { sourceKey, subdirOf } from './spec-mounts.ts';
 
 const { S_IFBLK, S_IFCHR } = constants;
@@ -55,6 +57,8 @@ export interface RootfsParts {
   readonly etcFiles: readonly (readonly [name: string, content: string])[];
   /** Which bind sources are files, by their keys; all others are folders. */
   readonly fileSources: ReadonlySet<string>;
+  /** What is shared with the host, taken before. Default nothing. */
+  readonly sharedTrees?: SharedTrees;
   /** What comes onto /dev/shm instead of one of its own. Default nothing. */
   readonly mountShm?: (root: Slot) => readonly Op[];
   /** Empty on v2, where there is one hierarchy. */
@@ -127,30 +131,12 @@ function devices(spec: OciSpec, root: Slot, dev: Slot, target: Slot): Op[] {
   ];
 }
 
-function bindMount(
-  m: OciMount,
-  propagation: number,
-  { root, target, source }: { root: Slot; target: Slot; source: Slot },
-  isFile: boolean,
-): Op[] {
-  const path = inside(m.destination);
-  const attributes = m.options.includes('ro') ? MOUNT_ATTR_RDONLY : 0;
-  const subdir = subdirOf(m);
-  return [
-    open(source, m.source, O.path),
-    ...(subdir === undefined ? [] : [openInRoot(source, source, subdir, O.path)]),
-    ...(isFile ? touch(root, path) : mkdirs(root, path)),
-    openInRoot(target, root, path, isFile ? O.path : O.path | O.directory),
-    bind(target, source, attributes, m.options.includes('rbind'), m.destination, propagation),
-  ];
-}
-
 /** What the user mounts, parents first. */
 function userMounts(
   spec: OciSpec,
   mounts: readonly OciMount[],
   fileSources: ReadonlySet<string>,
-  slots: { root: Slot; target: Slot; source: Slot },
+  slots: MountSlots,
 ): Op[] {
   return mounts.flatMap((m) => {
     if (m.type !== 'bind') return kernelMount(m, slots.root, slots.target, FOLLOWED_FOLDER);
@@ -258,6 +244,7 @@ export function planRootfs(
 ): Op[] {
   const target = slots.take();
   const source = slots.take();
+  const mountSlots = { root, target, source, trees: parts.sharedTrees ?? new Map() };
   // The cgroup view is the last of the default mounts; what the user mounts comes behind it.
   const cgroupAt = spec.mounts.findIndex(({ type }) => type === 'cgroup');
   const kernel = spec.mounts.slice(0, cgroupAt);
@@ -265,14 +252,13 @@ export function planRootfs(
   return [
     ...rootMount(parts, root, slots),
     ...kernel.flatMap((m) => {
-      const ops =
-        m.type === 'bind' ? bindMount(m, 0, { root, target, source }, false) : kernelMount(m, root, target);
+      const ops = m.type === 'bind' ? bindMount(m, 0, mountSlots, false) : kernelMount(m, root, target);
       // The nodes go into /dev before anything below it is mounted.
       return m.destination === '/dev' ? [...ops, ...devices(spec, root, dev, target)] : ops;
     }),
     ...(parts.mountShm?.(root) ?? []),
     ...etcFiles(parts, root, target, slots),
-    ...userMounts(spec, given, parts.fileSources, { root, target, source }),
+    ...userMounts(spec, given, parts.fileSources, mountSlots),
     ...maskedPaths(spec, maskedFolders, root, dev, slots),
     ...readonlyPaths(spec, root, slots),
   ];

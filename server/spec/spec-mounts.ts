@@ -54,7 +54,8 @@ export function userMounts(config: ContainerConfig): OciMount[] {
       options: [
         mount.nonRecursive === true ? 'bind' : 'rbind',
         ...(mount.propagation === undefined ? [] : [mount.propagation]),
-        ...(mount.readOnly ? ['ro'] : []),
+        // As the runtime specification has it: recursive, or of this mount alone.
+        ...(mount.readOnly ? [mount.readOnlyTop === true ? 'ro' : 'rro'] : []),
         ...(mount.subpath === undefined ? [] : [`${SUBDIR}${mount.subpath}`]),
       ],
     }),

@@ -62,6 +62,7 @@ const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
   namespaces: (value) => value === undefined || isNamespaces(value),
   extraHosts: (value) => value === undefined || (Array.isArray(value) && value.every(isHostEntry)),
   volumes: (value) => value === undefined || (Array.isArray(value) && value.every(isVolumeMount)),
+  volumesFrom: (value) => value === undefined || isTexts(value),
   exposedPorts: (value) => value === undefined || isTexts(value),
   ports: (value) => value === undefined || (Array.isArray(value) && value.every(isPublishedPort)),
   publishAll: (value) => value === undefined || isFlag(value),

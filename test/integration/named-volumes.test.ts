@@ -175,3 +175,40 @@ test('a volume may be a folder of the host, or memory', async () => {
   ] as const)
     await refused(host, create('bad', ...options), why);
 });
+
+test('--volumes-from takes over volumes and what is mounted of the host', async () => {
+  await importEntries(
+    host,
+    'full',
+    [{ name: 'data/' }, { name: 'data/file', data: 'x' }],
+    ['VOLUME /data /more'],
+  );
+  const folder = join(host.folder, 'tmp/shared');
+  const own = ['-v', 'named:/named', '-v', `${folder}:/host`, '--tmpfs', '/memory'];
+  await host.ok(['create', '--name', 'giver', ...own, 'full', 'true']);
+  await host.ok(['start', '-a', 'giver']);
+  const from = (mode: string, ...more: string[]): string[] => ['--volumes-from', `giver${mode}`, ...more];
+  const look = 'ls -d /data /host /memory /more /named 2>/dev/null; cat /data/file';
+  assert.equal(await inside(host, look, from('')), '/data\n/host\n/more\n/named\nx');
+  await inside(host, 'echo 1 >/data/new; echo 2 >/host/new', from(''));
+  const closed =
+    'cat /data/new /host/new; for d in data host named; do touch /$d/no 2>/dev/null && echo $d; done; true';
+  assert.equal(await inside(host, closed, from(':ro')), '1\n2');
+  // What is asked for at the same place wins.
+  assert.equal(await inside(host, 'ls /data', from('', '-v', 'other:/data:nocopy')), '');
+  await host.ok(['create', '--name', 'taker', ...from(':rw'), 'busybox', 'cat', '/data/new']);
+  assert.equal(
+    await host.ok(['inspect', '-f', '{{.HostConfig.VolumesFrom}} {{len .Mounts}}', 'taker']),
+    '[giver:rw] 4',
+  );
+  // Anonymous ones stay as long as one of the two has them.
+  await host.ok(['rm', '-v', 'giver']);
+  assert.equal(await host.ok(['start', '-a', 'taker']), '1');
+  await host.ok(['rm', '-v', 'taker']);
+  assert.equal(await host.ok(['volume', 'ls', '-q']), 'named\nother');
+  await refused(host, ['run', '--volumes-from', 'nosuch', 'busybox', 'true'], /no such container/);
+  await refused(host, ['run', '--volumes-from', 'x:bad', 'busybox', 'true'], /the mode is ro or rw/);
+  await host.ok(['volume', 'rm', 'named', 'other']);
+  await host.ok(['rmi', 'full']);
+  rmSync(folder, { recursive: true });
+});

@@ -134,8 +134,54 @@ test('mounts of the host show below a bind mount only where that is asked for', 
     await host.ok(['rm', propagation]);
     spawnSync('umount', [join(sub, 'late')]);
   }
-  const shared = `type=bind,src=${sub},dst=/m,bind-propagation=rshared`;
-  await refused(host, ['run', '--mount', shared, 'busybox', 'true'], /propagation[\s\S]*RSLAVE/);
+  spawnSync('umount', [sub]);
+});
+
+test('a shared mount tells both sides, where the host shares it', async () => {
+  const sub = join(folder, 'sub');
+  spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', sub]);
+  const mount = `type=bind,src=${sub},dst=/m,bind-propagation=rshared`;
+  await refused(
+    host,
+    ['run', '--rm', '--mount', mount, 'busybox', 'true'],
+    /sub is mounted on .*sub, which is not shared\nhint: mount --make-rshared/,
+  );
+  spawnSync('mount', ['--make-shared', sub]);
+  for (const name of ['outside', 'inside', 'own']) mkdirSync(join(sub, name));
+  const more = ['-v', `${sub}:/closed:ro,shared`, '-v', `${sub}:/n`];
+  await host.ok(['run', '-d', '--name', 'both', '--mount', mount, ...more, 'busybox', 'sleep', '1000']);
+  spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', join(sub, 'outside')]);
+  writeFileSync(join(sub, 'outside/file'), '');
+  assert.equal(
+    await host.ok(['exec', 'both', 'ls', '/m/outside', '/n/outside']),
+    '/m/outside:\nfile\n\n/n/outside:',
+  );
+  assert.notEqual((await host.cli(['exec', 'both', 'touch', '/closed/x'])).code, 0);
+  const pid = await host.ok(['inspect', '-f', '{{.State.Pid}}', 'both']);
+  const within = (path: string): number | null =>
+    spawnSync('nsenter', ['-t', pid, '-m', 'mount', '-t', 'tmpfs', 'tmpfs', path]).status;
+  assert.equal(within('/m/inside') ?? 1, 0);
+  assert.equal(within('/n/own') ?? 1, 0);
+  const mounted = (): string[] =>
+    ['outside', 'inside', 'own'].filter((name) => spawnSync('mountpoint', [join(sub, name)]).status === 0);
+  assert.deepEqual(mounted(), ['outside', 'inside']);
+  await host.ok(['rm', '-f', 'both']);
+  // What it mounted there is the host's by now.
+  assert.deepEqual(mounted(), ['outside', 'inside']);
+  for (const name of ['outside', 'inside']) spawnSync('umount', [join(sub, name)]);
+  spawnSync('umount', [sub]);
+});
+
+test('bind-recursive says how deep read-only goes', async () => {
+  spawnSync('mount', ['-t', 'tmpfs', 'tmpfs', join(folder, 'sub')]);
+  const script = 'touch /m/x 2>/dev/null && echo top; touch /m/sub/x 2>/dev/null && echo below; echo done';
+  const write = (more: string): Promise<string> =>
+    inside(host, script, ['--mount', `type=bind,src=${folder},dst=/m,ro,bind-recursive=${more}`]);
+  assert.equal(await write('enabled'), 'done');
+  assert.equal(await write('readonly'), 'done');
+  assert.equal(await write('writable'), 'below\ndone');
+  // Not mounted there at all: it is the folder under it.
+  assert.equal(await write('disabled'), 'done');
 });
 
 test('bind-nonrecursive leaves out what is mounted below', async () => {

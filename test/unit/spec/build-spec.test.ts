@@ -66,7 +66,7 @@ test('volumes come after the default mounts, parents before what lies below them
   assert.deepEqual(
     own.map(({ destination, options }) => [destination, options.join()]),
     [
-      ['/data', 'rbind,ro'],
+      ['/data', 'rbind,rro'],
       ['/data/deep', 'rbind'],
       ['/etc/app.conf', 'rbind'],
     ],

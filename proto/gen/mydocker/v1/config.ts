@@ -247,7 +247,14 @@ export interface ContainerConfig {
   /** Cgroup below which the container's is made, begins with `/`. Empty: the server's. */
   readonly cgroupParent: string;
   /** Platform to choose from an image with several. Not given: the host's. */
-  readonly platform: Platform | undefined;
+  readonly platform:
+    | Platform
+    | undefined;
+  /**
+   * Containers whose volumes and binds it has too, where nothing else is mounted: id, unique prefix or name, with `:ro` or
+   * `:rw`. Responses have what was taken over among the mounts as well.
+   */
+  readonly volumesFrom: readonly string[];
 }
 
 export interface ContainerConfig_SysctlsEntry {
@@ -300,6 +307,8 @@ export interface BindMount {
   readonly nonRecursive: boolean;
   /** Owners on disk appear shifted by the container's user namespace. Default false. */
   readonly idmap: boolean;
+  /** Read-only is this mount alone, not what is mounted below it. Default false. */
+  readonly readOnlyTop: boolean;
 }
 
 /** A volume, kept by the server apart from containers. */
@@ -534,6 +543,7 @@ function createBaseContainerConfig(): ContainerConfig {
     storageLimitBytes: undefined,
     cgroupParent: "",
     platform: undefined,
+    volumesFrom: [],
   };
 }
 
@@ -663,6 +673,9 @@ export const ContainerConfig: MessageFns<ContainerConfig> = {
     }
     if (message.platform !== undefined) {
       Platform.encode(message.platform, writer.uint32(314).fork()).join();
+    }
+    for (const v of message.volumesFrom) {
+      writer.uint32(322).string(v!);
     }
     return writer;
   },
@@ -1001,6 +1014,14 @@ export const ContainerConfig: MessageFns<ContainerConfig> = {
             message.platform = Platform.decode(reader, reader.uint32());
             continue;
           }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.volumesFrom.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1115,6 +1136,7 @@ export const ContainerConfig: MessageFns<ContainerConfig> = {
     message.platform = (object.platform !== undefined && object.platform !== null)
       ? Platform.fromPartial(object.platform)
       : undefined;
+    message.volumesFrom = object.volumesFrom?.map((e) => e) || [];
     return message;
   },
 };
@@ -1460,7 +1482,7 @@ export const Mount: MessageFns<Mount> = {
 };
 
 function createBaseBindMount(): BindMount {
-  return { source: "", requireSource: false, propagation: 0, nonRecursive: false, idmap: false };
+  return { source: "", requireSource: false, propagation: 0, nonRecursive: false, idmap: false, readOnlyTop: false };
 }
 
 export const BindMount: MessageFns<BindMount> = {
@@ -1479,6 +1501,9 @@ export const BindMount: MessageFns<BindMount> = {
     }
     if (message.idmap !== false) {
       writer.uint32(40).bool(message.idmap);
+    }
+    if (message.readOnlyTop !== false) {
+      writer.uint32(48).bool(message.readOnlyTop);
     }
     return writer;
   },
@@ -1536,6 +1561,14 @@ export const BindMount: MessageFns<BindMount> = {
             message.idmap = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.readOnlyTop = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1558,6 +1591,7 @@ export const BindMount: MessageFns<BindMount> = {
     message.propagation = object.propagation ?? 0;
     message.nonRecursive = object.nonRecursive ?? false;
     message.idmap = object.idmap ?? false;
+    message.readOnlyTop = object.readOnlyTop ?? false;
     return message;
   },
 };

@@ -13,7 +13,10 @@ test('the three types of --mount', () => {
     readOnly: true,
     source: {
       $case: 'bind',
-      value: { source: '/a', requireSource: true, propagation: MountPropagation.RSLAVE, nonRecursive: false },
+      value: {
+        ...{ source: '/a', requireSource: true, propagation: MountPropagation.RSLAVE },
+        ...{ nonRecursive: false, readOnlyTop: false },
+      },
     },
   });
   assert.deepEqual(mount('dst=/v,volume-nocopy'), {
@@ -52,7 +55,10 @@ test('what is wrong with a --mount is named', () => {
     ['type=tmpfs,dst=/b,tmpfs-size=big', /invalid size "big" for tmpfs-size/],
     ['type=tmpfs,dst=/b,tmpfs-size=-1', /negative/],
     ['type=tmpfs,dst=/b,tmpfs-mode=999', /tmpfs-mode is octal/],
-    ['type=volume,dst=/b,volume-driver=nfs', /volume-driver is not there yet/],
+    ['type=volume,dst=/b,volume-driver=nfs', /there is no volume-driver "nfs"/],
+    ['type=volume,dst=/b,volume-opt=a=b', /volume-opt is not there yet/],
+    ['type=bind,src=/a,dst=/b,bind-recursive=writable', /readonly is missing/],
+    ['type=bind,src=/a,dst=/b,bind-recursive=deep', /bind-recursive is enabled, disabled/],
     ['type=bind,"src=/a,dst=/b', /quote/],
     ['type=bind,src=/a"b",dst=/b', /quote/],
     ['type=bind,src=/a,,dst=/b', /empty part/],
