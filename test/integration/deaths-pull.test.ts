@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FAILPOINTS } from '../../server/failpoint.ts';
@@ -119,6 +119,7 @@ test('a client that leaves ends its pull; the next one takes it up', async () =>
   assert.notEqual(await downloads('Active'), '0');
   client.kill('SIGKILL');
   await onlyDownloads();
+  for (const path of [file, dirname(file)]) assert.equal(statSync(path).mode & 0o077, 0, path);
   // What was left is seen by who looks for room.
   await until(
     () => downloads('Active'),

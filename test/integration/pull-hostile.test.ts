@@ -2,16 +2,20 @@
  * A registry that lies, stalls and breaks off: nothing of it becomes an image, and the error says what is at fault.
  */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import {
   descriptorOf,
   OCI_INDEX_TYPE,
+  OCI_LAYER_TYPE,
   OCI_MANIFEST_TYPE,
   type PackedDescriptor,
   type PackedImage,
   packImage,
   sha256,
 } from '../fixtures/image-archive.ts';
+import { rawTar } from '../fixtures/raw-tar.ts';
 import { breakOff, type Handler, type RegistryMock } from '../fixtures/registry-mock.ts';
 import type { Host } from '../harness/host.ts';
 import { refused, until } from './ground.ts';
@@ -214,6 +218,51 @@ describe('what is sent is not what was announced', () => {
 });
 
 const serveLater = (document: unknown, mediaType?: string) => (): string => serve(document, mediaType);
+
+test('a layer that is what was announced, and nothing that can be unpacked, ends at once', async () => {
+  // Long enough for the worker to be gone while it still comes.
+  const plain = rawTar([{ name: 'noise', data: randomBytes(4 << 20) }]);
+  const [gzip, zstd] = [gzipSync(plain, { level: 1 }), zstdCompressSync(plain)];
+  const torn = (bytes: Buffer): Buffer => {
+    const copy = Buffer.from(bytes);
+    copy.fill(0xff, 1 << 20, (1 << 20) + 512);
+    return copy;
+  };
+  const forms: [what: string, bytes: Buffer][] = [
+    ['gzip', gzip.subarray(0, 1 << 20)],
+    ['gzip', torn(gzip)],
+    ['gzip', Buffer.concat([Buffer.from([0x1f, 0x8b]), randomBytes(2 << 20)])],
+    ['zstd', zstd.subarray(0, 1 << 20)],
+    ['zstd', torn(zstd)],
+    ['gzip', randomBytes(2 << 20)],
+    ['gzip', Buffer.alloc(0)],
+  ];
+  const manifest = manifestOf(image);
+  const config = { rootfs: { type: 'layers', diff_ids: [sha256(plain)] } };
+  const own = packImage({ layers: [plain], config });
+  for (const [index, [form, bytes]] of forms.entries()) {
+    const layers = [descriptorOf(`${OCI_LAYER_TYPE}+${form}`, bytes)];
+    const name = serve({ ...manifest, config: manifestOf(own)['config'], layers });
+    const blobs = new Map([...own.blobs, [sha256(bytes), bytes]]);
+    mock.put({ manifest: own.manifest, blobs }, `parts:${index}`);
+    await fails(/cannot pull image .*bad:1: layer sha256:/, name);
+    await ground.prune();
+  }
+});
+
+test('more documents than anybody would look through', async () => {
+  const index = (manifests: readonly object[]): string =>
+    serve({ schemaVersion: 2, mediaType: OCI_INDEX_TYPE, manifests }, OCI_INDEX_TYPE);
+  await fails(/at most 10000/, index(Array.from({ length: 10_001 }, () => image.manifest)));
+  // Each says nothing about its platform, so that its config has to be read.
+  const others = Array.from({ length: 70 }, (_, at) =>
+    packImage({ layers: [], config: { architecture: 's390x', author: String(at) } }),
+  );
+  for (const [at, other] of others.entries()) mock.put(other, `other:${at}`);
+  mock.seen.length = 0;
+  await fails(/more than 64 of its documents/, index(others.map(({ manifest }) => manifest)));
+  assert.ok(mock.seen.length < 140, `${mock.seen.length} requests`);
+});
 
 test('the same layer several times is fetched once', async () => {
   const [base = Buffer.alloc(0), upper = Buffer.alloc(0)] = image.layers;

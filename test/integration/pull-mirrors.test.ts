@@ -4,7 +4,7 @@ import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { breakOff, RegistryMock } from '../fixtures/registry-mock.ts';
-import { answer, BASIC, type PullGround, startPullGround } from './pull-ground.ts';
+import { answer, BASIC, PATIENT, type PullGround, startPullGround } from './pull-ground.ts';
 
 /** The mirror's own secret, which no client has. */
 const SECRET = Buffer.from('mirror:for-its-eyes').toString('base64');
@@ -30,7 +30,7 @@ before(async () => {
     [ONLY]: { mirrors: [`${second.address}/none`, first.address], 'mirrors-only': true },
     [first.address]: { 'auth-file': authFile },
   };
-  await ground.serve('', {}, { registries });
+  await ground.serve('', PATIENT, { registries });
 });
 afterEach(async () => {
   second.reset();

@@ -6,7 +6,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { makeAuthority } from '../fixtures/certificates.ts';
 import { ProxyMock } from '../fixtures/proxy-mock.ts';
 import { RegistryMock } from '../fixtures/registry-mock.ts';
-import { answer, BASIC, type PullGround, startPullGround } from './pull-ground.ts';
+import { answer, BASIC, PATIENT, type PullGround, startPullGround } from './pull-ground.ts';
 
 /** Nobody has these names here: only the proxy leads there. */
 const SECURE = 'registry.example';
@@ -41,7 +41,7 @@ after(async () => {
   await ground?.dispose();
 });
 
-async function serve(env: object, more: object = {}, limits: object = {}): Promise<void> {
+async function serve(env: object, more: object = {}, limits: object = PATIENT): Promise<void> {
   await ground.host.stop();
   await ground.serve('', limits, { ...settings, ...more }, env);
 }
@@ -96,10 +96,10 @@ test('a proxy that refuses, floods, stalls or is none', async () => {
     [(client) => client.end('HTTP/1.1 200 ok\r\n\r\nmore'), /the proxy|TLS|broke/],
     [(client) => client.end('this is none\r\n\r\n'), /the proxy 127.*cannot be used: HPE_/],
     [(client) => client.end(), /the proxy 127.*cannot be used: ECONNRESET/],
-    [() => undefined, /the proxy 127.*no answer in time|no answer in 1000 ms/],
+    [() => undefined, /the proxy 127.*no answer in time|no answer in 3000 ms/],
     [flood, /the proxy 127.*cannot be used: HPE_HEADER_OVERFLOW/],
   ];
-  await serve({ HTTPS_PROXY: proxy.address('proxy:s3cret@') }, {}, { tries: 2 });
+  await serve({ HTTPS_PROXY: proxy.address('proxy:s3cret@') }, {}, { tries: 1, answerMs: 3000 });
   for (const [handler, says] of cases) {
     proxy.answer = handler;
     await ground.fails(says, `${SECURE}/app:1`);
