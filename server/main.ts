@@ -81,7 +81,7 @@ function buildEngine(
   const { paths, instance } = prepared;
   const layout = readCgroupLayout();
   const parent = config.cgroupParent ?? `/mydocker-${instance}`;
-  const parents = new CgroupParents(layout, parent);
+  const parents = new CgroupParents(layout, parent, `${paths.state}/cgroup-parents.json`);
   const cgroups = {
     ...{ layout, parent, warmJoins: joinWarmer(layout) },
     prepare: (path?: string): void => parents.prepare(path),

@@ -2,7 +2,7 @@
  * The cgroup that all containers of one server live under: made when the first container needs it, removed
  * with the server when no container is left.
  */
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { cannot } from '../model/error.ts';
 import { type CgroupLayout, cgroupFolders, hierarchyOf, SERVER_LEAF } from './layout.ts';
 import { pidsIn } from './processes.ts';
@@ -103,17 +103,32 @@ export function removeCgroupParent(layout: CgroupLayout, path: string): void {
   }
 }
 
-/** The parents that this server has made, for as long as it lives. */
+/** The parents that servers of this state folder have made; noted there, which is gone at a reboot as the groups are. */
 export class CgroupParents {
   readonly #layout: CgroupLayout;
   readonly #usual: string;
+  readonly #notes: string;
   readonly #prepared = new Set<string>();
   /** Of a parent that was not there, the topmost folder that was made for it. */
   readonly #made = new Map<string, string>();
 
-  constructor(layout: CgroupLayout, usual: string) {
+  /** @param notes - file in the state folder. */
+  constructor(layout: CgroupLayout, usual: string, notes: string) {
     this.#layout = layout;
     this.#usual = usual;
+    this.#notes = notes;
+    if (!existsSync(notes)) return;
+    for (const [parent, top] of JSON.parse(readFileSync(notes, 'utf8')) as [string, string][])
+      this.#made.set(parent, top);
+  }
+
+  #note(): void {
+    if (this.#made.size === 0) rmSync(this.#notes, { force: true });
+    else {
+      // Whole or not at all, whenever the server dies.
+      writeFileSync(`${this.#notes}.new`, JSON.stringify([...this.#made]), { mode: 0o600 });
+      renameSync(`${this.#notes}.new`, this.#notes);
+    }
   }
 
   /** @throws MydockerError `failed-precondition` where it cannot be made. */
@@ -122,7 +137,10 @@ export class CgroupParents {
     // The server's own is its own; others may be removed by whoever they belong to.
     if (this.#prepared.has(parent) && (parent === this.#usual || isThere())) return;
     const top = parent === this.#usual ? undefined : missingTop(this.#layout, parent);
-    if (top !== undefined) this.#made.set(parent, top);
+    if (top !== undefined) {
+      this.#made.set(parent, top);
+      this.#note();
+    }
     try {
       prepareCgroupParent(this.#layout, parent);
     } catch (error) {
@@ -148,6 +166,7 @@ export class CgroupParents {
       removeCgroupParent(this.#layout, path);
     if (cgroupFolders(this.#layout, top).some((path) => existsSync(path))) return;
     this.#made.delete(parent);
+    this.#note();
     this.#prepared.delete(parent);
   }
 }

@@ -218,6 +218,8 @@ test('a cgroup below another parent, made where it is missing and gone with the 
   assert.equal(await host.ok(['inspect', '-f', '{{.HostConfig.CgroupParent}}', 'c1']), parent);
   await host.ok(['rm', '-f', 'c1']);
   assert.ok(there(parent));
+  // Another server knows what was made.
+  await host.restart();
   await host.ok(['rm', '-f', 'c2']);
   assert.ok(!there(parent) && !there(`${host.cgroupParent}-other`));
   // One that was there stays.
