@@ -208,6 +208,15 @@ test('a cgroup is made and limited before anybody joins, in every hierarchy', ()
   }
 });
 
+test('a plan says which limit is which file and value', () => {
+  const { parentAfter } = planCgroup({ layout: LAYOUTS.v1, path: PATH }, { pidsMax: 5n }, taking());
+  const about = parentAfter.map((op) => op.about);
+  assert.ok(
+    about.includes('set pids limit: 5 in /sys/fs/cgroup/pids/mydocker-1/c/pids.max'),
+    about.join('\n'),
+  );
+});
+
 test('the folder that a process is born in is opened as this machine spells it', () => {
   const { parentBefore } = planCgroup({ layout: LAYOUTS.v2, path: PATH }, {}, taking());
   assert.equal(parentBefore.find(({ name }) => name === 'open')?.x, constants.O_DIRECTORY);
