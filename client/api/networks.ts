@@ -6,6 +6,8 @@ import {
   CreateNetworkResponse,
   DisconnectNetworkRequest,
   DisconnectNetworkResponse,
+  ExplainNetworkRequest,
+  ExplainNetworkResponse,
   GetNetworkRequest,
   GetNetworkResponse,
   ListNetworksRequest,
@@ -81,4 +83,10 @@ export const reloadNetworks: Method<ReloadNetworksRequest, ReloadNetworksRespons
   path: '/mydocker.v1.NetworksService/ReloadNetworks',
   request: ReloadNetworksRequest,
   response: ReloadNetworksResponse,
+};
+
+export const explainNetwork: Method<ExplainNetworkRequest, ExplainNetworkResponse> = {
+  path: '/mydocker.v1.NetworksService/ExplainNetwork',
+  request: ExplainNetworkRequest,
+  response: ExplainNetworkResponse,
 };

@@ -186,6 +186,14 @@ export const NETWORK_COMMANDS: readonly AnyCommand[] = [
     load: async () => (await import('../commands/networks.ts')).reloadNetworks,
   }),
   command({
+    names: ['network explain'],
+    about: 'tell in words what concerns the network of a container, or a network, and what is missing',
+    usage: 'CONTAINER|NETWORK',
+    count: [1, 1],
+    options: NO_OPTIONS,
+    load: async () => (await import('../commands/explain-network.ts')).explainNetwork,
+  }),
+  command({
     names: ['network prune'],
     about: 'remove networks that no container stands in',
     usage: '[OPTIONS]',

@@ -2,9 +2,11 @@
 import {
   Network as Codec,
   type Network,
+  NetworkFactKind,
   type NetworksServiceDefinition,
 } from '../../proto/gen/mydocker/v1/networks.ts';
 import { NetworkAttachment } from '../../proto/gen/mydocker/v1/types.ts';
+import { invalidArgument } from '../model/error.ts';
 import type { NetworkRecord, NetworkSubnet } from '../model/network.ts';
 import { joinPorts } from '../model/port.ts';
 import { connectNetwork, disconnectNetwork } from '../ops/connect-network.ts';
@@ -13,6 +15,7 @@ import { containersIn } from '../ops/container-places.ts';
 import { createNetwork } from '../ops/create-network.ts';
 import { defaultNetworkId, findNetwork, listNetworks } from '../ops/default-network.ts';
 import type { Engine } from '../ops/engine.ts';
+import { explainContainerNetwork, explainNetwork } from '../ops/explain-network.ts';
 import { labelsMatch } from '../ops/list-containers.ts';
 import { pruneNetworks, removeNetwork } from '../ops/remove-network.ts';
 import { publishPorts, unpublishPorts } from '../ops/update-ports.ts';
@@ -63,6 +66,17 @@ export function networksService(engine: Engine): Implementation<typeof NetworksS
       });
       return { endpoint: encodePlace(place) };
     },
+    explainNetwork: async ({ subject }) => {
+      if (subject === undefined)
+        throw invalidArgument('cannot explain: neither a container nor a network was named', {
+          reason: 'NETWORK_MISSING',
+        });
+      const facts =
+        subject.$case === 'container'
+          ? explainContainerNetwork(engine, subject.value)
+          : await explainNetwork(engine, subject.value);
+      return { facts: facts.map((fact) => ({ ...fact, kind: FACT[fact.kind] })) };
+    },
     disconnectNetwork: async ({ container, network, force, expectedRev }) =>
       await disconnectNetwork(engine, { container, network, force, expectedRev }),
     reloadNetworks: async ({ networks }) => ({ repaired: await reloadNetworks(engine, networks) }),
@@ -80,6 +94,15 @@ export function networksService(engine: Engine): Implementation<typeof NetworksS
     },
   };
 }
+
+const FACT = {
+  interface: NetworkFactKind.INTERFACE,
+  address: NetworkFactKind.ADDRESS,
+  route: NetworkFactKind.ROUTE,
+  rule: NetworkFactKind.RULE,
+  sysctl: NetworkFactKind.SYSCTL,
+  name: NetworkFactKind.NAME,
+} as const;
 
 const NO_SUBNET6: readonly NetworkSubnet[] = [];
 

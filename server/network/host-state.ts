@@ -2,7 +2,7 @@
  * What of the networks is on the host, and whether somebody took it away: looked at before every start, so it
  * costs two system calls while nothing has changed.
  */
-import { writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { interfaceIndex } from '../../native/interfaces.ts';
 import { rulesGeneration, runNft } from '../../native/nftables.ts';
 import type { NetworkRecord } from '../model/network.ts';
@@ -158,5 +158,22 @@ function setRouteLocalnet(bridge: string, on: boolean): void {
     writeFileSync(`/proc/sys/net/ipv4/conf/${bridge}/route_localnet`, on ? '1' : '0');
   } catch {
     // The bridge is gone; who makes it again comes here again.
+  }
+}
+
+/**
+ * A host that forwards IPv6 packets takes no announcements of routers any more, unless it is told to: interfaces that
+ * did so go on. Called before the forwarding is switched on.
+ */
+export function keepRouters(): void {
+  const folder = '/proc/sys/net/ipv6/conf';
+  const read = (path: string): string => readFileSync(`${folder}/${path}`, 'utf8').trim();
+  try {
+    if (read('all/forwarding') !== '0') return;
+    for (const name of readdirSync(folder))
+      if (name !== 'all' && name !== 'default' && read(`${name}/accept_ra`) === '1')
+        writeFileSync(`${folder}/${name}/accept_ra`, '2');
+  } catch {
+    // A kernel may have no IPv6, an interface may go meanwhile.
   }
 }

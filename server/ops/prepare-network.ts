@@ -8,7 +8,7 @@ import { hostInterface, type NetworkRecord } from '../model/network.ts';
 import type { Op, Plan } from '../model/plan.ts';
 import { isAlive } from '../model/task-state.ts';
 import { driverOf } from '../network/driver.ts';
-import { HostRules, indexOf } from '../network/host-state.ts';
+import { HostRules, indexOf, keepRouters } from '../network/host-state.ts';
 import { Resolver } from '../network/resolver.ts';
 import { encodePlan } from '../spec/plan-codec.ts';
 import { findAsker } from './container-names.ts';
@@ -66,6 +66,7 @@ function networkPreparer(
     const work = (async () => {
       try {
         if (index !== undefined) host.log.info({ network: network.name }, 'a network is made again');
+        if (network.ipv6 !== undefined) keepRouters();
         await runNetworkOps(host, driverOf('').setup(network, portsOf(host, network)));
         bridges.set(id, indexOf(bridge));
         rules.bridgeMade(bridge);

@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { after, afterEach, before, test } from 'node:test';
+import { NetworkMode } from '../../proto/gen/mydocker/v1/config.ts';
 import type { Network } from '../../proto/gen/mydocker/v1/networks.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { listLinks } from '../harness/leaks.ts';
@@ -334,4 +335,67 @@ test('whenever the server dies, a container has the interfaces that its record n
   }
   await host.ok(['network', 'rm', 'a']);
   assert.deepEqual(bridges(), []);
+});
+
+test('explain tells what is there, and what somebody took away', async () => {
+  await host.ok(['network', 'create', '--ipv6', 'a']);
+  await host.ok(['run', '-d', '--name', 'web', '--network', 'a', '-p', '8080:80', ...FOREVER]);
+  const whole = await host.ok(['network', 'explain', 'web']);
+  const { subnets, hostInterface } = await inspected('a');
+  const gateway = subnets[0]?.gateway ?? '';
+  for (const part of [
+    'eth0 address 02:42:',
+    `its interface in network a; the other end is ${veths()[0]} on the host, in the bridge ${hostInterface}`,
+    `default via ${gateway}`,
+    `default via ${subnets[1]?.gateway}`,
+    'net.ipv4.ip_forward = 1',
+    'port 8080/tcp',
+    `${gateway}:53`,
+  ])
+    assert.ok(whole.includes(part), `${part}\n${whole}`);
+  assert.doesNotMatch(whole, /MISSING/);
+  const { run } = JSON.parse(await host.ok(['inspect', '--format', 'api', 'web']))[0];
+  execFileSync('nsenter', ['-t', String(run.pid), '-n', 'ip', 'route', 'delete', 'default']);
+  const { code, stdout } = await host.cli(['network', 'explain', 'web']);
+  assert.equal(code, 1);
+  assert.match(stdout, new RegExp(`default via ${gateway} +MISSING`));
+  await host.ok(['rm', '-f', 'web']);
+  await until(veths, gone);
+  assert.match(await host.ok(['network', 'explain', 'a']), /nobody stands in it/);
+  await refused(host, ['network', 'explain', 'nosuch'], /no such container/);
+});
+
+test('200 containers of one network enter and leave another one under traffic, and nothing is left', async () => {
+  await host.ok(['network', 'create', '-s', '10.99.0.0/16', 'wide']);
+  await host.ok(['network', 'create', '-s', '10.98.0.0/16', 'other']);
+  const { containers, tasks, networks } = host.api;
+  const names = Array.from({ length: 200 }, (_, n) => `many-${n}`);
+  const all = async (work: (name: string) => Promise<unknown>): Promise<void> => {
+    const queue = [...names];
+    const worker = async (): Promise<void> => {
+      for (let name = queue.pop(); name !== undefined; name = queue.pop()) await work(name);
+    };
+    await Promise.all(Array.from({ length: 8 }, worker));
+  };
+  await all(async (name) => {
+    const network = { mode: NetworkMode.NETWORKS, attachments: [{ network: 'wide' }] };
+    const rootfs = { $case: 'image', value: 'busybox' } as const;
+    const command = { values: ['sleep', '1000'] };
+    await containers.createContainer({ name, config: { rootfs, command, network } });
+    await tasks.startTask({ container: name });
+  });
+  const peer = await ips('many-0');
+  const traffic = host.ok(['exec', 'many-1', 'ping', '-c', '600', '-i', '0.02', '-q', peer]);
+  await all((container) => networks.connectNetwork({ container, attachment: { network: 'other' } }));
+  const { endpoints } = await inspected('other');
+  assert.equal(new Set(endpoints.map(({ ipv4Address }) => ipv4Address)).size, 200);
+  assert.equal(veths().length, 400);
+  assert.equal(await within('many-7', answers(endpoints[150]?.ipv4Address.split('/')[0] ?? '')), '0');
+  await all((container) => networks.disconnectNetwork({ container, network: 'other' }));
+  // Their network did not notice.
+  assert.match(await traffic, / 0% packet loss/);
+  await until(veths, (left) => left.length === 200);
+  assert.equal((await inspected('other')).endpointCount, 0);
+  await all((container) => containers.removeContainer({ container, force: true }));
+  await until(veths, gone, 30_000);
 });
