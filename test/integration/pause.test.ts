@@ -100,6 +100,8 @@ test('a paused container stands still, says so, and goes on', async () => {
 
 test('signals and a paused container', async () => {
   await counter('web');
+  // By then it has its trap.
+  await assertGoing('web', true);
   await host.ok(['pause', 'web']);
   // Kept until it goes on.
   await host.ok(['kill', '-s', 'USR1', 'web']);
@@ -115,6 +117,7 @@ test('signals and a paused container', async () => {
     ['rm', '-f', 'web'],
   ]) {
     await host.ok(['start', 'web']);
+    await assertGoing('web', true);
     await host.ok(['pause', 'web']);
     await host.ok(end, { timeoutMs: 10_000 });
     await until(
