@@ -7,6 +7,8 @@ import { lookup as lookUp } from 'node:dns';
 import { BlockList, isIP, type LookupFunction } from 'node:net';
 
 const LOOPBACK = blocks(['127.0.0.0/8', '::1/128']);
+/** Where clouds answer questions about a machine: no registry is there, and none leads there. */
+const LINK = blocks(['169.254.0.0/16', 'fe80::/10']);
 const OURS_ALONE = blocks(['127.0.0.0/8', '0.0.0.0/8', '169.254.0.0/16', '::1/128', '::/128', 'fe80::/10']);
 const PRIVATE = blocks(['10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', '100.64.0.0/10', 'fc00::/7']);
 
@@ -37,7 +39,7 @@ export function isLoopback(hostname: string): boolean {
  */
 export function maySendTo(registry: string, other: string): boolean {
   if (registry === other) return true;
-  if (isLoopback(registry)) return true;
+  if (isLoopback(registry)) return !has(LINK, other);
   if (isLoopback(other) || has(OURS_ALONE, other)) return false;
   // A private address is fine for who is reached by one.
   return !has(PRIVATE, other) || has(PRIVATE, registry);

@@ -82,6 +82,15 @@ test('who fails is passed over with a word, who does not have it without', async
   assert.ok(everySecret(own).includes(BASIC));
 });
 
+test('on a terminal the word stands above the bars', async () => {
+  first.on(/^\/v2\/app\/blobs/, answer(503));
+  const terminal = ground.host.terminal(['pull', ground.name]);
+  assert.equal(await terminal.exit(), 0);
+  const text = terminal.output();
+  assert.match(text, /registry localhost:\d+: it answers with status 503; going on without this mirror\r\n/);
+  assert.match(text, /[0-9a-f]{12}: Pull complete.*Status: Downloaded newer image for .*\r\n$/s);
+});
+
 test('a layer that breaks off is taken up there, and at the next one where nothing comes', async () => {
   const bytes = ground.image.blobs.get(ground.layer) ?? Buffer.alloc(0);
   const sent: string[] = [];

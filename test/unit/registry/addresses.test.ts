@@ -34,6 +34,10 @@ test('nobody leads to what only we can reach', () => {
   }
   assert.ok(maySendTo('registry.example', 'cdn.example'));
   assert.ok(maySendTo('localhost', '127.0.0.1'));
+  assert.ok(maySendTo('localhost', 'cdn.example'));
+  // Nor does one of this machine, which anybody here may be.
+  for (const name of ['169.254.169.254', '[fe80::1]', '[::ffff:a9fe:a9fe]'])
+    assert.ok(!maySendTo('localhost', host(name)), name);
 });
 
 test('nor a name that is looked up', async () => {
