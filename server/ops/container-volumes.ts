@@ -10,6 +10,7 @@ import { isAnonymousVolume, isVolumeName } from '../model/volume.ts';
 import { discardFolder } from './discard-folder.ts';
 import type { Engine } from './engine.ts';
 import { volumeEvent } from './volume-event.ts';
+import { readVolumeFile } from './volume-file.ts';
 import { awayFolder, volumeData, volumeFolder, volumesFolder } from './volume-folders.ts';
 
 /** Names of the volumes that a container has. */
@@ -22,10 +23,11 @@ export async function recordVolumes(engine: Engine, { config }: ContainerRecord)
   for (const name of volumeNames(config)) await recordVolume(engine, name);
 }
 
-async function recordVolume({ store: { volumes } }: Engine, name: string): Promise<void> {
+async function recordVolume({ store: { volumes }, paths }: Engine, name: string): Promise<void> {
   if (volumes.get(name) !== undefined) return;
-  const stored = { v: 1, rev: 0n, createdAt: 0n, updatedAt: 0n, labels: {} } as const;
-  const record = { ...stored, name, anonymous: isAnonymousVolume(name) };
+  const stored = { v: 1, rev: 0n, createdAt: 0n, updatedAt: 0n } as const;
+  const usual = { labels: {}, anonymous: isAnonymousVolume(name) };
+  const record = { ...stored, name, ...(readVolumeFile(paths, name) ?? usual) };
   try {
     await volumes.put(record, { sync: false, event: volumeEvent(name, 'create') });
   } catch (error) {
@@ -105,7 +107,7 @@ export async function sweepVolumes(engine: Engine): Promise<void> {
     if (!unfinished && store.volumes.get(name) !== undefined) continue;
     if (unfinished) discardFolder(engine, `${volumesFolder(paths)}/${name}`);
     else if (!store.openReport.damaged) discardVolumes(engine, [name]);
-    else if (isVolumeName(name) && existsSync(volumeData(paths, name))) {
+    else if (isVolumeName(name) && (existsSync(volumeData(paths, name)) || readVolumeFile(paths, name))) {
       await recordVolume(engine, name);
       log.warn({ volume: name }, 'a volume came back from its folder, since metadata was lost');
     }

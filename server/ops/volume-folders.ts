@@ -2,6 +2,7 @@
  * Where volumes lie.
  *
  *   volumes/<name>/data          what is mounted; complete or not there
+ *   volumes/<name>/volume.json   labels and options, where there are any
  *   volumes/<name>/copy/         is filled by a worker, or was when the server died
  *   volumes/.rm-<random>/        taken out of sight, then deleted behind
  */

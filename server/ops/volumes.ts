@@ -14,6 +14,7 @@ import { containersWith, discardVolumes, usedVolumes } from './container-volumes
 import type { Engine } from './engine.ts';
 import { type LabelCondition, labelsMatch } from './list-containers.ts';
 import { volumeEvent } from './volume-event.ts';
+import { writeVolumeFile } from './volume-file.ts';
 
 /** What to make. */
 export interface CreateVolumeRequest {
@@ -51,6 +52,7 @@ export async function createVolume(engine: Engine, request: CreateVolumeRequest)
     const stored = { v: 1, rev: 0n, createdAt: 0n, updatedAt: 0n } as const;
     const given = Object.keys(options).length === 0 ? {} : { options };
     const record = { ...stored, ...given, name, labels, anonymous: request.name === '' };
+    await writeVolumeFile(engine.paths, record);
     await failpoint('volume.create');
     return await volumes.put(record, { event: volumeEvent(name, 'create') });
   });
