@@ -2,10 +2,10 @@
  * The layers of an image on their way to a registry, a few beside each other. Each is looked for there first, then
  * asked of the registry's other repositories that are known to have it, and only then sent.
  */
-import { createReadStream } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { Descriptor } from '../image/oci-manifest.ts';
 import { type Digest, isDigest } from '../model/digest.ts';
-import { MydockerError } from '../model/error.ts';
+import { dataLoss, MydockerError } from '../model/error.ts';
 import { type ImageLayer, type ImageRecord, repoDigestsOf } from '../model/image.ts';
 import { parseReference } from '../model/reference.ts';
 import type { PushRepository } from '../registry/push-repository.ts';
@@ -183,10 +183,16 @@ function sourcesOf(
   return [...new Set(found.map((reference) => reference.path))].slice(0, MAX_SOURCES);
 }
 
+/** One buffer serves for all of it, so that the server stays as small as it is. */
 async function* bytesOf(path: string, from: number, to: number): AsyncGenerator<Buffer, void, undefined> {
-  if (from === to) return;
-  const stream = createReadStream(path, { start: from, end: to - 1, highWaterMark: READ_BYTES });
-  for await (const chunk of stream) yield chunk as Buffer;
+  await using file = await open(path, 'r');
+  const buffer = Buffer.allocUnsafe(READ_BYTES);
+  for (let at = from; at < to; ) {
+    const { bytesRead } = await file.read(buffer, 0, Math.min(buffer.length, to - at), at);
+    if (bytesRead === 0) throw dataLoss(`cannot read ${path}: it ends early`, { reason: 'BLOB_DAMAGED' });
+    at += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
 }
 
 type Progress = (stage: PushProgress['stage'], doneBytes: number, message?: string) => void;

@@ -9,7 +9,7 @@ import { registryAway } from './registry-error.ts';
 /** A body that can be sent, and sent again. */
 export interface HttpBody {
   readonly sizeBytes: number;
-  /** From its first byte on, each time. */
+  /** From its first byte on, each time. A chunk is good until the next one is asked for. */
   chunks(): AsyncIterable<Buffer>;
 }
 
@@ -38,10 +38,10 @@ export async function sendBody(
   let bytes = 0;
   for await (const chunk of body.chunks()) {
     if (isOver()) return;
-    if (request.write(chunk)) continue;
     bytes += chunk.length;
     const since = performance.now();
-    if (!(await drained(request, over, idleMs))) throw registryAway(host, `it took nothing for ${idleMs} ms`);
+    if (!(await written(request, chunk, over, idleMs)))
+      throw registryAway(host, `it took nothing for ${idleMs} ms`);
     waitedMs += performance.now() - since;
     if (waitedMs <= slowMs) continue;
     if (bytes < slowBytes) throw registryAway(host, `it took only ${bytes} bytes in a long time`);
@@ -51,16 +51,19 @@ export async function sendBody(
   if (!isOver()) request.end();
 }
 
-/** @returns false: nothing happened in that time. */
-async function drained(request: ClientRequest, over: Promise<void>, idleMs: number): Promise<boolean> {
+/** Once it returns nobody needs the chunk any more. @returns false: nothing happened in that time. */
+async function written(
+  request: ClientRequest,
+  chunk: Buffer,
+  over: Promise<void>,
+  idleMs: number,
+): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
-  const onDrain = (): void => resolve(true);
   const late = setTimeout(() => resolve(false), idleMs);
-  request.once('drain', onDrain);
+  request.write(chunk, () => resolve(true));
   try {
     return await Promise.race([promise, over.then(() => true)]);
   } finally {
     clearTimeout(late);
-    request.off('drain', onDrain);
   }
 }
