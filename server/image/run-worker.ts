@@ -182,16 +182,10 @@ async function sendAll(feed: Socket, input: AsyncIterable<Uint8Array>): Promise<
   });
   for await (const chunk of input) {
     if (broken) return;
-    if (feed.write(chunk)) continue;
-    let drained: (() => void) | undefined;
-    await Promise.race([
-      closed,
-      new Promise<void>((resolve) => {
-        drained = resolve;
-        feed.once('drain', resolve);
-      }),
-    ]);
-    if (drained !== undefined) feed.removeListener('drain', drained);
+    const { promise: written, resolve } = Promise.withResolvers<void>();
+    // Whoever gave the chunk may use its memory for the next one.
+    feed.write(chunk, () => resolve());
+    await Promise.race([closed, written]);
   }
   feed.end();
 }

@@ -27,7 +27,7 @@ export interface Download extends AsyncDisposable {
   /** Resolves once the file is whole and has the digest; rejects with what went wrong. Handled by itself. */
   readonly done: Promise<void>;
   readonly path: string;
-  /** Its bytes from the first on, as they come. @throws what `done` rejects with. */
+  /** Its bytes from the first on, as they come; a chunk is good until the next one is asked for. @throws what `done` rejects with. */
   bytes(): AsyncGenerator<Buffer, void, undefined>;
   /** It is not needed for another try. */
   consumed(): void;
@@ -263,6 +263,8 @@ async function woken(running: Running, signal: AbortSignal): Promise<void> {
 
 async function* follow(running: Running, signal: AbortSignal): AsyncGenerator<Buffer, void, undefined> {
   let file: FileHandle | undefined;
+  // One for all of it, so that the server stays as small as it is.
+  const buffer = Buffer.allocUnsafe(READ_BYTES);
   try {
     for (let at = 0; ; ) {
       signal.throwIfAborted();
@@ -270,8 +272,7 @@ async function* follow(running: Running, signal: AbortSignal): AsyncGenerator<Bu
       const { ended, fetched, isResumed } = running;
       if (fetched > at && (ended || !isResumed)) {
         file ??= await open(running.path, 'r');
-        const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, fetched - at));
-        const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+        const { bytesRead } = await file.read(buffer, 0, Math.min(READ_BYTES, fetched - at), at);
         if (bytesRead > 0) {
           at += bytesRead;
           yield buffer.subarray(0, bytesRead);
