@@ -18,10 +18,11 @@ export function decodeContainerFilter(request: ListContainersRequest): Container
   const { runningOnly, idPrefixes, names, images, networks, volumes, exitStatuses, limit } = request;
   const statuses = decodeStatuses(request.statuses);
   const healthy = request.healths.length === 0 || request.healths.includes(HealthStatus.UNSPECIFIED);
-  // No container of this version is checked or publishes a port.
-  if (statuses === undefined || !healthy || request.publishedPorts.length > 0) return undefined;
+  // No container of this version is checked.
+  if (statuses === undefined || !healthy) return undefined;
   return {
     ...{ statuses, runningOnly, idPrefixes, names, images, networks, volumes, exitStatuses, limit },
+    hostPorts: request.publishedPorts,
     labels: decodeLabels(request.labels),
     before: request.beforeContainer,
     since: request.sinceContainer,

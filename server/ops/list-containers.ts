@@ -34,6 +34,8 @@ export interface ContainerFilter {
   readonly networks?: readonly string[];
   /** Sources or destinations of mounts. */
   readonly volumes?: readonly string[];
+  /** Ports of the host, one of which it publishes while it runs. */
+  readonly hostPorts?: readonly number[];
   /** How the last run ended. */
   readonly exitStatuses?: readonly number[];
   /** Created before this container: id, name or unique prefix; `''`: any. */
@@ -96,7 +98,7 @@ export function imageTest(engine: Pick<Engine, 'store'>, images: readonly string
 }
 
 function testsOf(engine: Pick<Engine, 'store'>, filter: ContainerFilter): Test[] {
-  const { statuses, idPrefixes, names, images, labels, networks, volumes, exitStatuses } = filter;
+  const { statuses, idPrefixes, names, images, labels, networks, volumes, exitStatuses, hostPorts } = filter;
   const tests: Test[] = [];
   if (filter.runningOnly === true) tests.push((record) => isAlive(shownStatus(record)));
   if (given(statuses)) tests.push((record) => statuses.includes(shownStatus(record)));
@@ -106,6 +108,11 @@ function testsOf(engine: Pick<Engine, 'store'>, filter: ContainerFilter): Test[]
   if (given(labels)) tests.push((record) => labelsMatch(record.config.labels, labels));
   if (given(networks)) tests.push(networkTest(engine, networks));
   if (given(volumes)) tests.push(mountTest(volumes));
+  if (given(hostPorts))
+    tests.push(
+      ({ status, run }) =>
+        isAlive(status) && (run?.ports ?? []).some(({ hostPort }) => hostPorts.includes(hostPort)),
+    );
   if (given(exitStatuses))
     tests.push(({ exit }) => exit !== undefined && exitStatuses.includes(exit.exitStatus));
   if (filter.before !== undefined && filter.before !== '') {

@@ -19,6 +19,7 @@ import { measureLoad } from './load.ts';
 import { measureNetworkBandwidth, measureNetworkCost, measureNetworkThroughput } from './network.ts';
 import { type Own, startOwn } from './own.ts';
 import { type Peer, startContainerd, startDocker, startPodman } from './peers.ts';
+import { measurePublishBandwidth, measurePublishCost } from './publish.ts';
 import { measurePull, measurePush } from './registry.ts';
 import { prepareRuntime, type Runtime } from './runtimes.ts';
 import { describeMachine, measureIdle, measureList, measurePs } from './standing.ts';
@@ -33,6 +34,8 @@ const LINES: Readonly<Record<string, (field: Field) => Promise<Line>>> = {
   network: measureNetworkCost,
   'network-throughput': measureNetworkThroughput,
   'network-bandwidth': measureNetworkBandwidth,
+  publish: measurePublishCost,
+  'publish-bandwidth': measurePublishBandwidth,
   idle: measureIdle,
   list: measureList,
   ps: measurePs,

@@ -10,7 +10,8 @@ import { type Contender, type Effort, inFlight, measure, timeEach } from './meas
 /** Rates of docker and podman on the reference machine are a tenth of it. */
 const STARTS_PER_SECOND = 80;
 const MOST_EXTRA_MS = 3;
-const PORT = 5201;
+/** iperf3's. */
+export const PORT = 5201;
 
 /** The same four calls with and without a network, in turns. */
 export async function measureNetworkCost(field: Field): Promise<Line> {
@@ -103,22 +104,31 @@ export async function measureNetworkThroughput(field: Field): Promise<Line> {
   };
 }
 
-const inside = (pid: number, ...command: string[]): string[] => [
+export const inside = (pid: number, ...command: string[]): string[] => [
   '--target',
   String(pid),
   '--net',
   ...command,
 ];
 
-/** Gbit/s of one TCP stream from one namespace to another. */
-async function stream(from: number, to: number, address: string, seconds: number): Promise<number> {
+/**
+ * Gbit/s of one TCP stream from one namespace to another.
+ * @param port - that the client asks; the server listens on the usual one.
+ */
+export async function stream(
+  from: number,
+  to: number,
+  address: string,
+  seconds: number,
+  port: number = PORT,
+): Promise<number> {
   const server = spawn('nsenter', inside(to, 'iperf3', '--server', '--one-off', '--port', String(PORT)), {
     stdio: 'ignore',
   });
   const listening = (): boolean =>
     spawnSync('nsenter', inside(to, 'ss', '-Hltn', `sport = :${PORT}`), { encoding: 'utf8' }).stdout !== '';
   while (!listening()) await sleep(20);
-  const client = ['iperf3', '--client', address, '--port', String(PORT), '--json', '--time', String(seconds)];
+  const client = ['iperf3', '--client', address, '--port', String(port), '--json', '--time', String(seconds)];
   const { status, stdout } = spawnSync('nsenter', inside(from, ...client), {
     encoding: 'utf8',
     maxBuffer: 64 << 20,
@@ -132,12 +142,12 @@ async function stream(from: number, to: number, address: string, seconds: number
 }
 
 /** A bridge with two namespaces and nothing else. */
-interface Bare {
+export interface Bare {
   readonly ends: readonly [number, number];
   stop(): Promise<void>;
 }
 
-async function bareBridge(): Promise<Bare> {
+export async function bareBridge(): Promise<Bare> {
   const own = readlinkSync('/proc/self/ns/net');
   const children: ChildProcess[] = [];
   const place = async (): Promise<number> => {
@@ -186,7 +196,7 @@ async function bareBridge(): Promise<Bare> {
  * Docker, which stands in this namespace too, drops what is forwarded and not its own, and with br_netfilter what is
  * bridged as well. Without it bridges forward as on a machine that has no Docker.
  */
-function ownBridgesAlone(): void {
+export function ownBridgesAlone(): void {
   const file = '/proc/sys/net/bridge/bridge-nf-call-iptables';
   if (existsSync(file)) writeFileSync(file, '0');
 }

@@ -9,6 +9,13 @@ import { prepare, quiet } from './peers.ts';
 
 const CLIENT = join(PROJECT, 'bin/mydocker');
 
+/** Published ports: the host's, the container's, and how many. */
+export type Ports = readonly {
+  readonly hostPort: number;
+  readonly containerPort: number;
+  readonly count?: number;
+}[];
+
 /** A server with the bench's image. */
 export interface Own {
   readonly api: Api;
@@ -19,11 +26,13 @@ export interface Own {
    * Create, start, wait, remove: what `run --rm` is, through the API.
    * @returns how long each call took, in milliseconds.
    */
-  runToEnd(command: readonly string[], inNetwork?: boolean): Promise<readonly number[]>;
+  runToEnd(command: readonly string[], inNetwork?: boolean, ports?: Ports): Promise<readonly number[]>;
   /** Create and start. @returns the id. */
   startDetached(command: readonly string[], inNetwork?: boolean): Promise<string>;
   /** A container in the default network that does nothing. */
-  standInNetwork(): Promise<{ readonly id: string; readonly pid: number; readonly address: string }>;
+  standInNetwork(
+    ports?: Ports,
+  ): Promise<{ readonly id: string; readonly pid: number; readonly address: string }>;
   /** Runs `true` in a running container and waits for its end. */
   execTrue(container: string): Promise<void>;
   /** Kills and removes. */
@@ -66,18 +75,26 @@ export async function startOwn(
   await daemon.ready(CLIENT, ['--host', address, 'version']);
   await prepare(CLIENT, ['--host', address, 'import', ground.tar, 'bench']);
   const api = openApi(address);
-  const create = async (command: readonly string[], inNetwork = false): Promise<string> => {
+  const create = async (
+    command: readonly string[],
+    inNetwork = false,
+    ports: Ports = [],
+  ): Promise<string> => {
     const { id } = await api.containers.createContainer({
       config: {
         rootfs: { $case: 'image', value: 'bench' },
         command: { values: [...command] },
-        network: { mode: inNetwork ? NetworkMode.NETWORKS : NetworkMode.NONE },
+        network: { mode: inNetwork ? NetworkMode.NETWORKS : NetworkMode.NONE, ports: [...ports] },
       },
     });
     return id;
   };
-  const startDetached = async (command: readonly string[], inNetwork = false): Promise<string> => {
-    const container = await create(command, inNetwork);
+  const startDetached = async (
+    command: readonly string[],
+    inNetwork = false,
+    ports: Ports = [],
+  ): Promise<string> => {
+    const container = await create(command, inNetwork, ports);
     await api.tasks.startTask({ container });
     return container;
   };
@@ -89,15 +106,15 @@ export async function startOwn(
     daemon,
     create,
     startDetached,
-    standInNetwork: async () => {
-      const id = await startDetached(['sleep', '100000'], true);
+    standInNetwork: async (ports = []) => {
+      const id = await startDetached(['sleep', '100000'], true, ports);
       const { container } = await api.containers.getContainer({ container: id });
       const address = container?.endpoints[0]?.ipv4Address.split('/')[0] ?? '';
       return { id, pid: container?.run?.pid ?? 0, address };
     },
-    runToEnd: async (command, inNetwork = false) => {
+    runToEnd: async (command, inNetwork = false, ports = []) => {
       const at = [performance.now()];
-      const container = await create(command, inNetwork);
+      const container = await create(command, inNetwork, ports);
       at.push(performance.now());
       const { run } = await api.tasks.startTask({ container });
       at.push(performance.now());

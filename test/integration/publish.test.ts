@@ -72,6 +72,8 @@ test('a published port is reached from everywhere, and the service sees who call
   assert.deepEqual(ask(web, ...both(HOST_ADDRESS)), twice(gateway));
   assert.equal(await host.ok(['port', 'web']), '80/tcp -> 0.0.0.0:8080\n53/udp -> 0.0.0.0:8053');
   assert.equal(await host.ok(['port', 'web', '53/udp']), '0.0.0.0:8053');
+  assert.equal(await host.ok(['ps', '-f', 'publish=8053', '--format', '{{.Names}}']), 'web');
+  assert.equal(await host.ok(['ps', '-q', '-f', 'publish=80']), '');
   assert.equal(
     await host.ok(['ps', '-f', 'name=web', '--format', '{{.HostPorts}}']),
     '8080->80, 8053->53/udp',
