@@ -19,6 +19,7 @@ import { plugsOf, takePlace } from './container-places.ts';
 import { defaultNetworkId, findNetwork } from './default-network.ts';
 import type { Engine } from './engine.ts';
 import { expectRev, findContainer } from './find-container.ts';
+import { rewriteHosts } from './hosts-file.ts';
 import { runNetworkOps } from './prepare-network.ts';
 import { leadPorts } from './publish-ports.ts';
 
@@ -134,14 +135,8 @@ export async function plug(engine: Engine, record: ContainerRecord, endpoint: En
   if (own === undefined) return;
   await engine.networks.prepare(own.network);
   try {
-    await withInit(
-      engine,
-      record,
-      plugIn(
-        own,
-        plugs.map(({ network }) => network),
-      ),
-    );
+    const networks = plugs.map(({ network }) => network);
+    await withInit(engine, record, [...plugIn(own, networks), ...rewriteHosts(engine, record)]);
   } catch (thrown) {
     throw liveError('connect', record, thrown);
   }
@@ -152,7 +147,8 @@ async function unplugFrom(engine: Engine, record: ContainerRecord, endpoint: End
   if (!isAlive(status) || run === undefined) return;
   const rest = endpoints.filter(({ networkId }) => networkId !== endpoint.networkId);
   const networks = plugsOf(engine, rest, run.runId).map(({ network }) => network);
-  await withInit(engine, record, unplug(hostInterface(run.runId, endpoint), networks));
+  const after = rewriteHosts(engine, { ...record, endpoints: rest });
+  await withInit(engine, record, [...unplug(hostInterface(run.runId, endpoint), networks), ...after]);
 }
 
 function liveError(verb: string, { name }: ContainerRecord, thrown: unknown): MydockerError {

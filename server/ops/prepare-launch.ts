@@ -61,7 +61,10 @@ function rootfsOf(engine: Engine, container: Launchable): Rootfs {
 }
 
 /** The host where its packets leave, or else in its first network, and who answers for names. */
-function hostAddresses(engine: Engine, { endpoints = [] }: Pick<Launchable, 'endpoints'>): HostAddresses {
+export function hostAddresses(
+  engine: Engine,
+  { endpoints = [] }: Pick<Launchable, 'endpoints'>,
+): HostAddresses {
   const networks = endpoints.flatMap(({ networkId }) => engine.store.networks.get(networkId) ?? []);
   return {
     gateway: (wayOut(networks) ?? networks[0])?.gateway ?? '',

@@ -13,6 +13,7 @@ export const O: Readonly<
     | 'rdwr'
     | 'creat'
     | 'excl'
+    | 'trunc'
     | 'noctty'
     | 'nonblock'
     | 'directory'
@@ -26,6 +27,7 @@ export const O: Readonly<
   rdwr: 0o2,
   creat: 0o100,
   excl: 0o200,
+  trunc: 0o1000,
   noctty: 0o400,
   nonblock: 0o4000,
   directory: ARM ? 0o40000 : 0o200000,

@@ -267,6 +267,8 @@ test('a container enters and leaves networks, running, stopped and created', asy
   const [gatewayA, gatewayB] = [(await inspected('a')).subnets[0]?.gateway, '192.168.30.1'];
   assert.equal(await within('web', look), `eth0 eth1 lo ${gatewayA}\n1`);
   assert.equal(await within('web', answers(gatewayB)), '0');
+  const hosts = `grep -c '192.168.30.5.*web' /etc/hosts; true`;
+  assert.equal(await within('web', hosts), '1');
   await refused(host, ['network', 'connect', 'b', 'web'], /the container stands in it already/);
   // The way out goes over to the next network that has one.
   await host.ok(['network', 'disconnect', 'a', 'web']);
@@ -280,6 +282,7 @@ test('a container enters and leaves networks, running, stopped and created', asy
   await refused(host, ['network', 'disconnect', 'default', 'web'], /it does not stand in network/);
   // Of all, then stopped, then of another one; what was chosen while it did not run is there when it does.
   await host.ok(['network', 'disconnect', 'b', 'web']);
+  assert.equal(await within('web', hosts), '0');
   await host.ok(['network', 'disconnect', 'a', 'web']);
   assert.equal(await within('web', 'ls /sys/class/net'), 'lo');
   await host.ok(['restart', '-t', '0', 'web']).catch(async () => {
