@@ -85,6 +85,7 @@ function buildEngine(
   const cgroups = {
     ...{ layout, parent, warmJoins: joinWarmer(layout) },
     prepare: (path?: string): void => parents.prepare(path),
+    hold: (path: string | undefined): Disposable => parents.hold(path),
     release: (path: string): void => parents.release(path),
   };
   const zygote = new Zygote({

@@ -111,6 +111,7 @@ export class CgroupParents {
   readonly #prepared = new Set<string>();
   /** Of a parent that was not there, the topmost folder that was made for it. */
   readonly #made = new Map<string, string>();
+  readonly #held = new Map<string, number>();
 
   /** @param notes - file in the state folder. */
   constructor(layout: CgroupLayout, usual: string, notes: string) {
@@ -158,10 +159,28 @@ export class CgroupParents {
     this.#prepared.add(parent);
   }
 
+  /**
+   * Somebody is about to make a group below a parent: it is not removed in between.
+   * @param parent - undefined: the server's own.
+   */
+  hold(parent: string | undefined): Disposable {
+    if (parent === undefined) return { [Symbol.dispose]: () => undefined };
+    this.#held.set(parent, (this.#held.get(parent) ?? 0) + 1);
+    return {
+      [Symbol.dispose]: () => {
+        const left = (this.#held.get(parent) ?? 1) - 1;
+        if (left > 0) this.#held.set(parent, left);
+        else this.#held.delete(parent);
+        // Where nothing came of it.
+        this.release(parent);
+      },
+    };
+  }
+
   /** What was there before stays, and what others use. */
   release(parent: string): void {
     const top = this.#made.get(parent);
-    if (top === undefined) return;
+    if (top === undefined || this.#held.has(parent)) return;
     for (let path = parent; path.startsWith(top) && path !== ''; path = path.slice(0, path.lastIndexOf('/')))
       removeCgroupParent(this.#layout, path);
     if (cgroupFolders(this.#layout, top).some((path) => existsSync(path))) return;

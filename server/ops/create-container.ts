@@ -154,14 +154,11 @@ function checkLimits(engine: Engine, id: string, config: ContainerConfig): void 
   // For what a client asks for and cannot have.
   allowances(resources.deviceRules ?? []);
   if (Object.keys(resources).length === 0 && cgroupParent === undefined) return;
-  const { layout, prepare, release } = engine.cgroups;
+  const { layout, prepare, hold } = engine.cgroups;
+  // The start makes it again; until then it is nobody's.
+  using _parent = hold(cgroupParent);
   prepare(cgroupParent);
-  try {
-    tryLimits({ layout, path: cgroupPathOf(engine, { id, config }) }, resources);
-  } finally {
-    // The start makes it again; until then it is nobody's.
-    if (cgroupParent !== undefined) release(cgroupParent);
-  }
+  tryLimits({ layout, path: cgroupPathOf(engine, { id, config }) }, resources);
 }
 
 function checkStorageDriver({ storage, paths }: Engine, { storageDriver }: ContainerConfig): void {

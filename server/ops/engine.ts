@@ -77,6 +77,8 @@ export interface Engine {
     readonly parent: string;
     /** Makes the server's parent, or another one; again and again costs nothing. */
     readonly prepare: (parent?: string) => void;
+    /** Keeps another parent from going while a group is made below it; undefined: the server's own. */
+    readonly hold: (parent: string | undefined) => Disposable;
     /** Removes a parent that it made and that no container lives under any more. */
     readonly release: (parent: string) => void;
     /** Says that a process is about to join a group: what is slow about it begins now. */

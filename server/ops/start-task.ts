@@ -88,6 +88,7 @@ async function launch(
   using prepared = decide(engine, placed, runId, request.terminalSize ?? { rows: 0, columns: 0 });
   await failpoint('start.plan');
   // 3. What must exist on the host: the parent of the groups, sources of mounts, what is copied once.
+  using _parent = engine.cgroups.hold(before.config.cgroupParent);
   prepareHost(engine, before);
   using _volumes = await engine.heldVolumes.hold(volumeNames(before.config));
   await copyOnce(engine, before, request.signal);

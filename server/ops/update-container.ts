@@ -78,7 +78,7 @@ async function apply(
   config: ContainerConfig,
 ): Promise<ContainerRecord> {
   const { id, run } = record;
-  const { layout, parent, prepare } = engine.cgroups;
+  const { layout, parent, prepare, hold } = engine.cgroups;
   const { cgroupParent = parent } = config;
   await using undo = new UndoStack((label, err) => engine.log.error({ err, container: id }, label));
   await failpoint('update.begin');
@@ -92,6 +92,7 @@ async function apply(
     undo.push('take limits back', () => write(place, config.resources, record.config.resources, true));
     await write(place, record.config.resources, config.resources, false);
   } else {
+    using _parent = hold(config.cgroupParent);
     prepare(cgroupParent);
     tryLimits({ layout, path: cgroupPathOf(engine, record) }, config.resources);
   }

@@ -222,6 +222,10 @@ test('a cgroup below another parent, made where it is missing and gone with the 
   await host.restart();
   await host.ok(['rm', '-f', 'c2']);
   assert.ok(!there(parent) && !there(`${host.cgroupParent}-other`));
+  // A start that fails leaves none.
+  const bad = ['run', '--rm', '--cgroup-parent', parent, 'busybox', '/nothing'];
+  assert.equal((await host.cli(bad)).code, 127);
+  assert.ok(!there(`${host.cgroupParent}-other`));
   // One that was there stays.
   for (const mount of cgroupMounts()) mkdirSync(join(mount, `${host.cgroupParent}-mine`));
   try {

@@ -94,6 +94,7 @@ export async function engineHere(
       parent: `/mydocker-${instance}`,
       prepare: () => undefined,
       release: () => undefined,
+      hold: () => ({ [Symbol.dispose]: () => undefined }),
       warmJoins: () => undefined,
     },
     host: readHostFacts(),
