@@ -6,7 +6,8 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
-import { ociArchive } from '../fixtures/image-archive.ts';
+import { ociArchive, packImage } from '../fixtures/image-archive.ts';
+import { rawTar } from '../fixtures/raw-tar.ts';
 import type { Handler, RegistryMock, SeenRequest } from '../fixtures/registry-mock.ts';
 import { exitCode } from '../harness/cli.ts';
 import type { Host } from '../harness/host.ts';
@@ -308,4 +309,21 @@ test('the server dies at any step; the next push sends what is missing', async (
     assert.equal(asked().filter((one) => one === 'PUT /v2/app/blobs/uploads/N').length, count, point);
     mock.empty();
   }
+});
+
+test('layers that are kept unpacked only are pushed where they are already', async () => {
+  await host.stop();
+  await ground.serve('', {}, { 'registry-limits': LIMITS, 'keep-packed-layers': false });
+  const layer = rawTar([{ name: 'bare', data: 'x' }]);
+  const bare = packImage({ layers: [layer] });
+  const [path, name] = [join(host.folder, 'bare.tar'), `${mock.address}/bare:1`];
+  writeFileSync(path, ociArchive(bare, name));
+  await host.ok(['load', '-q', '-i', path]);
+  await refused(host, ['push', '-q', name], /layer sha256:\w+ is not there, and only kept unpacked here\n/);
+  mock.put({ manifest: bare.manifest, blobs: new Map([[ground.digestOf(layer), layer]]) }, 'elsewhere:1');
+  await host.ok(['push', '-q', name]);
+  assert.deepEqual(mock.has('bare:1'), bare.blobs.get(bare.manifest.digest));
+  await host.ok(['rmi', name]);
+  await host.stop();
+  await ground.serve();
 });
