@@ -7,7 +7,7 @@ import type { ContainerConfig } from '../../proto/gen/mydocker/v1/config.ts';
 import type { Container } from '../../proto/gen/mydocker/v1/containers.ts';
 import { type Exit, ExitReason, HealthStatus, TaskStatus } from '../../proto/gen/mydocker/v1/types.ts';
 import { dockerHostConfig } from './docker-host-config.ts';
-import { dockerMounts } from './docker-mounts.ts';
+import { dockerMounts, isAnonymousName } from './docker-mounts.ts';
 import { dockerNetworkSettings } from './docker-network-settings.ts';
 import { exposedPortMap, healthcheck } from './docker-parts.ts';
 import { dockerState } from './docker-state.ts';
@@ -91,7 +91,10 @@ function state({ status, run, exit, health }: Container): Readonly<Record<string
 
 function dockerConfig(config: ContainerConfig): Readonly<Record<string, unknown>> {
   const ports = config.network?.exposedPorts ?? [];
-  const volumes = config.mounts.filter(({ source }) => source?.$case === 'volume');
+  // Those that nobody named, as with Docker; all are among the mounts.
+  const volumes = config.mounts.filter(
+    ({ source }) => source?.$case === 'volume' && isAnonymousName(source.value.name),
+  );
   const { stopTimeoutMs } = config;
   return {
     Hostname: config.hostname,

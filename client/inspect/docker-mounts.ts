@@ -13,6 +13,9 @@ export interface DockerMount {
   readonly Propagation: string;
 }
 
+/** Whether a volume has a name that nobody chose. */
+export const isAnonymousName = (name: string): boolean => /^[0-9a-f]{64}$/.test(name);
+
 /**
  * In order of their destinations.
  * @param folder - the container's; volumes lie beside the folder of all containers.
@@ -29,7 +32,7 @@ export function dockerBinds(mounts: readonly Mount[]): readonly string[] {
   return mounts.flatMap(({ source, destination, readOnly }) => {
     if (source?.$case !== 'bind' && source?.$case !== 'volume') return [];
     const from = source.$case === 'bind' ? source.value.source : source.value.name;
-    if (source.$case === 'volume' && /^[0-9a-f]{64}$/.test(from)) return [];
+    if (source.$case === 'volume' && isAnonymousName(from)) return [];
     return [`${from}:${destination}${readOnly ? ':ro' : ''}`];
   });
 }
@@ -40,7 +43,9 @@ function dockerMount({ source, destination, readOnly }: Mount, root: string): Do
     case 'volume': {
       const { name } = source.value;
       const path = root === '' ? '' : `${root}/volumes/${name}/data`;
-      return { Type: 'volume', Name: name, Source: path, ...where, Driver: 'local', Propagation: '' };
+      // Docker's word for a label that several containers share, where nothing else was said.
+      const Mode = readOnly || isAnonymousName(name) ? where.Mode : 'z';
+      return { Type: 'volume', Name: name, Source: path, ...where, Mode, Driver: 'local', Propagation: '' };
     }
     case 'tmpfs':
       return { Type: 'tmpfs', Name: undefined, Source: '', ...where, Propagation: '' };

@@ -48,8 +48,10 @@ function parseVolume(text: string, folder: string): VolumeMount {
     const named = PROPAGATION[option];
     if (option === 'ro') readOnly = true;
     else if (option === 'nocopy') noCopy = true;
-    else if (named !== undefined) propagation = named;
-    else if (!IGNORED.has(option)) throw bad(`unknown option ${JSON.stringify(option)}`);
+    else if (named !== undefined) {
+      if (propagation !== MountPropagation.UNSPECIFIED) throw bad('it has two propagations');
+      propagation = named;
+    } else if (!IGNORED.has(option)) throw bad(`unknown option ${JSON.stringify(option)}`);
   }
   if (/^\.{0,2}\//.test(source) || source === '.' || source === '..') {
     const value = { source: resolve(folder, source), propagation };

@@ -163,6 +163,36 @@ export const DIFFERENCES: readonly Difference[] = [
     commands: /system df/,
     about: '`system df` tells blobs, logs, downloads and metadata too; there is no build cache.',
   },
+  ...(['exit', 'output'] as const).map(
+    (aspect): Difference => ({
+      aspect,
+      commands: /^D volume prune/,
+      about:
+        'A volume that has a name goes with `volume prune -a` only, as with newer versions of Docker; the present one takes all.',
+    }),
+  ),
+  {
+    aspect: 'exit',
+    commands: /-v n:\/x/,
+    when: refused,
+    about: 'A volume’s name has two characters at least, also where a container makes it.',
+  },
+  {
+    aspect: 'exit',
+    commands: /-v gone:/,
+    when: refused,
+    about: 'A folder of a volume that is not there is an error of the server, 125; Docker has 127.',
+  },
+  {
+    aspect: 'output',
+    commands: /json \.HostConfig\.Binds.* vc$/,
+    about: 'Volumes of `--mount` are among `Binds` too.',
+  },
+  {
+    aspect: 'output',
+    commands: /events .*volume=other/,
+    about: 'A volume is created once; Docker tells it again when it is asked for again.',
+  },
   {
     aspect: 'output',
     commands: /network ls --format '\{\{\.Name\}\}'/,
