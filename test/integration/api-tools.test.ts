@@ -20,7 +20,7 @@ import { PROJECT, type RunResult, run } from '../harness/cli.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { assertClean } from './ground.ts';
 
-const SERVICES = ['Containers', 'Events', 'Images', 'Networks', 'System', 'Tasks'].map(
+const SERVICES = ['Containers', 'Events', 'Images', 'Networks', 'System', 'Tasks', 'Volumes'].map(
   (name) => `mydocker.v1.${name}Service`,
 );
 const OTHERS = [

@@ -27,8 +27,12 @@ before(async () => {
 });
 afterEach(() => assertClean(host));
 after(async () => {
-  await host.dispose();
-  await topology.dispose();
+  try {
+    await host.dispose();
+  } finally {
+    // Else a host that never began would leave this file waiting for its surroundings.
+    await topology.dispose();
+  }
 });
 
 const output = (command: string, ...args: string[]): string =>

@@ -48,10 +48,13 @@ afterEach(async () => {
   await assertClean(host);
 });
 after(async () => {
-  await host.dispose();
-  upstream.kill('SIGKILL');
-  await exitCode(upstream);
-  await topology.dispose();
+  try {
+    await host.dispose();
+  } finally {
+    upstream.kill('SIGKILL');
+    await exitCode(upstream);
+    await topology.dispose();
+  }
 });
 
 const DNS = ['--dns', INTERNET_ADDRESS];

@@ -34,8 +34,12 @@ afterEach(async () => {
   }
 });
 after(async () => {
-  await host.dispose();
-  await topology.dispose();
+  try {
+    await host.dispose();
+  } finally {
+    // Else a host that never began would leave this file waiting for its surroundings.
+    await topology.dispose();
+  }
 });
 
 const FOREVER = ['busybox', 'sleep', '1000'];
