@@ -336,7 +336,7 @@ test('whenever the server dies, a container has the interfaces that its record n
     await host.kill9();
     await host.start();
     // It is there still, and works.
-    assert.equal(await host.ok(['networks', '--format', '{{.Name}}', '-f', 'name=a']), 'a');
+    assert.ok((await host.ok(['networks', '--format', '{{.Name}}'])).split('\n').includes('a'), point);
     assert.equal((await tryInside(host, 'ip route | grep -q default', ['--network', 'a'])).code, 0, point);
     assert.equal(bridges().length, 1);
   }
