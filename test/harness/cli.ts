@@ -112,7 +112,7 @@ export interface Terminal {
   typeBytes(bytes: Uint8Array): void;
   /** Changes the window's size. */
   resize(rows: number, columns: number): void;
-  /** Waits until the output matches. @returns the match. @throws Error after timeoutMs (10 s). */
+  /** Waits until the output matches. @returns the match. @throws Error after timeoutMs (30 s). */
   waitFor(pattern: RegExp, timeoutMs?: number): Promise<RegExpMatchArray>;
   /** Waits for the end. @throws Error after timeoutMs (30 s). */
   exit(timeoutMs?: number): Promise<number>;
@@ -158,7 +158,7 @@ export function openTerminal(
     type: (typed) => void stdin?.write(typed),
     typeBytes: (typed) => void stdin?.write(typed),
     resize: (rows, columns) => void sizes.write(`${rows} ${columns}\n`),
-    waitFor: (pattern, timeoutMs = 10_000) =>
+    waitFor: (pattern, timeoutMs = 30_000) =>
       within(
         new Promise((resolve) => {
           changed = (): void => {

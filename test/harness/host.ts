@@ -50,7 +50,7 @@ export interface HostOptions {
 /** How long a server may take to listen, to stop, and to tidy up, in milliseconds. */
 const READY_MS = 15_000 * SLOWNESS;
 const STOP_MS = 15_000 * SLOWNESS;
-const SETTLE_MS = 5_000 * SLOWNESS;
+const SETTLE_MS = 20_000 * SLOWNESS;
 
 // What lies below root and state by right: metadata, content, and the server's own sockets and locks.
 const KEPT_FILES =
@@ -199,7 +199,7 @@ export class Host {
 
   /**
    * Waits until nothing is left of what ran since `remember`.
-   * @param settleMs - how long what ends in the background may take; 5 s.
+   * @param settleMs - how long what ends in the background may take; 20 s.
    * @throws AssertionError that names each mount, link, rule, control group, process and file.
    */
   async assertClean(settleMs: number = SETTLE_MS): Promise<void> {

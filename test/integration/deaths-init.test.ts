@@ -8,7 +8,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { SLOWNESS } from '../harness/cli.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { api, checkClean, create, dispose, kill, run, start, told, wait } from './deaths-ground.ts';
-import { until, untilLogged } from './ground.ts';
+import { until, untilLogged, untilRuns } from './ground.ts';
 
 let host: Host;
 before(async () => {
@@ -55,9 +55,11 @@ test('one that ignores every signal is ended by a stop all the same', async () =
 });
 
 test('one with hundreds of zombies is listed, entered and ended like any other', async () => {
-  // What the shell becomes while they still run does not reap them.
-  const farm = 'i=0; while [ $i -lt 300 ]; do sleep 0.5 & i=$((i+1)); done; exec sleep 1000';
+  // They end once the shell has become something that does not reap them.
+  const farm = 'mkfifo /go; i=0; while [ $i -lt 300 ]; do cat /go & i=$((i+1)); done; exec sleep 1000';
   const id = await run(host, farm);
+  await untilRuns('sleep 1000');
+  await host.ok(['exec', id, 'sh', '-c', ': >/go']);
   const count = ['exec', id, 'sh', '-c', 'cat /proc/[0-9]*/status | grep -c "^State:.Z"'];
   await until(
     async () => Number((await host.cli(count)).stdout),

@@ -103,6 +103,11 @@ test('all shims killed at once', async () => {
 
 test('a shim killed in the middle of a start', async () => {
   for (const delayMs of [0, 1, 2, 4, 8]) {
+    // The one before may still be about to end.
+    await until(
+      () => pidsTitled(host, 'mydocker-shim'),
+      (pids) => pids.length === 0,
+    );
     const id = await create(host, FOREVER, { name: 'web' });
     const starting = start(host, id).then(
       () => '',

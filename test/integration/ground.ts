@@ -82,7 +82,7 @@ export async function refused(
 export async function until<T>(
   ask: () => Promise<T> | T,
   isIt: (answer: T) => boolean,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
 ): Promise<T> {
   const end = Date.now() + timeoutMs * SLOWNESS;
   for (;;) {

@@ -109,7 +109,7 @@ const CONFIG: ContainerConfig = {
 };
 
 /** How long the end of something may take before a test fails, in milliseconds. */
-const SETTLE_MS = 5_000 * SLOWNESS;
+const SETTLE_MS = 20_000 * SLOWNESS;
 
 /** Waits until a condition holds. @throws AssertionError after 5 s. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
