@@ -11,7 +11,7 @@ import type { ImageConfig, ImageLayer, ImageRecord } from '../model/image.ts';
 import { familiarReference, formatReference, parseReference } from '../model/reference.ts';
 import { nowNs } from '../model/time.ts';
 import { UndoStack } from '../model/undo.ts';
-import { changeLayers, type Lease } from './garbage.ts';
+import { changeLayers } from './garbage.ts';
 import type { ImageEngine } from './image-engine.ts';
 import { keepPacked } from './keep-packed.ts';
 
@@ -65,8 +65,7 @@ export async function importImage(
     await failpoint('import.synced');
     signal?.throwIfAborted();
     // 2. Record it. Seconds of unpacking are over, so that nobody waits long for his turn.
-    using lease = engine.garbage.lease();
-    const come: Come = { serial, unpacked, lease, path: spool?.path };
+    const come: Come = { serial, unpacked, path: spool?.path };
     if (spool !== undefined) await engine.blobs.settle(spool.path);
     const image = await changeLayers(engine, () => record(engine, request, reference, come));
     const { entries, droppedEntries, droppedXattrs, compression } = unpacked;
@@ -81,12 +80,12 @@ export async function importImage(
   }
 }
 
+const NOBODY = { keep: () => undefined };
+
 /** What has come. */
 interface Come {
   readonly serial: bigint;
   readonly unpacked: UnpackResult;
-  /** Keeps the archive until the image is recorded. */
-  readonly lease: Lease;
   /** The archive as it came; undefined: it is not kept. */
   readonly path: string | undefined;
 }
@@ -96,13 +95,15 @@ async function record(
   engine: ImageEngine,
   request: ImportRequest,
   reference: string,
-  { serial, unpacked, lease, path }: Come,
+  { serial, unpacked, path }: Come,
 ): Promise<ImageRecord> {
   await using undo = new UndoStack((label, err) => engine.log.error({ err }, label));
   const layer = await recordLayer(engine, serial, unpacked, undo);
   const { digest, archiveBytes } = unpacked;
   const file = path === undefined ? undefined : { path, digest, sizeBytes: archiveBytes };
-  const [packed = layer] = await keepPacked(engine, lease, [layer], [file]);
+  // No lease: nobody collects before the image is recorded.
+  if (file !== undefined) undo.push(`collect ${digest}`, async () => engine.garbage.collect([digest]));
+  const [packed = layer] = await keepPacked(engine, NOBODY, [layer], [file]);
   const image = await recordImage(engine, request, reference, packed, unpacked, undo);
   undo.commit();
   return image;
