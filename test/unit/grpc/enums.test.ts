@@ -11,6 +11,7 @@ import { imagesService } from '../../../server/grpc/images.ts';
 import { networksService } from '../../../server/grpc/networks.ts';
 import { systemService } from '../../../server/grpc/system.ts';
 import { tasksService } from '../../../server/grpc/tasks.ts';
+import { volumesService } from '../../../server/grpc/volumes.ts';
 import type { Engine } from '../../../server/ops/engine.ts';
 import { RequestIds } from '../../../server/ops/request-ids.ts';
 
@@ -24,6 +25,7 @@ const IMPLEMENTED: Readonly<Record<string, object>> = {
   'mydocker.v1.EventsService': eventsService(engine),
   'mydocker.v1.ImagesService': imagesService(engine, new RequestIds()),
   'mydocker.v1.NetworksService': networksService(engine),
+  'mydocker.v1.VolumesService': volumesService(engine),
   'mydocker.v1.SystemService': systemService(engine, { startedAt: 0n, listen: [], debug: false }),
   'mydocker.v1.TasksService': tasksService(engine, new RequestIds()),
 };

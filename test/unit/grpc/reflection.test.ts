@@ -34,7 +34,7 @@ async function bufCurl(...args: string[]): Promise<string> {
 
 test('buf curl lists the services and their methods', async () => {
   const services = (await bufCurl('--list-services', 'http://localhost')).trim().split('\n');
-  for (const name of ['Images', 'Containers', 'Tasks', 'Networks', 'Events', 'System'])
+  for (const name of ['Images', 'Containers', 'Tasks', 'Networks', 'Volumes', 'Events', 'System'])
     assert.ok(services.includes(`mydocker.v1.${name}Service`), name);
   assert.ok(services.includes('grpc.health.v1.Health'));
   const methods = await bufCurl('--list-methods', 'http://localhost');
