@@ -237,8 +237,8 @@ describe('image removal', () => {
 
   for (const point of [...pointsOf('remove-image'), ...pointsOf('collect')])
     test(point, async () => {
-      // A server collects once before it serves, and once more after an import.
-      await dieAt(point, prepare, ask, point.startsWith('collect') ? '2*off->exit' : 'exit');
+      // A server collects once before it serves.
+      await dieAt(point, prepare, ask, point.startsWith('collect') ? '1*off->exit' : 'exit');
       assert.equal(await isThere(), point === 'remove-image.begin');
       if (await isThere()) await ask();
       await checkContent(host);
