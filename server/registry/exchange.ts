@@ -54,6 +54,7 @@ export class Exchange {
   readonly #tries: number;
   readonly #credentials: Credentials | undefined;
   #authorization = '';
+  #hasAnswered = false;
   #login: Login | undefined;
 
   /**
@@ -85,8 +86,10 @@ export class Exchange {
       try {
         return await work();
       } catch (error) {
-        if (!isTransient(error) || error.reason === 'REGISTRY_UNREACHABLE' || tries >= this.#tries)
-          throw error;
+        // Who never answered is not there; who did comes back.
+        const isNobody =
+          (error as { reason?: unknown }).reason === 'REGISTRY_UNREACHABLE' && !this.#hasAnswered;
+        if (!isTransient(error) || isNobody || tries >= this.#tries) throw error;
         await sleep(
           pauseMs(limits, tries, error.metadata),
           undefined,
@@ -201,6 +204,7 @@ export class Exchange {
       const isOwn = url.origin === origin.origin;
       const headers = { ...asked.headers, ...(isOwn && authorization !== '' ? { authorization } : {}) };
       const answer = await http.send({ ...asked, url, headers, isOther: url.hostname !== origin.hostname });
+      this.#hasAnswered = true;
       if (answer.status < 300 || answer.status >= 400 || answer.status === 304) return answer;
       // Elsewhere it would become another question.
       if (asked.method !== 'GET' && asked.method !== 'HEAD' && answer.status < 307) return answer;

@@ -75,7 +75,7 @@ export class PushRepository {
     this.#others.set(from, exchange);
     const query = new URLSearchParams({ mount: digest, from });
     const at = `blobs/uploads/?${query.toString()}`;
-    return await exchange.again(signal, async () => {
+    return await this.#exchange.again(signal, async () => {
       const answer = await exchange
         .ask({ method: 'POST', headers: EMPTY, at, signal, body: '' })
         .catch((error: unknown) => {

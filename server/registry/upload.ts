@@ -32,6 +32,8 @@ const MAX_PIECE_BYTES = 2 ** 31;
 /** Beginnings anew because the registry lost or mistook what it had. */
 const RESTARTS = 2;
 const FORGET_MS = 2000;
+/** Of what stands in front of a registry that is being restarted. */
+const GATEWAY_SAYS_AWAY: ReadonlySet<number> = new Set([502, 503, 504]);
 
 interface Upload {
   readonly exchange: Exchange;
@@ -64,15 +66,22 @@ export async function upload(
   const one: Upload = { exchange, blob, source, report, signal };
   const { limits } = exchange;
   let session: Session | undefined;
+  let broke: MydockerError | undefined;
   let [tries, restarts] = [0, 0];
   for (let resumes = 0; ; resumes += 1) {
     const before = session?.sizeBytes ?? 0;
     try {
+      if (broke !== undefined) await sleep(pauseMs(limits, tries, broke.metadata), undefined, { signal });
+      if (broke !== undefined && session !== undefined) {
+        const rest = await goOn(one, session, broke);
+        if (rest === 'nothing') return;
+        session = rest;
+      }
       session ??= await begin(one);
       return await sendRest(one, session);
     } catch (error) {
       tries = (session?.sizeBytes ?? 0) > before ? 1 : tries + 1;
-      const isLost = error instanceof MydockerError && error.reason === UPLOAD_LOST;
+      const isLost = isLostUpload(error);
       if (isLost) restarts += 1;
       const isOver = tries >= limits.tries || resumes >= limits.resumes || restarts > RESTARTS;
       if (!(isLost || isTransient(error)) || isOver || signal.aborted) {
@@ -80,13 +89,27 @@ export async function upload(
         throw error;
       }
       report.retrying(error.metadata['why'] ?? error.message);
-      await sleep(pauseMs(limits, tries, error.metadata), undefined, { signal });
-      if (session === undefined) continue;
-      session = isLost ? await restart(one, session) : await takeUp(one, session);
-      // It may have been the answer that got lost.
-      if (session === undefined && !isLost && (await isThere(one))) return;
+      broke = error;
     }
   }
+}
+
+function isLostUpload(error: unknown): error is MydockerError {
+  return error instanceof MydockerError && error.reason === UPLOAD_LOST;
+}
+
+/**
+ * After a break: where it goes on.
+ * @returns undefined: it begins anew; `nothing`: it is there, and only the answer got lost.
+ */
+async function goOn(
+  upload: Upload,
+  session: Session,
+  broke: MydockerError,
+): Promise<Session | 'nothing' | undefined> {
+  if (isLostUpload(broke)) return await restart(upload, session);
+  const taken = await takeUp(upload, session);
+  return taken === undefined && (await isThere(upload)) ? 'nothing' : taken;
 }
 
 async function begin({ exchange, signal }: Upload): Promise<Session> {
@@ -170,11 +193,16 @@ function bodyOf({ source, report }: Upload, from: number, to: number) {
   return { sizeBytes: to - from, chunks };
 }
 
-/** After a break: what the registry has of it by now. @returns undefined: nothing, and nothing to go on with. */
+/**
+ * What the registry has of it by now.
+ * @returns undefined: nothing, and nothing to go on with.
+ * @throws MydockerError `unavailable` while nobody can tell: it may still have it when it is back.
+ */
 async function takeUp(upload: Upload, session: Session): Promise<Session | undefined> {
   const { exchange, blob, signal } = upload;
   try {
     const answer = await exchange.ask({ method: 'GET', at: session.url, headers: {}, signal });
+    if (GATEWAY_SAYS_AWAY.has(answer.status)) throw await pushRefusal(exchange.host, answer, 'an upload');
     answer.discard();
     const has = hasBytes(answer);
     const isKnown = answer.status === 204 || answer.status === 202 || answer.status === 200;
@@ -184,7 +212,7 @@ async function takeUp(upload: Upload, session: Session): Promise<Session | undef
     }
   } catch (error) {
     signal.throwIfAborted();
-    if (!(error instanceof MydockerError)) throw error;
+    if (!(error instanceof MydockerError) || isTransient(error)) throw error;
   }
   return await restart(upload, session);
 }

@@ -66,6 +66,31 @@ test('sha512 in every place but a diff id, by tag and by digest', async () => {
   await ground.fails(/rootfs.diff_ids.* is no digest: sha256|rootfs.diff_ids.*sha256/, odd);
 });
 
+test('what has digests of sha512 is pushed on with those of sha256', async () => {
+  const { host, mock } = ground;
+  const config = { config: { Cmd: ['cat', '/marker'] } };
+  const layers = [base, rawTar([{ name: 'marker', data: 'long digests' }])];
+  const onlyLayers = (bytes: Buffer): string => (bytes[0] === 0x1f ? sha512(bytes) : sha256(bytes));
+  for (const digest of [sha512, onlyLayers]) {
+    const image = packImage({ layers, config, digest, compression: 'gzip' });
+    const [name, there] = [mock.put(image, 'long:2'), `${mock.address}/sent:1`];
+    await ground.pull(name);
+    const id = await host.ok(['images', '-q', name]);
+    mock.empty();
+    await host.ok(['tag', name, there]);
+    await host.ok(['push', '-q', there]);
+    const manifest = mock.has('sent:1')?.toString() ?? '';
+    const packed = [...image.blobs.values()].slice(0, 2).map(sha256);
+    for (const layer of packed) assert.match(manifest, new RegExp(`"${layer}"`));
+    assert.doesNotMatch(manifest, /sha512/);
+    await ground.prune();
+    await ground.pull(there);
+    assert.equal(await host.ok(['images', '-q', there]), id);
+    await ground.prune();
+    mock.empty();
+  }
+});
+
 test('layers with nothing in them, and layers of other places that are here all the same', async () => {
   const { host, mock } = ground;
   const nothing = rawTar([]);

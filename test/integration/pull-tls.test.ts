@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { type Authority, makeAuthority } from '../fixtures/certificates.ts';
 import { RegistryMock } from '../fixtures/registry-mock.ts';
+import { refused } from './ground.ts';
 import { answer, type PullGround, startPullGround } from './pull-ground.ts';
 
 /** Of this machine's, as if it were another one's. */
@@ -56,6 +57,15 @@ test('a certificate must be vouched for, and be the host’s; nothing is asked o
     );
     await settings(right.address, { ca: authority.path });
     await ground.pull(`${right.address}/app:1`);
+    // Nor is anything sent.
+    right.empty();
+    const [there, elsewhere] = [right, wrong].map((mock) => `${mock.address}/sent:1`) as [string, string];
+    for (const name of [there, elsewhere]) await ground.host.ok(['tag', `${right.address}/app:1`, name]);
+    await ground.host.ok(['push', '-q', there]);
+    assert.deepEqual(right.has('sent:1'), ground.image.blobs.get(ground.image.manifest.digest));
+    const untrusted = /cannot push image .*: its certificate.* is not to be trusted/;
+    await refused(ground.host, ['push', '-q', elsewhere], untrusted);
+    assert.deepEqual(wrong.seen, []);
     // Nor does it lead to where nothing is encrypted.
     right.on(/manifests/, answer(307, { location: `http://${ground.other.address}/` }));
     await ground.failsWithLogin(/which would not be encrypted/, `${right.address}/app:1`, right.address);

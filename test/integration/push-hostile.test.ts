@@ -229,6 +229,16 @@ test('an upload goes on where it broke, in pieces where they are wanted, and ane
     // A single byte is told as none is.
     if (after > 1) assert.deepEqual(patches(), [`${after}-${bytes.length - 1}`]);
   }
+  // Who stands in front of it does not know what it has.
+  for (const status of [502, 503, 504]) {
+    mock.reset();
+    mock.empty();
+    mock.hurt(isLarge, 60_000, 'break');
+    on('GET', /uploads/, only(1, answer(status)));
+    await push();
+    isWhole();
+    assert.deepEqual(patches(), [`60000-${bytes.length - 1}`]);
+  }
   mock.reset();
   mock.empty();
   on('POST', /uploads/, (_, response) => {

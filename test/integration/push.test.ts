@@ -1,18 +1,31 @@
 /** `push` to Debian's docker-registry: what came with a manifest goes on as it came, everything else as small as it can. */
 import assert from 'node:assert/strict';
-import { execFile, execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFile, execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { makeAuthority } from '../fixtures/certificates.ts';
-import { dockerArchive, type PackedImage, packImage, sha256 } from '../fixtures/image-archive.ts';
+import { dockerArchive, ociArchive, type PackedImage, packImage, sha256 } from '../fixtures/image-archive.ts';
 import { fixtureTar } from '../fixtures/images.ts';
 import { rawTar } from '../fixtures/raw-tar.ts';
 import { TestRegistry } from '../fixtures/registry.ts';
 import { TokenServer } from '../fixtures/token-server.ts';
+import { exitCode } from '../harness/cli.ts';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, refused, until } from './ground.ts';
+import { assertClean, outputOf, refused, until } from './ground.ts';
 
 const LOGIN = { name: 'me', password: 'correct-horse' };
 
@@ -167,6 +180,149 @@ test('a token server is asked for this repository, and for the one that has the 
   } finally {
     await guarded.stop();
     await tokens.stop();
+  }
+});
+
+/**
+ * Hands the connections of one port on to another one; each stops after so many bytes, so that whoever sends more is
+ * in the middle of it.
+ */
+async function stoppingRelay(
+  { from, to }: { from: number; to: number },
+  bytes: number,
+): Promise<{ readonly stopped: Promise<void>; close(): void }> {
+  const { promise: stopped, resolve } = Promise.withResolvers<void>();
+  const server = createServer((near) => {
+    const far = connect(to, '127.0.0.1');
+    let left = bytes;
+    near.on('data', (part: Buffer) => {
+      far.write(part);
+      left -= part.length;
+      if (left > 0) return;
+      near.pause();
+      resolve();
+    });
+    far.on('data', (part) => near.write(part));
+    for (const [one, other] of [[near, far] as const, [far, near] as const])
+      one.on('error', () => undefined).on('close', () => other.destroy());
+  }).listen(from, '127.0.0.1');
+  await once(server, 'listening');
+  return { stopped, close: () => server.close() };
+}
+
+test('a registry that dies is waited for, and one that stays dead gets what is missing the next time', async () => {
+  const ports = { from: 5004, to: 5003 };
+  const [folder, config] = [join(host.folder, 'dying'), join(host.folder, 'server.json')];
+  const [behind, front] = [ports.to, ports.from].map((port) => new TestRegistry(folder, { port }));
+  if (behind === undefined || front === undefined) return;
+  const [small, large] = ['small', 'y'.repeat(8 << 20)].map((data) => rawTar([{ name: 'file', data }]));
+  if (small === undefined || large === undefined) return;
+  const layers = [small, large].map(sha256);
+  const name = `${front.address}/dies:1`;
+  await load(ociArchive(packImage({ layers: [small, large] }), name));
+  /** A push whose registry dies while it takes the large layer and has the small one. */
+  const untilDeath = async (limits: object): Promise<{ code: Promise<number>; said: () => string }> => {
+    writeFileSync(config, JSON.stringify({ 'registry-limits': limits }));
+    await host.stop();
+    await host.start({ args: ['--config', config] });
+    await behind.start();
+    const relay = await stoppingRelay(ports, 4 << 20);
+    const client = host.spawn(['push', name]);
+    const said = outputOf(client);
+    const code = exitCode(client);
+    client.stderr?.on('data', (text: Buffer) => client.stdout?.emit('data', text));
+    await relay.stopped;
+    const hex = layers[0]?.slice('sha256:'.length) ?? '';
+    const blob = join(folder, 'content/docker/registry/v2/blobs/sha256', hex.slice(0, 2), hex, 'data');
+    await until(() => existsSync(blob), Boolean);
+    relay.close();
+    await behind.stop();
+    return { code, said };
+  };
+  try {
+    const fails = await untilDeath({ tries: 2, pauseMs: 20 });
+    assert.equal(await fails.code, 125);
+    assert.match(
+      fails.said(),
+      /cannot push image localhost:5004\/dies:1: registry localhost:5004: nobody answers/,
+    );
+    const waits = await untilDeath({ tries: 12, pauseMs: 50 });
+    await until(waits.said, (text) => /Retrying: /.test(text));
+    await front.start();
+    assert.equal(await waits.code, 0, waits.said());
+    layersSaid(waits.said(), layers.slice(0, 1), 'Layer already exists');
+    layersSaid(waits.said(), layers.slice(1), 'Pushed');
+    assert.deepEqual((await inspect(name)).Layers, layers);
+  } finally {
+    await behind.stop();
+    await front.stop();
+    await host.restart();
+  }
+});
+
+/** What is half packed. */
+const spools = (): string[] =>
+  readdirSync(join(host.root, 'blobs/sha256')).filter((name) => name.startsWith('.tmp-'));
+
+test('who leaves or dies while a layer is packed leaves nothing of it', async () => {
+  const layer = rawTar([{ name: 'file', data: 'x' }]);
+  const name = `${registry.address}/left:1`;
+  await load(dockerArchive([[packImage({ layers: [layer] }), [name]]]));
+  const path = join(host.root, 'blobs/sha256', sha256(layer).slice('sha256:'.length));
+  const aside = join(host.folder, 'aside');
+  for (const end of ['the client', 'the server']) {
+    // A layer that goes on for as long as somebody reads it.
+    renameSync(path, aside);
+    execFileSync('mkfifo', [path]);
+    const endless = spawn('sh', ['-c', 'exec head -c 1G /dev/urandom > "$0"', path]);
+    const client = host.spawn(['push', '-q', name]);
+    const sizes = (): number[] =>
+      spools().map(
+        (each) => statSync(join(host.root, 'blobs/sha256', each), { throwIfNoEntry: false })?.size ?? 0,
+      );
+    await until(sizes, ([size = 0]) => size > 0);
+    if (end === 'the client') client.kill('SIGKILL');
+    else await host.kill9();
+    // SIGPIPE: nobody reads it any more.
+    assert.equal(await exitCode(endless), 128 + 13, end);
+    await exitCode(client);
+    if (end === 'the server') await host.start();
+    await until(spools, ({ length }) => length === 0);
+    renameSync(aside, path);
+  }
+  await host.ok(['push', '-q', name]);
+  assert.equal((await inspect(name)).Layers.length, 1);
+});
+
+test('a layer that does not fit packed leaves nothing, and is packed once there is room', async () => {
+  const mount = (...args: string[]): unknown => execFileSync('mount', [...args, host.root]);
+  await host.stop();
+  mount('-t', 'tmpfs', '-o', 'size=96m', 'small');
+  try {
+    await host.start();
+    const name = `${registry.address}/big:1`;
+    const layer = rawTar([{ name: 'big', data: randomBytes(16 << 20) }]);
+    await load(dockerArchive([[packImage({ layers: [layer] }), [name]]]));
+    await until(
+      () => readdirSync(join(host.root, 'ingest')),
+      ({ length }) => length === 0,
+    );
+    const kept = readdirSync(join(host.root, 'blobs/sha256')).sort();
+    const { blocks, bfree, bsize } = statfsSync(host.root);
+    mount('-o', `remount,size=${(blocks - bfree) * bsize + (2 << 20)}`);
+    await refused(
+      host,
+      ['push', '-q', name],
+      /cannot push image localhost:5000\/big:1: no space left on device\nhint: make room on the disk/,
+    );
+    assert.deepEqual(readdirSync(join(host.root, 'blobs/sha256')).sort(), kept);
+    mount('-o', 'remount,size=96m');
+    await host.ok(['push', '-q', name]);
+    assert.equal((await inspect(name)).Layers.length, 1);
+  } finally {
+    await host.stop();
+    execFileSync('umount', ['--lazy', host.root]);
+    await host.start();
   }
 });
 
