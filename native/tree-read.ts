@@ -69,8 +69,8 @@ export const RESOLVE = {
   inRoot: 0x10,
 } as const;
 
-/** How often openat2 is tried again when a rename elsewhere raced with it (EAGAIN). */
-const OPEN_RETRIES = 64;
+/** How often a call is tried again after EAGAIN, which openat2 says when a rename elsewhere raced with it. */
+const RETRIES = 64;
 
 /** What to open and how; see openat2(2). */
 export interface OpenHow {
@@ -96,7 +96,7 @@ export function openAt2(dirFd: number | undefined, path: Uint8Array | string, ho
     const errno = result < 0 ? lastErrno() : 0;
     if (result >= 0) return result;
     const again = errno === EAGAIN || errno === EINTR;
-    if (!again || attempt >= OPEN_RETRIES) {
+    if (!again || attempt >= RETRIES) {
       throw new SyscallError(
         'openat2',
         errno,
@@ -181,13 +181,15 @@ export interface FileStatus {
 export function statAt(dirFd: number | undefined, name: Uint8Array): FileStatus | undefined {
   const path = cString(name);
   const out = Buffer.allocUnsafe(256);
-  const result = sysStatx(dirFd ?? AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0x7ff, out);
-  if (result < 0) {
+  for (let attempt = 0; ; attempt += 1) {
+    const result = sysStatx(dirFd ?? AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0x7ff, out);
+    if (result === 0) return statusOf(out);
     const errno = lastErrno();
     if (errno === ENOENT) return undefined;
-    throw new SyscallError('statx', errno, Buffer.from(name).toString());
+    // It never says EAGAIN: what V8 does between the call and the look at errno may leave that, from a futex.
+    if (errno !== EAGAIN || attempt >= RETRIES)
+      throw new SyscallError('statx', errno, Buffer.from(name).toString());
   }
-  return statusOf(out);
 }
 
 /** statx(2) of what an fd is open on. */

@@ -1,7 +1,7 @@
 /**
  * Content by its digest: `blobs/sha256/<hex>`, written whole and synced before it has its name.
  */
-import { link, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { link, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type Digest, digestHex, digestOf } from '../model/digest.ts';
 import { dataLoss } from '../model/error.ts';
@@ -60,15 +60,14 @@ export function createBlobStore(root: string, keepsLayers = true): BlobStore {
     write: async (content) => {
       const digest = digestOf(content);
       const temporary = temporaryPath();
-      const file = await open(temporary, 'w', 0o600);
       try {
-        await file.writeFile(content);
-        await file.sync();
-      } finally {
-        await file.close();
+        await writeFile(temporary, content, { mode: 0o600, flush: true });
+        // Over one that is there: the same bytes.
+        await rename(temporary, path(digest));
+      } catch (error) {
+        await rm(temporary, { force: true });
+        throw error;
       }
-      // Over one that is there: the same bytes.
-      await rename(temporary, path(digest));
       await syncFolder(folder);
       return digest;
     },
