@@ -12,6 +12,7 @@ import { cannot, notFound } from '../model/error.ts';
 import { newId, shortId } from '../model/ids.ts';
 import { parseName, randomName } from '../model/name.ts';
 import type { Attachment } from '../model/network.ts';
+import { isNoSpace, noSpace } from '../model/no-space.ts';
 import { nowNs } from '../model/time.ts';
 import { UndoStack } from '../model/undo.ts';
 import { parseStorageDriver, unsupported } from '../snapshot/drivers.ts';
@@ -201,12 +202,6 @@ async function put(engine: Engine, record: ContainerRecord): Promise<ContainerRe
 }
 
 function diskError(name: string, cause: unknown): Error {
-  const errno = (cause as NodeJS.ErrnoException).code;
-  if (errno === 'ENOSPC' || errno === 'EDQUOT')
-    return cannot('resource-exhausted', 'create', 'container', name, 'no space left on the disk', {
-      reason: 'NO_SPACE',
-      hint: 'remove containers and images that are not needed',
-      cause,
-    });
+  if (isNoSpace(cause)) return noSpace('create', 'container', name, { cause });
   return cause instanceof Error ? cause : new Error(String(cause));
 }

@@ -7,6 +7,7 @@ import { failpoint } from '../failpoint.ts';
 import { syncFolder } from '../image/sync-folder.ts';
 import type { ContainerRecord, VolumeMount } from '../model/container.ts';
 import { cannot, MydockerError } from '../model/error.ts';
+import { isNoSpace, noSpace } from '../model/no-space.ts';
 import { isAlive } from '../model/task-state.ts';
 import { volumeSource } from '../model/volume.ts';
 import { findMergedDirectory, type MergedDirectory } from '../snapshot/lookup.ts';
@@ -121,15 +122,10 @@ function makeEmpty(
 }
 
 function volumeError(name: string, destination: string, error: unknown): unknown {
-  const errno = (error as NodeJS.ErrnoException).code;
   const details = { exitStatus: 125, cause: error } as const;
-  if (errno === 'ENOSPC' || errno === 'EDQUOT' || errno === 'resource-exhausted')
-    return cannot('resource-exhausted', 'start', 'container', name, 'no space left on the disk', {
-      ...details,
-      reason: 'NO_SPACE',
-      hint: 'remove containers and images that are not needed',
-    });
+  if (isNoSpace(error)) return noSpace('start', 'container', name, details);
   if (!(error instanceof MydockerError)) return error;
+  if (error.code === 'resource-exhausted') return noSpace('start', 'container', name, details);
   const { code, reason, message } = error;
   return cannot(code, 'start', 'container', name, `fill the volume at ${destination}: ${message}`, {
     ...details,

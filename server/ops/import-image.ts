@@ -8,6 +8,7 @@ import { encodeImageConfig, hostArchitecture } from '../image/image-config.ts';
 import type { UnpackResult } from '../image/worker-protocol.ts';
 import { cannot, invalidArgument, MydockerError } from '../model/error.ts';
 import type { ImageConfig, ImageLayer, ImageRecord } from '../model/image.ts';
+import { isNoSpace, noSpace } from '../model/no-space.ts';
 import { familiarReference, formatReference, parseReference } from '../model/reference.ts';
 import { nowNs } from '../model/time.ts';
 import { UndoStack } from '../model/undo.ts';
@@ -193,6 +194,8 @@ async function recordImage(
 
 /** The worker speaks of an archive; the user asked for an image. */
 function asImportError(reference: string, error: unknown): unknown {
+  // Of the copy that is kept packed, where the disk is full before the worker sees it.
+  if (isNoSpace(error)) return noSpace('import', 'image', reference, { cause: error });
   if (!(error instanceof MydockerError)) return error;
   const { code, reason, hint, metadata } = error;
   const why = metadata['why'];

@@ -1,5 +1,6 @@
 /** What went wrong while an archive was loaded, in the words of whoever asked for it. */
 import { cannot, MydockerError } from '../model/error.ts';
+import { isNoSpace, noSpace } from '../model/no-space.ts';
 
 const LOAD_HINT =
   'it must be an archive of docker save or an OCI layout, plain or compressed with gzip or zstd';
@@ -23,6 +24,7 @@ export function inLayer(digest: string, error: unknown): unknown {
  * this already, and one that is none of the archive's, as it is.
  */
 export function asLoadError(image: string, error: unknown): unknown {
+  if (isNoSpace(error)) return noSpace('load', image === '' ? 'archive' : 'image', image, { cause: error });
   if (!(error instanceof MydockerError) || /^cannot load /.test(error.message)) return error;
   const { code, reason, metadata } = error;
   const { why, entry, file, layer } = metadata;

@@ -1,6 +1,6 @@
 /** What went wrong while an image was pulled or pushed, in the words of whoever asked for it. */
 import { cannot, MydockerError } from '../model/error.ts';
-import { isDiskFull } from '../registry/downloads.ts';
+import { isNoSpace, noSpace } from '../model/no-space.ts';
 
 /**
  * @param image - familiar reference.
@@ -13,10 +13,7 @@ export function asPullError(image: string, error: unknown): unknown {
 
 /** As {@link asPullError}, for another verb too. */
 export function asTransferError(verb: 'pull' | 'push', image: string, error: unknown): unknown {
-  if (isDiskFull(error))
-    return cannot('resource-exhausted', verb, 'image', image, 'no space left on device', {
-      ...{ reason: 'NO_SPACE', cause: error, hint: 'make room on the disk of the root folder' },
-    });
+  if (isNoSpace(error)) return noSpace(verb, 'image', image, { cause: error });
   if (!(error instanceof MydockerError) || error.message.startsWith(`cannot ${verb} image `))
     return named(verb, image, error);
   const { code, reason, hint, metadata } = error;

@@ -4,7 +4,7 @@
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { syncFolder } from '../image/sync-folder.ts';
-import { cannot } from '../model/error.ts';
+import { isNoSpace, noSpace } from '../model/no-space.ts';
 import type { VolumeRecord } from '../model/volume.ts';
 import { decodeJson, encodeJson } from '../store/codec.ts';
 import type { Paths } from './engine.ts';
@@ -35,13 +35,7 @@ export async function writeVolumeFile(
     await syncFolder(volumesFolder(paths));
   } catch (error) {
     rmSync(folder, { recursive: true, force: true });
-    const errno = (error as NodeJS.ErrnoException).code ?? '';
-    if (!['ENOSPC', 'EDQUOT'].includes(errno)) throw error;
-    throw cannot('resource-exhausted', 'create', 'volume', name, 'no space left on the disk', {
-      reason: 'NO_SPACE',
-      hint: 'remove containers and images that are not needed',
-      cause: error,
-    });
+    throw isNoSpace(error) ? noSpace('create', 'volume', name, { cause: error }) : error;
   }
 }
 

@@ -7,6 +7,7 @@ import { type FileHandle, mkdir, open, readdir, rm, stat } from 'node:fs/promise
 import { join } from 'node:path';
 import { type ContentDigest, digestHex } from '../model/digest.ts';
 import type { Logger } from '../model/logger.ts';
+import { isNoSpace } from '../model/no-space.ts';
 import type { RegistryLimits } from '../model/registry.ts';
 import {
   type BlobSource,
@@ -216,7 +217,7 @@ export class Downloads {
     const { key, path } = running;
     running.abort.abort();
     // What is written at this moment comes before the file is looked at.
-    const isFull = await running.done.then(() => false, isDiskFull);
+    const isFull = await running.done.then(() => false, isNoSpace);
     // Somebody else may have begun anew.
     if (this.#running.get(key) !== running) return;
     try {
@@ -237,11 +238,6 @@ export class Downloads {
       if (!this.#isBusy(path)) return path;
     }
   }
-}
-
-/** Whether an error of the system says that the disk is full. */
-export function isDiskFull(error: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT'].includes(String((error as { code?: unknown } | undefined)?.code));
 }
 
 function wakeAll(running: Running): void {

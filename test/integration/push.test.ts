@@ -313,7 +313,7 @@ test('a layer that does not fit packed leaves nothing, and is packed once there 
     await refused(
       host,
       ['push', '-q', name],
-      /cannot push image localhost:5000\/big:1: no space left on device\nhint: make room on the disk/,
+      /cannot push image localhost:5000\/big:1: no space left on the disk\nhint: remove containers/,
     );
     assert.deepEqual(readdirSync(join(host.root, 'blobs/sha256')).sort(), kept);
     mount('-o', 'remount,size=96m');
