@@ -16,7 +16,7 @@ const FILE = 9;
 
 /** A file of the user's own there is left alone. */
 const isOwn = ({ config: { mounts, volumes = [], tmpfs = [] } }: ContainerRecord): boolean =>
-  [...mounts, ...volumes, ...tmpfs].some(({ destination }) => /^\/etc(?:\/hosts)?$/.test(destination));
+  [...mounts, ...volumes, ...tmpfs].some(({ destination }) => destination === '/etc/hosts');
 
 /**
  * Operations that come after all others: they leave the host's files behind.

@@ -44,6 +44,11 @@ const ADVICE: readonly Advice[] = [
     hint: 'the image has a file or a symbolic link where a folder must be',
   },
   { op: 'open-in-root', errno: 'ELOOP', hint: 'the image has a symbolic link where none is allowed' },
+  {
+    op: 'file-in-root',
+    errno: 'EROFS',
+    hint: 'something is mounted on this file, which a read-only mount around it must have',
+  },
   { op: 'mount', errno: 'EPERM', hint: 'the server needs CAP_SYS_ADMIN' },
   { op: 'mount', errno: 'ENODEV', hint: 'this kernel lacks the filesystem' },
   { op: 'bind', errno: 'EINVAL', hint: 'a file is mounted on a file and a folder on a folder' },

@@ -139,32 +139,54 @@ function userMounts(
   slots: MountSlots,
 ): Op[] {
   return mounts.flatMap((m) => {
-    if (m.type !== 'bind') return kernelMount(m, slots.root, slots.target, FOLLOWED_FOLDER);
+    if (m.type !== 'bind') {
+      const open = { ...m, options: m.options.filter((option) => option !== 'ro') };
+      return kernelMount(open, slots.root, slots.target, FOLLOWED_FOLDER);
+    }
     const isSlave = m.options.includes('rslave') || m.options.includes('slave');
     const propagation = spec.linux.rootfsPropagation === 'rslave' && !isSlave ? MS_PRIVATE : 0;
     return bindMount(m, propagation, slots, fileSources.has(sourceKey(m.source, subdirOf(m))));
   });
 }
 
+/** Empty file systems of the user's: closed once everything that lies on them has its place. */
+const closeEmpty = (mounts: readonly OciMount[], { root, target }: MountSlots): Op[] =>
+  mounts
+    .filter(({ type, options }) => type !== 'bind' && options.includes('ro'))
+    .flatMap(({ destination }) => [
+      openInRoot(target, root, inside(destination), FOLLOWED_FOLDER),
+      { name: 'setattr', a: target, x: MOUNT_ATTR_RDONLY, about: `make ${destination} read-only` },
+    ]);
+
 /**
  * /etc/hosts and its like: on a small tmpfs of the container's own, so that what the container appends to
- * them is bounded, and bound over the image's files.
+ * them is bounded, and bound over what is there, the user's own /etc too.
+ * @param given - what the user mounts, whose files stay.
  */
-function etcFiles(parts: RootfsParts, root: Slot, target: Slot, slots: SlotAllocator): Op[] {
+function etcFiles(
+  parts: RootfsParts,
+  given: readonly OciMount[],
+  root: Slot,
+  target: Slot,
+  slots: SlotAllocator,
+): Op[] {
   const folder = slots.take();
   const file = slots.take();
+  const taken = new Set(given.map(({ destination }) => destination));
   return [
     open(folder, parts.filesPoint, O.path | O.directory),
     mount(folder, 'tmpfs', 'tmpfs', 0x2 | 0x4 | 0x8, 'mode=755,size=1024k', 'the files of /etc'),
     open(folder, parts.filesPoint, O.path | O.directory),
-    ...parts.etcFiles.flatMap(([name, content]) => [
-      openInRoot(file, folder, name, O.wronly | O.creat | O.excl, 0o644),
-      writeSlot(file, content, `write /etc/${name}`),
-      openInRoot(file, folder, name, ANY),
-      ...touch(root, `etc/${name}`),
-      openInRoot(target, root, `etc/${name}`, ANY),
-      bind(target, file, 0, false, `/etc/${name}`),
-    ]),
+    ...parts.etcFiles
+      .filter(([name]) => !taken.has(`/etc/${name}`))
+      .flatMap(([name, content]) => [
+        openInRoot(file, folder, name, O.wronly | O.creat | O.excl, 0o644),
+        writeSlot(file, content, `write /etc/${name}`),
+        openInRoot(file, folder, name, ANY),
+        ...touch(root, `etc/${name}`),
+        openInRoot(target, root, `etc/${name}`, ANY),
+        bind(target, file, 0, false, `/etc/${name}`),
+      ]),
   ];
 }
 
@@ -257,8 +279,10 @@ export function planRootfs(
       return m.destination === '/dev' ? [...ops, ...devices(spec, root, dev, target)] : ops;
     }),
     ...(parts.mountShm?.(root) ?? []),
-    ...etcFiles(parts, root, target, slots),
     ...userMounts(spec, given, parts.fileSources, mountSlots),
+    // Onto an /etc of the user's, as with Docker.
+    ...etcFiles(parts, given, root, target, slots),
+    ...closeEmpty(given, mountSlots),
     ...maskedPaths(spec, maskedFolders, root, dev, slots),
     ...readonlyPaths(spec, root, slots),
   ];

@@ -212,4 +212,23 @@ test('/dev and /etc take volumes too', async () => {
     ]),
     'from the host\nh1',
   );
+  // The server's files come onto an /etc of the user's too, but for those that are the user's own.
+  const look = 'cat /etc/hostname; wc -l </etc/resolv.conf; grep -c localhost /etc/hosts';
+  const here = `${folder}/file:/etc/resolv.conf`;
+  for (const etc of ['/etc', '/etc:ro'])
+    assert.equal(await inside(host, look, ['--tmpfs', etc, '-v', here, '-h', 'h2']), 'h2\n1\n2', etc);
+  assert.notEqual((await tryInside(host, 'touch /etc/x', ['--tmpfs', '/etc:ro'])).code, 0);
+  assert.equal(
+    await inside(host, 'cat /etc/file /etc/hostname', ['-v', `${folder}:/etc`, '-h', 'h3']),
+    'from the host\nh3',
+  );
+  // Only what a mount takes was made.
+  assert.equal(readFileSync(join(folder, 'hostname'), 'utf8'), '');
+  rmSync(join(folder, 'hosts'));
+  await refused(
+    host,
+    ['run', '--rm', '-v', `${folder}:/etc:ro`, 'busybox', 'true'],
+    /make file \/etc\/hosts: EROFS .*\nhint: /,
+  );
+  assert.ok(!existsSync(join(folder, 'hosts')));
 });
