@@ -52,6 +52,8 @@ chmod 755 "$work/initrd/init"
 } >"$work/initrd/settings"
 {
   printf 'export HOME=/root LANG=C.UTF-8 PATH=%s\n' "$(quote "$PATH")"
+  # A test may turn swap on, and reserve huge pages: the machine is thrown away.
+  printf 'export MYDOCKER_TEST_MACHINE=virtual\n'
   printf 'export MYDOCKER_TEST_SLOWNESS=%s\n' "${MYDOCKER_TEST_SLOWNESS:-10}"
   for name in MYDOCKER_WERROR MYDOCKER_NODE XDG_CACHE_HOME; do
     eval "value=\${$name:-}"

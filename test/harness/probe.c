@@ -7,6 +7,7 @@
  *   probe args                 number and bytes of arguments and environment
  *   probe eat MB               touches so much memory
  *   probe hold MB              the same, then waits
+ *   probe huge MB              the same of huge pages of 2 MB
  *   probe spawn N              how many children can be had at once, up to N
  *   probe watch SECONDS        every path that a descriptor, root, working
  *                              folder or program of another process shows
@@ -69,8 +70,8 @@ static int node(char **argv) {
   return try_open(path, false);
 }
 
-static int eat(size_t bytes) {
-  char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+static int eat(size_t bytes, int flags) {
+  char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
   if (memory == MAP_FAILED)
     return tell(false);
   for (size_t i = 0; i < bytes; i += 4096)
@@ -213,9 +214,11 @@ int main(int argc, char **argv) {
   if (strcmp(what, "args") == 0)
     return arguments(argc, argv);
   if (strcmp(what, "eat") == 0 && argc == 3)
-    return eat((size_t)atoi(argv[2]) << 20);
+    return eat((size_t)atoi(argv[2]) << 20, 0);
+  if (strcmp(what, "huge") == 0 && argc == 3)
+    return eat((size_t)atoi(argv[2]) << 20, MAP_HUGETLB | 21 << MAP_HUGE_SHIFT);
   if (strcmp(what, "hold") == 0 && argc == 3)
-    return eat((size_t)atoi(argv[2]) << 20) + pause();
+    return eat((size_t)atoi(argv[2]) << 20, 0) + pause();
   if (strcmp(what, "spawn") == 0 && argc == 3)
     return spawn(atoi(argv[2]));
   if (strcmp(what, "watch") == 0 && argc == 3)

@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import {
   chownSync,
+  existsSync,
   lstatSync,
   mkdirSync,
   readdirSync,
@@ -20,7 +21,7 @@ import { fixtureTar } from '../fixtures/images.ts';
 import { END, type RawEntry, rawTar } from '../fixtures/raw-tar.ts';
 import { PROJECT, type RunResult, SLOWNESS } from '../harness/cli.ts';
 import type { Host } from '../harness/host.ts';
-import { listProcesses } from '../harness/leaks.ts';
+import { cgroupMounts, listProcesses } from '../harness/leaks.ts';
 
 /** A program that asks the kernel what no shell can ask; mounted into containers. */
 export const PROBE: string = join(PROJECT, 'build/test/probe');
@@ -46,6 +47,21 @@ export function tryInside(
   image = 'busybox',
 ): Promise<RunResult> {
   return host.cli(['run', '--rm', ...options, image, 'sh', '-c', script]);
+}
+
+/** Whether one hierarchy has all controllers. */
+export const IS_V2: boolean = cgroupMounts().length === 1;
+
+/** A file of a container's control group, under its name on v1 or on v2; without the last newline. */
+export async function cgroupFile(host: Host, container: string, v1: string, v2: string): Promise<string> {
+  const [{ run }] = JSON.parse(await host.ok(['inspect', '--format', 'api', container]));
+  for (const mount of cgroupMounts()) {
+    for (const name of [v1, v2]) {
+      const path = join(mount, run.cgroupPath, name);
+      if (name !== '' && existsSync(path)) return readFileSync(path, 'utf8').trim();
+    }
+  }
+  return assert.fail(`no ${v1} or ${v2}`);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Limits: in the files of the control groups, and in what a process that tries to exceed them gets. @vm */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { deviceNumbers } from '../../server/cgroup/device-numbers.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { cgroupMounts } from '../harness/leaks.ts';
-import { assertClean, inside, refused, tryInside, until, WITH_PROBE } from './ground.ts';
+import { assertClean, cgroupFile, IS_V2, inside, refused, tryInside, until, WITH_PROBE } from './ground.ts';
 
 let host: Host;
 before(async () => {
@@ -16,20 +16,6 @@ before(async () => {
 });
 afterEach(() => assertClean(host));
 after(() => host.dispose());
-
-/** A file of a container's control group, under its name on v1 or on v2. */
-async function cgroupFile(container: string, v1: string, v2: string): Promise<string> {
-  const [{ run }] = JSON.parse(await host.ok(['inspect', '--format', 'api', container]));
-  for (const mount of cgroupMounts()) {
-    for (const name of [v1, v2]) {
-      const path = join(mount, run.cgroupPath, name);
-      if (name !== '' && existsSync(path)) return readFileSync(path, 'utf8').trim();
-    }
-  }
-  return assert.fail(`no ${v1} or ${v2}`);
-}
-
-const IS_V2 = cgroupMounts().length === 1;
 
 test('every limit stands in the files', async () => {
   const options = [
@@ -45,7 +31,7 @@ test('every limit stands in the files', async () => {
     '20',
   ];
   await host.ok(['run', '-d', '--name', 'limited', ...options, 'busybox', 'sleep', '1000']);
-  const file = (v1: string, v2: string): Promise<string> => cgroupFile('limited', v1, v2);
+  const file = (v1: string, v2: string): Promise<string> => cgroupFile(host, 'limited', v1, v2);
   assert.equal(await file('memory.limit_in_bytes', 'memory.max'), String(64 << 20));
   assert.equal(await file('cpu.shares', 'cpu.weight'), IS_V2 ? '20' : '512');
   assert.equal(await file('cpu.cfs_quota_us', 'cpu.max'), IS_V2 ? '50000 100000' : '50000');
@@ -57,7 +43,7 @@ test('every limit stands in the files', async () => {
 test('limits stay over stop and start', async () => {
   await host.ok(['run', '-d', '--name', 'kept', '-m', '32m', 'busybox', 'sleep', '1000']);
   await host.ok(['restart', '-t', '0', 'kept']);
-  assert.equal(await cgroupFile('kept', 'memory.limit_in_bytes', 'memory.max'), String(32 << 20));
+  assert.equal(await cgroupFile(host, 'kept', 'memory.limit_in_bytes', 'memory.max'), String(32 << 20));
   await host.ok(['rm', '-f', 'kept']);
 });
 
@@ -66,10 +52,10 @@ test('each container has a group of its own, and an exec is in it', async () => 
   await host.ok(['run', '-d', '--name', 'g2', 'busybox', 'sleep', '1000']);
   await host.ok(['exec', '-d', 'g1', 'sleep', '1000']);
   await until(
-    () => cgroupFile('g1', 'cgroup.procs', 'cgroup.procs'),
+    () => cgroupFile(host, 'g1', 'cgroup.procs', 'cgroup.procs'),
     (pids) => pids.split('\n').length === 2,
   );
-  assert.equal((await cgroupFile('g2', 'cgroup.procs', 'cgroup.procs')).split('\n').length, 1);
+  assert.equal((await cgroupFile(host, 'g2', 'cgroup.procs', 'cgroup.procs')).split('\n').length, 1);
   // In every hierarchy, not only in the first.
   const [{ run }] = JSON.parse(await host.ok(['inspect', '--format', 'api', 'g1']));
   for (const mount of cgroupMounts()) {
@@ -163,7 +149,7 @@ test('a container full of processes can be told so, and stopped', async () => {
   await host.ok(['run', '-d', '--name', 'bomb', '--pids-max', '30', 'busybox', 'sleep', '1000']);
   await host.ok(['exec', '-d', 'bomb', 'sh', '-c', 'while :; do sleep 1000 & done']);
   await until(
-    () => cgroupFile('bomb', 'cgroup.procs', 'cgroup.procs'),
+    () => cgroupFile(host, 'bomb', 'cgroup.procs', 'cgroup.procs'),
     // A shell ends when it cannot fork, whoever else is there at that moment.
     (pids) => pids.split('\n').length >= 26,
   );
@@ -188,7 +174,7 @@ test('--cpus bounds what a busy loop gets', async () => {
     'while :; do :; done',
   ]);
   const usedMs = async (): Promise<number> => {
-    const text = await cgroupFile('busy', 'cpuacct.usage', IS_V2 ? 'cpu.stat' : '');
+    const text = await cgroupFile(host, 'busy', 'cpuacct.usage', IS_V2 ? 'cpu.stat' : '');
     return IS_V2 ? Number(/usage_usec (\d+)/.exec(text)?.[1]) / 1000 : Number(text) / 1e6;
   };
   await sleep(300);
@@ -218,7 +204,7 @@ test('shares divide a CPU that two want', async () => {
       'while :; do :; done',
     ]);
   const used = async (name: string): Promise<number> => {
-    const text = await cgroupFile(name, 'cpuacct.usage', IS_V2 ? 'cpu.stat' : '');
+    const text = await cgroupFile(host, name, 'cpuacct.usage', IS_V2 ? 'cpu.stat' : '');
     return IS_V2 ? Number(/usage_usec (\d+)/.exec(text)?.[1]) * 1000 : Number(text);
   };
   const [much, little] = [await used('much'), await used('little')];
@@ -335,7 +321,7 @@ test('every other knob stands in its file, or the machine is said to lack it', a
       assert.equal(await host.ok(['ps', '-q']), '');
       continue;
     }
-    assert.equal((await cgroupFile('knob', v1, v2)).split('\n')[0], IS_V2 ? onV2 : onV1, options);
+    assert.equal((await cgroupFile(host, 'knob', v1, v2)).split('\n')[0], IS_V2 ? onV2 : onV1, options);
     await host.ok(['rm', '-f', 'knob']);
   }
 });

@@ -1,0 +1,191 @@
+/** Limits that take a device, swap or huge pages to be hit: each by a program that wants more than it may have. @vm */
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Host, startHost } from '../harness/host.ts';
+import { cgroupMounts } from '../harness/leaks.ts';
+import { assertClean, cgroupFile, IS_V2, inside, until, WITH_PROBE } from './ground.ts';
+
+/** A machine that nobody else uses: what is the whole machine's may be changed. */
+const IS_OURS = process.env['MYDOCKER_TEST_MACHINE'] === 'virtual';
+
+let host: Host;
+/** A disk of our own: a file behind a loop device. */
+let disk = '';
+before(async () => {
+  host = await startHost({ images: ['busybox'] });
+  const file = join(host.folder, 'tmp/disk');
+  writeFileSync(file, '');
+  truncateSync(file, 64 << 20);
+  disk = execFileSync('losetup', ['--find', '--show', file], { encoding: 'utf8' }).trim();
+  rmSync(file);
+});
+afterEach(() => assertClean(host));
+after(async () => {
+  if (disk !== '') execFileSync('losetup', ['--detach', disk]);
+  await host.dispose();
+});
+
+/** Seconds that a command takes inside, as the container tells them. */
+const timed = async (command: string, options: readonly string[]): Promise<number> => {
+  const now = "$(cut -d ' ' -f 1 /proc/uptime)";
+  const told = await inside(host, `a=${now}; ${command} 2>/dev/null || exit; echo $a ${now}`, options);
+  const [begin = 0, end = 0] = told.split(' ').map(Number);
+  return end - begin;
+};
+
+test('rates of a device: bytes and operations, read and written', async () => {
+  const read = (size: string, count: number): string =>
+    `dd if=${disk} of=/dev/null bs=${size} count=${count} iflag=direct`;
+  const write = (size: string, count: number): string =>
+    `dd if=/dev/zero of=${disk} bs=${size} count=${count} oflag=direct`;
+  const limited = (option: string, rate: string, command: string): Promise<number> =>
+    timed(command, ['--device', disk, option, `${disk}:${rate}`]);
+  const seconds = await Promise.all([
+    limited('--device-read-bps', '1m', read('64k', 32)),
+    limited('--device-write-bps', '1m', write('64k', 32)),
+    limited('--device-read-iops', '20', read('4k', 40)),
+    limited('--device-write-iops', '20', write('4k', 40)),
+  ]);
+  // Two by the book; the kernel lets the first go at once.
+  for (const [index, each] of seconds.entries()) assert.ok(each > 1.5, `${index}: ${each} s`);
+  assert.ok((await timed(read('64k', 32), ['--device', disk])) < 1);
+});
+
+test('weights divide a device that two want', async (t) => {
+  const queue = `/sys/block/${basename(disk)}/queue/scheduler`;
+  try {
+    writeFileSync(queue, 'bfq');
+  } catch {
+    return t.diagnostic('this kernel has no scheduler that knows weights');
+  }
+  const read = `while :; do dd if=${disk} of=/dev/null bs=16k iflag=direct 2>/dev/null; done`;
+  const usual = ['--device', disk, 'busybox', 'sh', '-c', read];
+  await host.ok(['run', '-d', '--name', 'much', '--blkio-weight', '1000', ...usual]);
+  await host.ok(['run', '-d', '--name', 'little', '--blkio-weight', '100', ...usual]);
+  const bytes = async (name: string): Promise<number> => {
+    const text = await cgroupFile(host, name, 'blkio.bfq.io_service_bytes', 'io.stat');
+    return Number(/(?:Read |rbytes=)(\d+)/.exec(text)?.[1] ?? 0);
+  };
+  const [much, little] = [await bytes('much'), await bytes('little')];
+  // 10 by the book, where nothing else wants the processor.
+  await until(
+    async () => [(await bytes('much')) - much, (await bytes('little')) - little] as const,
+    ([more, less]) => more > 256 << 20 && more > 1.5 * less,
+  );
+  await host.ok(['rm', '-f', 'much', 'little']);
+  writeFileSync(queue, 'none');
+});
+
+test('real-time is shared out', async (t) => {
+  const made = await host.cli([
+    'run',
+    '-d',
+    '--name',
+    'rt',
+    '--cpu-rt-runtime',
+    '50000',
+    'busybox',
+    'sh',
+    '-c',
+    BUSY,
+  ]);
+  if (made.code !== 0) {
+    assert.match(made.stderr, /cannot set cpu real-time limit: /);
+    return t.diagnostic('this kernel shares out no real-time');
+  }
+  await host.ok(['run', '-d', '--name', 'none', 'busybox', 'sh', '-c', BUSY]);
+  const pidOf = async (name: string): Promise<string> =>
+    await host.ok(['inspect', '-f', '{{.State.Pid}}', name]);
+  const fifo = async (name: string): Promise<number | null> =>
+    spawnSync('chrt', ['-f', '-p', '10', await pidOf(name)]).status;
+  assert.notEqual(await fifo('none'), 0);
+  await host.ok(['rm', '-f', 'none']);
+  assert.equal(await fifo('rt'), 0);
+  const used = async (): Promise<number> => Number(await cgroupFile(host, 'rt', 'cpuacct.usage', '')) / 1e9;
+  const [before, begin] = [await used(), Date.now()];
+  await sleep(1500);
+  const share = ((await used()) - before) / ((Date.now() - begin) / 1000);
+  // 0.05 by the book.
+  assert.ok(share > 0 && share < 0.3, `${share}`);
+  await host.ok(['rm', '-f', 'rt']);
+});
+
+test('swap that is limited, and swap that is not', {
+  skip: !IS_OURS && 'swap is the whole machine’s',
+}, async () => {
+  const file = join(host.folder, 'tmp/swap');
+  execFileSync('dd', ['if=/dev/zero', `of=${file}`, 'bs=1M', 'count=128'], { stdio: 'ignore' });
+  execFileSync('mkswap', [file], { stdio: 'ignore' });
+  execFileSync('swapon', [file]);
+  try {
+    const eat = (mb: number, swap: string): Promise<string> =>
+      inside(host, `/probe eat ${mb} >/dev/null; echo $?`, [
+        '-m',
+        '32m',
+        '--memory-swap',
+        swap,
+        ...WITH_PROBE,
+      ]);
+    assert.equal(await eat(48, '64m'), '0');
+    assert.equal(await eat(80, '64m'), '137');
+    assert.equal(await eat(48, '32m'), '137');
+    assert.equal(await eat(80, '-1'), '0');
+  } finally {
+    execFileSync('swapoff', [file]);
+    rmSync(file);
+  }
+});
+
+test('huge pages', { skip: !IS_OURS && 'huge pages are the whole machine’s' }, async () => {
+  const count = '/proc/sys/vm/nr_hugepages';
+  writeFileSync(count, '16');
+  try {
+    const eat = (mb: number, ...options: string[]): Promise<string> =>
+      inside(host, `/probe huge ${mb} >/dev/null; echo $?`, [...options, ...WITH_PROBE]);
+    assert.equal(await eat(8), '0');
+    assert.equal(await eat(4, '--hugepages-limit', '2MB:4m'), '0');
+    // SIGBUS.
+    assert.equal(await eat(8, '--hugepages-limit', '2MB:4m'), '135');
+  } finally {
+    writeFileSync(count, '0');
+  }
+});
+
+test('a group above limits all that is below it', async () => {
+  const parent = `${host.cgroupParent}-above/inner`;
+  const options = ['--cgroup-parent', parent, ...WITH_PROBE];
+  await host.ok(['run', '-d', '--name', 'first', ...options, 'busybox', 'sleep', '1000']);
+  const limit = IS_V2 ? 'memory.max' : 'memory.limit_in_bytes';
+  const mount = cgroupMounts().find((path) => existsSync(join(path, parent, limit)));
+  writeFileSync(join(mount ?? '', parent, limit), '48m');
+  const eat = '/probe eat 80 >/dev/null; echo $?';
+  assert.equal(await inside(host, eat, options), '137');
+  assert.equal(await inside(host, eat, WITH_PROBE), '0');
+  if (IS_V2) await reservation(options);
+  await host.ok(['rm', '-f', 'first']);
+});
+
+/** What is reserved is taken away last, where a group above has no more. */
+async function reservation(options: readonly string[]): Promise<void> {
+  const fill = 'dd if=/dev/zero of=/file bs=1M count=12 conv=fsync 2>/dev/null; sleep 1000';
+  await host.ok(['run', '-d', '--name', 'lost', ...options, 'busybox', 'sh', '-c', fill]);
+  const more = ['--memory-reservation', '24m', ...options];
+  await host.ok(['run', '-d', '--name', 'kept', ...more, 'busybox', 'sh', '-c', fill]);
+  const cached = async (name: string): Promise<number> =>
+    Number(/^file (\d+)$/m.exec(await cgroupFile(host, name, '', 'memory.stat'))?.[1]);
+  for (const name of ['lost', 'kept'])
+    await until(
+      () => cached(name),
+      (bytes) => bytes > 11 << 20,
+    );
+  await inside(host, 'dd if=/dev/zero of=/file bs=1M count=100 conv=fsync 2>/dev/null', options);
+  const [kept, lost] = [await cached('kept'), await cached('lost')];
+  assert.ok(kept > 11 << 20 && lost < 6 << 20, `${kept} ${lost}`);
+  await host.ok(['rm', '-f', 'kept', 'lost']);
+}
+
+const BUSY = 'while :; do :; done';
