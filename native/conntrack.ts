@@ -3,8 +3,8 @@
  * UDP is for as long as somebody sends.
  *
  * WHY NOT conntrack(8): a process for each, and it is often not installed.
- * SAFETY: one socket for the life of the process; the kernel answers within the send. A call blocks while the kernel
- * walks its table of conversations, about a millisecond.
+ * SAFETY: one socket for the life of the process; the kernel answers within the send, and goes on with a list while it
+ * is read. A call blocks while the kernel walks its table of conversations, about a millisecond.
  * Source: linux/netfilter/nfnetlink_conntrack.h; filters of a flush need Linux 5.8.
  */
 import { SyscallError } from './errno.ts';
@@ -17,9 +17,16 @@ const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
 const NETLINK_NETFILTER = 12;
 /** (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_DELETE */
 const DELETE = (1 << 8) | 2;
-const NLM_F_REQUEST_ACK = 1 | 4;
+/** (NFNL_SUBSYS_CTNETLINK << 8) | IPCTNL_MSG_CT_GET */
+const GET = (1 << 8) | 1;
+const NLM_F_REQUEST = 1;
+const NLM_F_ACK = 4;
+const NLM_F_DUMP = 0x300;
 const NLMSG_ERROR = 2;
+const NLMSG_DONE = 3;
 const HEADER_BYTES = 20;
+/** What the kernel sends at once of a list is at most this. */
+const REPLY_BYTES = 32_768;
 const MSG_DONTWAIT = 0x40;
 const NESTED = 0x8000;
 const CTA = { original: 1, reply: 2, filter: 25 } as const;
@@ -75,7 +82,8 @@ function port16(value: number): Buffer {
   return bytes;
 }
 
-function deleteMessage({ direction, address, protocol, port }: Conversations): Buffer {
+/** @param withAddress - else protocol and port alone are compared. */
+function filterOf({ direction, address, protocol, port }: Conversations, withAddress: boolean): Buffer {
   const answered = direction === 'from';
   const ip = CTA_IP[address.length === 4 ? 'v4' : 'v6'];
   const tuple = nested(
@@ -87,18 +95,22 @@ function deleteMessage({ direction, address, protocol, port }: Conversations): B
       attribute(answered ? CTA_PROTO.sourcePort : CTA_PROTO.destinationPort, port16(port)),
     ),
   );
-  const parts =
-    PART.number | (answered ? PART.source | PART.sourcePort : PART.destination | PART.destinationPort);
+  const where = answered ? PART.source : PART.destination;
+  const parts = PART.number | (answered ? PART.sourcePort : PART.destinationPort) | (withAddress ? where : 0);
   const filter = nested(
     CTA.filter,
     attribute(CTA_FILTER.original, number32(answered ? 0 : parts)),
     attribute(CTA_FILTER.reply, number32(answered ? parts : 0)),
   );
-  const bytes = Buffer.concat([Buffer.alloc(HEADER_BYTES), tuple, filter]);
+  return Buffer.concat([tuple, filter]);
+}
+
+function message(type: number, flags: number, family: number, body: Uint8Array): Buffer {
+  const bytes = Buffer.concat([Buffer.alloc(HEADER_BYTES), body]);
   bytes.writeUInt32LE(bytes.length, 0);
-  bytes.writeUInt16LE(DELETE, 4);
-  bytes.writeUInt16LE(NLM_F_REQUEST_ACK, 6);
-  bytes.writeUInt8(address.length === 4 ? AF_INET : AF_INET6, 16);
+  bytes.writeUInt16LE(type, 4);
+  bytes.writeUInt16LE(NLM_F_REQUEST | flags, 6);
+  bytes.writeUInt8(family, 16);
   // Version 0 would mean both families, whatever the byte before says.
   bytes.writeUInt8(1, 17);
   return bytes;
@@ -112,18 +124,73 @@ function openSocket(): number {
   return socket;
 }
 
+/** Sends a message and reads all that answers it. @returns the messages, the last one left out. */
+function ask(what: string, request: Buffer): Buffer[] {
+  opened ??= openSocket();
+  if ((sysSend(opened, request, request.length, 0) as number) < 0)
+    throw new SyscallError('send', lastErrno(), what);
+  const found: Buffer[] = [];
+  for (;;) {
+    const reply = Buffer.alloc(REPLY_BYTES);
+    const got = sysRecv(opened, reply, reply.length, MSG_DONTWAIT) as number;
+    if (got < 0) throw new SyscallError('recv', lastErrno(), what);
+    for (const one of split(reply.subarray(0, got), 0)) {
+      const type = one.readUInt16LE(4);
+      if (type === NLMSG_DONE) return found;
+      if (type !== NLMSG_ERROR) found.push(one);
+      else if (one.readInt32LE(16) === 0) return found;
+      else throw new SyscallError('ctnetlink', -one.readInt32LE(16), what);
+    }
+  }
+}
+
+/** Parts of a buffer that begin with their length; those of attributes have 2 bytes of it, those of messages 4. */
+function split(bytes: Buffer, from: number, read = (at: number): number => bytes.readUInt32LE(at)): Buffer[] {
+  const parts: Buffer[] = [];
+  for (let at = from; at + 4 <= bytes.length; ) {
+    const length = read(at);
+    if (length < 4) break;
+    parts.push(bytes.subarray(at, at + length));
+    at += (length + 3) & ~3;
+  }
+  return parts;
+}
+
+/** One attribute of those that begin at an offset. */
+function find(bytes: Buffer, from: number, type: number): Buffer | undefined {
+  return split(bytes, from, (at) => bytes.readUInt16LE(at)).find(
+    (part) => (part.readUInt16LE(2) & ~NESTED) === type,
+  );
+}
+
+/**
+ * The kernel compares addresses of IPv6 the wrong way round where it is given a filter (seen with 6.18):
+ * it would forget all others. So those with this port are listed, and forgotten one by one.
+ */
+function forgetIpv6(which: Conversations): void {
+  const side = which.direction === 'from' ? CTA.reply : CTA.original;
+  const end = which.direction === 'from' ? CTA_IP.v6.source : CTA_IP.v6.destination;
+  for (const one of ask('IPCTNL_MSG_CT_GET', message(GET, NLM_F_DUMP, AF_INET6, filterOf(which, false)))) {
+    const tuple = find(one, HEADER_BYTES, side);
+    const ip = tuple && find(tuple, 4, CTA_TUPLE.ip);
+    const address = ip && find(ip, 4, end);
+    const original = find(one, HEADER_BYTES, CTA.original);
+    if (original === undefined || address?.subarray(4).equals(which.address) !== true) continue;
+    try {
+      ask('IPCTNL_MSG_CT_DELETE', message(DELETE, NLM_F_ACK, AF_INET6, original));
+    } catch (thrown) {
+      // It ended by itself.
+      if (!(thrown instanceof SyscallError && thrown.errno === 'ENOENT')) throw thrown;
+    }
+  }
+}
+
 /**
  * Forgets these conversations; none is fine, too.
  * @throws SyscallError EOPNOTSUPP and the like where the kernel tracks none.
  */
 export function forgetConversations(which: Conversations): void {
-  const message = deleteMessage(which);
-  const reply = Buffer.alloc(512);
-  opened ??= openSocket();
-  if ((sysSend(opened, message, message.length, 0) as number) < 0)
-    throw new SyscallError('send', lastErrno(), 'IPCTNL_MSG_CT_DELETE');
-  const got = sysRecv(opened, reply, reply.length, MSG_DONTWAIT) as number;
-  if (got < 0) throw new SyscallError('recv', lastErrno(), 'IPCTNL_MSG_CT_DELETE');
-  const errno = got >= HEADER_BYTES && reply.readUInt16LE(4) === NLMSG_ERROR ? -reply.readInt32LE(16) : 0;
-  if (errno !== 0) throw new SyscallError('ctnetlink', errno, 'IPCTNL_MSG_CT_DELETE');
+  if (which.address.length === 4)
+    ask('IPCTNL_MSG_CT_DELETE', message(DELETE, NLM_F_ACK, AF_INET, filterOf(which, true)));
+  else forgetIpv6(which);
 }
