@@ -2,21 +2,16 @@
  * A port of the host that is taken: a socket of the server's that listens on it, so that no other process gets it. The
  * kernel's map leads what arrives to the container before any socket sees it. What does arrive here comes by a way
  * that the kernel cannot translate (IPv6 to a container that has IPv4 alone, `::1`) or while somebody has removed the
- * rules; it is passed on, byte by byte.
+ * rules; it is passed on.
  */
 import { createSocket } from 'node:dgram';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { PortProtocol, PublishedPort } from '../model/port.ts';
+import { type PortTarget, udpRelay } from './udp-relay.ts';
 
 /** Connections that are passed on at once, for each port. */
 const MAX_RELAYED = 512;
 const BACKLOG = 128;
-
-/** Where what arrives is passed on to. */
-export interface PortTarget {
-  readonly address: string;
-  readonly port: number;
-}
 
 /** A port that this process has. */
 export interface HeldPort {
@@ -85,11 +80,18 @@ function holdTcp(host: string, port: number): Promise<HeldPort> {
 function holdUdp(host: string, port: number): Promise<HeldPort> {
   const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4' });
   socket.unref();
+  const datagrams = udpRelay(socket);
   const held: { -readonly [K in keyof HeldPort]: HeldPort[K] } = {
     port,
     target: undefined,
-    close: () => void socket.close(),
+    close: () => {
+      datagrams.end();
+      socket.close();
+    },
   };
+  socket.on('message', (message, from) => {
+    if (held.target !== undefined) datagrams.pass(message, from, held.target);
+  });
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
     socket.bind({ address: host, port, exclusive: true }, () => {
