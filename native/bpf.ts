@@ -5,8 +5,7 @@
  * SAFETY: synchronous; the buffers live until the call is over; the kernel copies them.
  */
 import koffi from 'koffi';
-import { SyscallError } from './errno.ts';
-import { cString, lastErrno, libc } from './libc.ts';
+import { calls, check, cString } from './libc.ts';
 
 const SYS_BPF = process.arch === 'arm64' ? 280 : 321;
 const BPF_PROG_LOAD = 5;
@@ -24,8 +23,8 @@ koffi.struct('mydocker_bpf_prog_load', {
   logBuffer: 'void *',
 });
 
-const sysBpf = libc.func(
-  'long syscall(long n, int command, const mydocker_bpf_prog_load *attributes, unsigned int size)',
+const sysBpf = calls.func(
+  'long mydocker_syscall(long n, long command, const mydocker_bpf_prog_load *attributes, long size, long, long)',
 );
 
 /**
@@ -45,7 +44,5 @@ export function loadDeviceProgram(program: Buffer): number {
     logSize: 0,
     logBuffer: null,
   };
-  const fd = Number(sysBpf(SYS_BPF, BPF_PROG_LOAD, attributes, 40));
-  if (fd < 0) throw new SyscallError('bpf PROG_LOAD', lastErrno());
-  return fd;
+  return check(sysBpf(SYS_BPF, BPF_PROG_LOAD, attributes, 40, 0, 0), 'bpf PROG_LOAD');
 }

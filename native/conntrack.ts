@@ -8,7 +8,7 @@
  * Source: linux/netfilter/nfnetlink_conntrack.h; filters of a flush need Linux 5.8.
  */
 import { SyscallError } from './errno.ts';
-import { lastErrno, libc } from './libc.ts';
+import { calls, check } from './libc.ts';
 
 const AF_NETLINK = 16;
 const AF_INET = 2;
@@ -43,9 +43,9 @@ const PART = {
   destinationPort: 1 << 5,
 };
 
-const sysSocket = libc.func('int socket(int domain, int type, int protocol)');
-const sysSend = libc.func('long send(int fd, const void *bytes, size_t length, int flags)');
-const sysRecv = libc.func('long recv(int fd, void *bytes, size_t length, int flags)');
+const sysSocket = calls.func('int mydocker_socket(int domain, int type, int protocol)');
+const sysSend = calls.func('long mydocker_send(int fd, const void *bytes, size_t length, int flags)');
+const sysRecv = calls.func('long mydocker_recv(int fd, void *bytes, size_t length, int flags)');
 
 /** Which conversations. */
 export interface Conversations {
@@ -119,21 +119,17 @@ function message(type: number, flags: number, family: number, body: Uint8Array):
 let opened: number | undefined;
 
 function openSocket(): number {
-  const socket = sysSocket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_NETFILTER) as number;
-  if (socket < 0) throw new SyscallError('socket', lastErrno(), 'NETLINK_NETFILTER');
-  return socket;
+  return check(sysSocket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_NETFILTER), 'socket', 'NETLINK_NETFILTER');
 }
 
 /** Sends a message and reads all that answers it. @returns the messages, the last one left out. */
 function ask(what: string, request: Buffer): Buffer[] {
   opened ??= openSocket();
-  if ((sysSend(opened, request, request.length, 0) as number) < 0)
-    throw new SyscallError('send', lastErrno(), what);
+  check(sysSend(opened, request, request.length, 0), 'send', what);
   const found: Buffer[] = [];
   for (;;) {
     const reply = Buffer.alloc(REPLY_BYTES);
-    const got = sysRecv(opened, reply, reply.length, MSG_DONTWAIT) as number;
-    if (got < 0) throw new SyscallError('recv', lastErrno(), what);
+    const got = check(sysRecv(opened, reply, reply.length, MSG_DONTWAIT), 'recv', what);
     for (const one of split(reply.subarray(0, got), 0)) {
       const type = one.readUInt16LE(4);
       if (type === NLMSG_DONE) return found;

@@ -4,8 +4,7 @@
  * WHY NOT node:fs: it has no file locks.
  * SAFETY: does not block; the buffer lives in this function's frame.
  */
-import { SyscallError } from './errno.ts';
-import { lastErrno, libc } from './libc.ts';
+import { calls, check } from './libc.ts';
 
 const F_GETLK = 5;
 const F_WRLCK = 1;
@@ -13,7 +12,7 @@ const F_UNLCK = 2;
 /** struct flock on 64 bits: type, whence, start at 8, length at 16, pid at 24. */
 const FLOCK_BYTES = 32;
 
-const sysFcntl = libc.func('int fcntl(int fd, int command, ...)');
+const sysFcntl = calls.func('int mydocker_fcntl(int fd, int command, void *argument)');
 
 /**
  * Whether another process holds a lock that would refuse ours on the whole file.
@@ -23,6 +22,6 @@ const sysFcntl = libc.func('int fcntl(int fd, int command, ...)');
 export function isLockedByAnother(fd: number): boolean {
   const flock = Buffer.alloc(FLOCK_BYTES);
   flock.writeInt16LE(F_WRLCK, 0);
-  if ((sysFcntl(fd, F_GETLK, 'void *', flock) as number) < 0) throw new SyscallError('fcntl', lastErrno());
+  check(sysFcntl(fd, F_GETLK, flock), 'fcntl F_GETLK');
   return flock.readInt16LE(0) !== F_UNLCK;
 }

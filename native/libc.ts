@@ -1,14 +1,33 @@
 /**
- * The one handle to the C library that every binding in this folder declares its functions on, and the
- * two rules they share: errno is read in the very next expression, buffers exist before the call.
+ * The two libraries that every binding in this folder declares its functions on, and how a failed call is told.
  */
+import { dirname, join } from 'node:path';
 import koffi from 'koffi';
+import { SyscallError } from './errno.ts';
 
-/** glibc as the process already has it; musl has another name and is not supported. */
+/** glibc as the process already has it, for functions that do not fail; musl has another name and is not supported. */
 export const libc: ReturnType<typeof koffi.load> = koffi.load('libc.so.6');
 
-/** errno of the C call just made; anything between the call and this one may have changed it. */
-export const lastErrno = (): number => koffi.errno();
+/** Host path of the library of {@link calls}. */
+export const CALLS_LIBRARY: string = join(dirname(import.meta.dirname), 'build', 'libmydocker.so');
+
+/** System calls that answer their result or -errno (calls.c); buffers must exist before the call. */
+export const calls: ReturnType<typeof koffi.load> = koffi.load(CALLS_LIBRARY);
+
+/**
+ * The result of a call.
+ * @param result - as {@link calls} answer it.
+ * @param syscall - what is told of it, with the name it was made on.
+ * @throws SyscallError when it is negative.
+ */
+export function check(result: number | bigint, syscall: string, name: Uint8Array | string = ''): number {
+  if (result >= 0) return Number(result);
+  throw new SyscallError(
+    syscall,
+    -Number(result),
+    typeof name === 'string' ? name : Buffer.from(name).toString(),
+  );
+}
 
 /**
  * A path or name as C takes it: its bytes and a NUL.

@@ -6,8 +6,7 @@
  * SAFETY: synchronous, memory only, microseconds for the sizes used here.
  */
 import { closeSync, writeSync } from 'node:fs';
-import { SyscallError } from './errno.ts';
-import { cString, lastErrno, libc } from './libc.ts';
+import { calls, check, cString } from './libc.ts';
 
 const MFD_CLOEXEC = 1;
 const MFD_ALLOW_SEALING = 2;
@@ -15,8 +14,8 @@ const F_ADD_SEALS = 1033;
 /** F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE */
 const ALL_SEALS = 0xf;
 
-const sysMemfdCreate = libc.func('int memfd_create(const void *name, unsigned int flags)');
-const sysFcntl = libc.func('int fcntl(int fd, int cmd, int argument)');
+const sysMemfdCreate = calls.func('int mydocker_memfd_create(const void *name, unsigned int flags)');
+const sysFcntl = calls.func('int mydocker_fcntl(int fd, int command, long argument)');
 
 /**
  * A sealed memfd that holds `bytes`; close-on-exec.
@@ -26,12 +25,10 @@ const sysFcntl = libc.func('int fcntl(int fd, int cmd, int argument)');
  */
 export function sealedMemfd(name: string, bytes: Uint8Array): number {
   const cName = cString(name);
-  const fd = sysMemfdCreate(cName, MFD_CLOEXEC | MFD_ALLOW_SEALING) as number;
-  if (fd < 0) throw new SyscallError('memfd_create', lastErrno(), name);
+  const fd = check(sysMemfdCreate(cName, MFD_CLOEXEC | MFD_ALLOW_SEALING), 'memfd_create', name);
   try {
     for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-    if ((sysFcntl(fd, F_ADD_SEALS, ALL_SEALS) as number) < 0)
-      throw new SyscallError('fcntl F_ADD_SEALS', lastErrno(), name);
+    check(sysFcntl(fd, F_ADD_SEALS, ALL_SEALS), 'fcntl F_ADD_SEALS', name);
     return fd;
   } catch (error) {
     closeSync(fd);

@@ -10,8 +10,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import koffi from 'koffi';
-import { SyscallError } from './errno.ts';
-import { lastErrno, libc } from './libc.ts';
+import { calls, check } from './libc.ts';
 
 const AF_NETLINK = 16;
 const SOCK_RAW_CLOEXEC = 3 | 0o2000000;
@@ -110,16 +109,14 @@ function runProgram(script: string, terse: boolean): string {
   return stdout;
 }
 
-const sysSocket = libc.func('int socket(int domain, int type, int protocol)');
-const sysSend = libc.func('long send(int fd, const void *bytes, size_t length, int flags)');
-const sysRecv = libc.func('long recv(int fd, void *bytes, size_t length, int flags)');
+const sysSocket = calls.func('int mydocker_socket(int domain, int type, int protocol)');
+const sysSend = calls.func('long mydocker_send(int fd, const void *bytes, size_t length, int flags)');
+const sysRecv = calls.func('long mydocker_recv(int fd, void *bytes, size_t length, int flags)');
 
 let generationSocket: number | undefined;
 
 function openGenerationSocket(): number {
-  const socket = sysSocket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_NETFILTER) as number;
-  if (socket < 0) throw new SyscallError('socket', lastErrno(), 'NETLINK_NETFILTER');
-  return socket;
+  return check(sysSocket(AF_NETLINK, SOCK_RAW_CLOEXEC, NETLINK_NETFILTER), 'socket', 'NETLINK_NETFILTER');
 }
 
 /**
@@ -133,11 +130,9 @@ export function rulesGeneration(): number {
   request.writeUInt16LE(NLM_F_REQUEST, 6);
   const reply = Buffer.alloc(512);
   generationSocket ??= openGenerationSocket();
-  if ((sysSend(generationSocket, request, request.length, 0) as number) < 0)
-    throw new SyscallError('send', lastErrno(), 'NFT_MSG_GETGEN');
+  check(sysSend(generationSocket, request, request.length, 0), 'send', 'NFT_MSG_GETGEN');
   // The kernel answers within the send.
-  const got = sysRecv(generationSocket, reply, reply.length, MSG_DONTWAIT) as number;
-  if (got < 0) throw new SyscallError('recv', lastErrno(), 'NFT_MSG_GETGEN');
+  const got = check(sysRecv(generationSocket, reply, reply.length, MSG_DONTWAIT), 'recv', 'NFT_MSG_GETGEN');
   return generationIn(reply.subarray(0, got));
 }
 

@@ -7,9 +7,8 @@
  * file's frames until each call is over.
  */
 import { closeSync } from 'node:fs';
-import { SyscallError } from './errno.ts';
-import { cString, lastErrno, libc } from './libc.ts';
-import { check } from './tree-read.ts';
+import { errnoName } from './errno.ts';
+import { calls, check, cString } from './libc.ts';
 
 /** Same numbers on x86-64 and arm64. */
 const SYS = { fsopen: 430, fsconfig: 431, fsmount: 432 } as const;
@@ -18,13 +17,15 @@ const FSCONFIG_SET_STRING = 1;
 const FSCONFIG_CMD_CREATE = 6;
 const RENAME_WHITEOUT = 4;
 
-const sysFsopen = libc.func('long syscall(long n, const void *type, unsigned int flags)');
-const sysFsconfig = libc.func(
-  'long syscall(long n, int fd, unsigned int command, const void *key, const void *value, int extra)',
+const sysFsopen = calls.func('long mydocker_syscall(long n, const void *type, long flags, long, long, long)');
+const sysFsconfig = calls.func(
+  'long mydocker_syscall(long n, long fd, long command, const void *key, const void *value, long extra)',
 );
-const sysFsmount = libc.func('long syscall(long n, int fd, unsigned int flags, unsigned int attributes)');
-const sysRenameat2 = libc.func(
-  'int renameat2(int from, const void *name, int to, const void *other, unsigned int flags)',
+const sysFsmount = calls.func(
+  'long mydocker_syscall(long n, long fd, long flags, long attributes, long, long)',
+);
+const sysRenameat2 = calls.func(
+  'int mydocker_renameat2(int from, const void *name, int to, const void *other, unsigned int flags)',
 );
 
 /**
@@ -34,16 +35,16 @@ const sysRenameat2 = libc.func(
  */
 export function mountOverlay(dirs: { lower: number; upper: number; work: number }): number {
   const type = cString('overlay');
-  const context = check(Number(sysFsopen(SYS.fsopen, type, CLOEXEC)), 'fsopen', 'overlay');
+  const context = check(sysFsopen(SYS.fsopen, type, CLOEXEC, 0, 0, 0), 'fsopen', 'overlay');
   try {
     const options = { lowerdir: dirs.lower, upperdir: dirs.upper, workdir: dirs.work };
     for (const [option, fd] of Object.entries(options)) {
       const [key, value] = [cString(option), cString(`/proc/self/fd/${fd}`)];
       const set = sysFsconfig(SYS.fsconfig, context, FSCONFIG_SET_STRING, key, value, 0);
-      check(Number(set), 'fsconfig', option);
+      check(set, 'fsconfig', option);
     }
-    check(Number(sysFsconfig(SYS.fsconfig, context, FSCONFIG_CMD_CREATE, null, null, 0)), 'mount', 'overlay');
-    return check(Number(sysFsmount(SYS.fsmount, context, CLOEXEC, 0)), 'fsmount', 'overlay');
+    check(sysFsconfig(SYS.fsconfig, context, FSCONFIG_CMD_CREATE, null, null, 0), 'mount', 'overlay');
+    return check(sysFsmount(SYS.fsmount, context, CLOEXEC, 0, 0, 0), 'fsmount', 'overlay');
   } finally {
     closeSync(context);
   }
@@ -56,9 +57,8 @@ export function mountOverlay(dirs: { lower: number; upper: number; work: number 
  */
 export function renameWithWhiteout(dirFd: number, name: string, other: string): boolean {
   const [from, to] = [cString(name), cString(other)];
-  if ((sysRenameat2(dirFd, from, dirFd, to, RENAME_WHITEOUT) as number) === 0) return true;
-  const errno = lastErrno();
-  const error = new SyscallError('renameat2', errno, name);
-  if (['EINVAL', 'EPERM', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP'].includes(error.errno)) return false;
-  throw error;
+  const result = sysRenameat2(dirFd, from, dirFd, to, RENAME_WHITEOUT) as number;
+  if (['EINVAL', 'EPERM', 'ENOSYS', 'EOPNOTSUPP', 'ENOTSUP'].includes(errnoName(-result))) return false;
+  check(result, 'renameat2', name);
+  return true;
 }

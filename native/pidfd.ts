@@ -4,16 +4,15 @@
  * WHY NOT process.kill: between looking a pid up and signalling it the pid may have been given away.
  * SAFETY: synchronous, never blocks.
  */
-import { SyscallError } from './errno.ts';
-import { lastErrno, libc } from './libc.ts';
+import { calls, check } from './libc.ts';
 
 /** Same numbers on x86-64 and arm64. */
 const SYS_PIDFD_SEND_SIGNAL = 424;
 const SYS_PIDFD_OPEN = 434;
 
-const sysPidfdOpen = libc.func('long syscall(long n, int pid, unsigned int flags)');
-const sysPidfdSendSignal = libc.func(
-  'long syscall(long n, int pidfd, int signal, void *info, unsigned int flags)',
+const sysPidfdOpen = calls.func('long mydocker_syscall(long n, long pid, long flags, long, long, long)');
+const sysPidfdSendSignal = calls.func(
+  'long mydocker_syscall(long n, long pidfd, long signal, void *info, long flags, long)',
 );
 
 /**
@@ -21,9 +20,7 @@ const sysPidfdSendSignal = libc.func(
  * @throws SyscallError ESRCH when there is none.
  */
 export function pidfdOpen(pid: number): number {
-  const fd = sysPidfdOpen(SYS_PIDFD_OPEN, pid, 0) as number;
-  if (fd < 0) throw new SyscallError('pidfd_open', lastErrno(), String(pid));
-  return Number(fd);
+  return check(sysPidfdOpen(SYS_PIDFD_OPEN, pid, 0, 0, 0, 0), 'pidfd_open', String(pid));
 }
 
 /**
@@ -31,6 +28,6 @@ export function pidfdOpen(pid: number): number {
  * @throws SyscallError ESRCH when it has ended.
  */
 export function pidfdSendSignal(pidfd: number, signal: number): void {
-  if (Number(sysPidfdSendSignal(SYS_PIDFD_SEND_SIGNAL, pidfd, signal, null, 0)) < 0)
-    throw new SyscallError('pidfd_send_signal', lastErrno(), String(pidfd));
+  const result = sysPidfdSendSignal(SYS_PIDFD_SEND_SIGNAL, pidfd, signal, null, 0, 0);
+  check(result, 'pidfd_send_signal', String(pidfd));
 }

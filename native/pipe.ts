@@ -4,12 +4,11 @@
  * WHY NOT node:child_process: it makes pipes only for the children that it spawns itself.
  * SAFETY: does not block; the buffer lives in this function's frame.
  */
-import { SyscallError } from './errno.ts';
-import { lastErrno, libc } from './libc.ts';
+import { calls, check } from './libc.ts';
 
 const O_CLOEXEC = 0o2000000;
 
-const sysPipe2 = libc.func('int pipe2(void *ends, int flags)');
+const sysPipe2 = calls.func('int mydocker_pipe2(void *ends, int flags)');
 
 /** The two ends of a pipe, both close-on-exec and blocking, the caller's to close. */
 export interface Pipe {
@@ -23,6 +22,6 @@ export interface Pipe {
  */
 export function makePipe(): Pipe {
   const ends = new Int32Array(2);
-  if ((sysPipe2(ends, O_CLOEXEC) as number) < 0) throw new SyscallError('pipe2', lastErrno());
+  check(sysPipe2(ends, O_CLOEXEC), 'pipe2');
   return { read: ends[0] ?? -1, write: ends[1] ?? -1 };
 }

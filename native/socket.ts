@@ -6,8 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import koffi from 'koffi';
-import { SyscallError } from './errno.ts';
-import { lastErrno, libc } from './libc.ts';
+import { calls, check } from './libc.ts';
 
 const AF_UNIX = 1;
 const SOCK_CLOEXEC = 0o2000000;
@@ -31,11 +30,11 @@ koffi.struct('mydocker_msghdr', {
   flags: 'int',
 });
 
-const sysSocketpair = libc.func('int socketpair(int domain, int type, int protocol, void *ends)');
-const sysSetsockopt = libc.func(
-  'int setsockopt(int fd, int level, int option, const void *value, uint32_t length)',
+const sysSocketpair = calls.func('int mydocker_socketpair(int domain, int type, int protocol, void *ends)');
+const sysSetsockopt = calls.func(
+  'int mydocker_setsockopt(int fd, int level, int option, const void *value, uint32_t length)',
 );
-const sysSendmsg = libc.func('long sendmsg(int fd, const mydocker_msghdr *message, int flags)');
+const sysSendmsg = calls.func('long mydocker_sendmsg(int fd, const mydocker_msghdr *message, int flags)');
 
 /**
  * Two connected unix sockets, both close-on-exec and blocking.
@@ -43,8 +42,7 @@ const sysSendmsg = libc.func('long sendmsg(int fd, const mydocker_msghdr *messag
  */
 export function socketPair(type: (typeof SOCKET_TYPE)[keyof typeof SOCKET_TYPE]): [number, number] {
   const ends = new Int32Array(2);
-  if ((sysSocketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) as number) < 0)
-    throw new SyscallError('socketpair', lastErrno());
+  check(sysSocketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends), 'socketpair');
   return [ends[0] ?? -1, ends[1] ?? -1];
 }
 
@@ -68,8 +66,7 @@ export function sendDescriptors(socket: number, bytes: Uint8Array, descriptors: 
     controlLength: control.length,
     flags: 0,
   };
-  if ((sysSendmsg(socket, message, MSG_DONTWAIT | MSG_NOSIGNAL) as number) < 0)
-    throw new SyscallError('sendmsg', lastErrno());
+  check(sysSendmsg(socket, message, MSG_DONTWAIT | MSG_NOSIGNAL), 'sendmsg');
 }
 
 /**

@@ -7,8 +7,7 @@
  * microseconds, so that the server too may look up a file with them.
  */
 import { constants } from 'node:fs';
-import { SyscallError } from './errno.ts';
-import { cString, lastErrno, libc } from './libc.ts';
+import { calls, check, cString } from './libc.ts';
 
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
@@ -23,25 +22,20 @@ const SYS_OPENAT2 = 437;
 const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
 
-const sysOpenat2 = libc.func('long syscall(long n, int fd, const void *path, const void *how, size_t size)');
-const sysReadlinkat = libc.func('int64_t readlinkat(int fd, const void *name, void *out, size_t size)');
-const sysFgetxattr = libc.func('int64_t fgetxattr(int fd, const void *name, void *value, size_t size)');
-const sysFlistxattr = libc.func('int64_t flistxattr(int fd, void *list, size_t size)');
-const sysLseek = libc.func('int64_t lseek(int fd, int64_t offset, int whence)');
-const sysStatx = libc.func('int statx(int fd, const void *name, int flags, unsigned int mask, void *out)');
-const sysGetdents = libc.func('int64_t getdents64(int fd, void *out, size_t size)');
-
-/**
- * The result of a call; its very next expression must be this one, for errno's sake.
- * @throws SyscallError when it is negative.
- */
-export function check(result: number, syscall: string, name: Uint8Array | string = ''): number {
-  if (result < 0) {
-    const errno = lastErrno();
-    throw new SyscallError(syscall, errno, typeof name === 'string' ? name : Buffer.from(name).toString());
-  }
-  return result;
-}
+const sysOpenat2 = calls.func(
+  'long mydocker_syscall(long n, long fd, const void *path, const void *how, size_t size, long)',
+);
+const sysReadlinkat = calls.func(
+  'int64_t mydocker_readlinkat(int fd, const void *name, void *out, size_t size)',
+);
+const sysFgetxattr = calls.func(
+  'int64_t mydocker_fgetxattr(int fd, const void *name, void *value, size_t size)',
+);
+const sysFlistxattr = calls.func('int64_t mydocker_flistxattr(int fd, void *list, size_t size)');
+const sysStatx = calls.func(
+  'int mydocker_statx(int fd, const void *name, int flags, unsigned int mask, void *out)',
+);
+const sysGetdents = calls.func('int64_t mydocker_getdents64(int fd, void *out, size_t size)');
 
 /** Open flags; O_CLOEXEC is always added. */
 export const OPEN: Readonly<
@@ -92,17 +86,9 @@ export function openAt2(dirFd: number | undefined, path: Uint8Array | string, ho
   struct.writeBigUInt64LE(BigInt(how.mode ?? 0), 8);
   struct.writeBigUInt64LE(BigInt(how.resolve), 16);
   for (let attempt = 0; ; attempt += 1) {
-    const result = Number(sysOpenat2(SYS_OPENAT2, dirFd ?? AT_FDCWD, name, struct, struct.length));
-    const errno = result < 0 ? lastErrno() : 0;
-    if (result >= 0) return result;
-    const again = errno === EAGAIN || errno === EINTR;
-    if (!again || attempt >= RETRIES) {
-      throw new SyscallError(
-        'openat2',
-        errno,
-        typeof path === 'string' ? path : Buffer.from(path).toString(),
-      );
-    }
+    const result = sysOpenat2(SYS_OPENAT2, dirFd ?? AT_FDCWD, name, struct, struct.length, 0) as number;
+    const again = result === -EAGAIN || result === -EINTR;
+    if (!again || attempt >= RETRIES) return check(result, 'openat2', path);
   }
 }
 
@@ -110,7 +96,7 @@ export function openAt2(dirFd: number | undefined, path: Uint8Array | string, ho
 export function readLinkAt(dirFd: number, name: Uint8Array): Buffer {
   const path = cString(name);
   const out = Buffer.alloc(4096);
-  const size = check(Number(sysReadlinkat(dirFd, path, out, out.length)), 'readlinkat', name);
+  const size = check(sysReadlinkat(dirFd, path, out, out.length), 'readlinkat', name);
   return out.subarray(0, size);
 }
 
@@ -129,32 +115,19 @@ export function getXattrFd(fd: number, name: Uint8Array | string, maxBytes = 409
 /** Most that the kernel returns of attribute names or of one value: XATTR_LIST_MAX, XATTR_SIZE_MAX. */
 export const XATTR_MAX_BYTES = 65_536;
 
+const xattrList = Buffer.alloc(XATTR_MAX_BYTES);
+
 /**
  * flistxattr(2).
  * @returns names, their bytes as latin1; none where the file system has no attributes.
  */
-export function listXattrsFd(fd: number): string[] {
-  const list = Buffer.alloc(XATTR_MAX_BYTES);
-  const size = Number(sysFlistxattr(fd, list, list.length));
+export function listXattrs(fd: number): string[] {
+  const size = sysFlistxattr(fd, xattrList, xattrList.length) as number;
   if (size <= 0) return [];
-  return list
+  return xattrList
     .toString('latin1', 0, size)
     .split('\0')
     .filter((name) => name !== '');
-}
-
-/** SEEK_DATA and SEEK_HOLE of lseek(2). */
-const SEEK = { data: 3, hole: 4 } as const;
-
-/**
- * The next region of a file that holds data; on a file system that knows no holes all of it does.
- * @returns undefined when only a hole is left.
- */
-export function nextDataFd(fd: number, from: number): { start: number; end: number } | undefined {
-  const start = Number(sysLseek(fd, from, SEEK.data));
-  if (start < 0) return undefined;
-  const end = Number(sysLseek(fd, start, SEEK.hole));
-  return end < 0 ? undefined : { start, end };
 }
 
 /** What statx(2) says of one name. */
@@ -181,15 +154,10 @@ export interface FileStatus {
 export function statAt(dirFd: number | undefined, name: Uint8Array): FileStatus | undefined {
   const path = cString(name);
   const out = Buffer.allocUnsafe(256);
-  for (let attempt = 0; ; attempt += 1) {
-    const result = sysStatx(dirFd ?? AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0x7ff, out);
-    if (result === 0) return statusOf(out);
-    const errno = lastErrno();
-    if (errno === ENOENT) return undefined;
-    // It never says EAGAIN: what V8 does between the call and the look at errno may leave that, from a futex.
-    if (errno !== EAGAIN || attempt >= RETRIES)
-      throw new SyscallError('statx', errno, Buffer.from(name).toString());
-  }
+  const result = sysStatx(dirFd ?? AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, 0x7ff, out) as number;
+  if (result === -ENOENT) return undefined;
+  check(result, 'statx', name);
+  return statusOf(out);
 }
 
 /** statx(2) of what an fd is open on. */
@@ -231,10 +199,9 @@ export const DIRENT = { unknown: 0, directory: 4 } as const;
  */
 export function readDirFd(fd: number): DirEntry[] | undefined {
   const out = Buffer.alloc(32_768);
-  const size = Number(sysGetdents(fd, out, out.length));
+  const size = sysGetdents(fd, out, out.length) as number;
   // A directory that was removed while it was open has no entries.
-  if (size < 0 && lastErrno() === ENOENT) return undefined;
-  if (check(size, 'getdents64') === 0) return undefined;
+  if (size === -ENOENT || check(size, 'getdents64') === 0) return undefined;
   const entries: DirEntry[] = [];
   for (let at = 0; at < size; at += out.readUInt16LE(at + 16)) {
     const name = out.subarray(at + 19, out.indexOf(0, at + 19));

@@ -6,31 +6,40 @@
  * SAFETY: every buffer is owned by the caller for the length of the call; all calls are synchronous and made
  * in a process that has nothing else to do.
  */
-import { cString, libc } from './libc.ts';
-import { check } from './tree-read.ts';
+import { calls, check, cString } from './libc.ts';
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_REMOVEDIR = 0x200;
 
-const sysMkdirat = libc.func('int mkdirat(int fd, const void *name, unsigned int mode)');
-const sysSymlinkat = libc.func('int symlinkat(const void *target, int fd, const void *name)');
-const sysLinkat = libc.func('int linkat(int ofd, const void *old, int nfd, const void *name, int flags)');
-const sysMknodat = libc.func('int mknodat(int fd, const void *name, unsigned int mode, uint64_t device)');
-const sysUnlinkat = libc.func('int unlinkat(int fd, const void *name, int flags)');
-const sysRenameat = libc.func('int renameat(int ofd, const void *old, int nfd, const void *name)');
-const sysFchownat = libc.func(
-  'int fchownat(int fd, const void *name, uint32_t uid, uint32_t gid, int flags)',
+const sysMkdirat = calls.func('int mydocker_mkdirat(int fd, const void *name, unsigned int mode)');
+const sysSymlinkat = calls.func('int mydocker_symlinkat(const void *target, int fd, const void *name)');
+const sysLinkat = calls.func(
+  'int mydocker_linkat(int ofd, const void *old, int nfd, const void *name, int flags)',
 );
-const sysFchmodat = libc.func('int fchmodat(int fd, const void *name, unsigned int mode, int flags)');
-const sysFchown = libc.func('int fchown(int fd, uint32_t uid, uint32_t gid)');
-const sysFchmod = libc.func('int fchmod(int fd, unsigned int mode)');
-const sysUtimensat = libc.func('int utimensat(int fd, const void *name, const void *times, int flags)');
-const sysFutimens = libc.func('int futimens(int fd, const void *times)');
-const sysFsetxattr = libc.func(
-  'int fsetxattr(int fd, const void *name, const void *value, size_t size, int flags)',
+const sysMknodat = calls.func(
+  'int mydocker_mknodat(int fd, const void *name, unsigned int mode, uint64_t device)',
 );
-const sysFtruncate = libc.func('int ftruncate(int fd, int64_t size)');
-const sysSyncfs = libc.func('int syncfs(int fd)');
+const sysUnlinkat = calls.func('int mydocker_unlinkat(int fd, const void *name, int flags)');
+const sysRenameat2 = calls.func(
+  'int mydocker_renameat2(int ofd, const void *old, int nfd, const void *name, unsigned int flags)',
+);
+const sysFchownat = calls.func(
+  'int mydocker_fchownat(int fd, const void *name, uint32_t uid, uint32_t gid, int flags)',
+);
+const sysFchmodat = calls.func(
+  'int mydocker_fchmodat(int fd, const void *name, unsigned int mode, int flags)',
+);
+const sysFchown = calls.func('int mydocker_fchown(int fd, uint32_t uid, uint32_t gid)');
+const sysFchmod = calls.func('int mydocker_fchmod(int fd, unsigned int mode)');
+const sysUtimensat = calls.func(
+  'int mydocker_utimensat(int fd, const void *name, const void *times, int flags)',
+);
+const sysFutimens = calls.func('int mydocker_futimens(int fd, const void *times)');
+const sysFsetxattr = calls.func(
+  'int mydocker_fsetxattr(int fd, const void *name, const void *value, size_t size, int flags)',
+);
+const sysFtruncate = calls.func('int mydocker_ftruncate(int fd, int64_t size)');
+const sysSyncfs = calls.func('int mydocker_syncfs(int fd)');
 
 /** mkdirat(2); the umask applies. */
 export function makeDirAt(dirFd: number, name: Uint8Array, mode: number): void {
@@ -81,7 +90,7 @@ export function unlinkAt(dirFd: number, name: Uint8Array, directory = false): vo
 export function renameAt(oldDirFd: number, oldName: Uint8Array, dirFd: number, name: Uint8Array): void {
   const old = cString(oldName);
   const path = cString(name);
-  check(sysRenameat(oldDirFd, old, dirFd, path), 'renameat', oldName);
+  check(sysRenameat2(oldDirFd, old, dirFd, path, 0), 'renameat', oldName);
 }
 
 /** fchownat(2) of the name itself, a symlink not followed. Clears setuid and file capabilities. */

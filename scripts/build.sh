@@ -1,9 +1,9 @@
 #!/bin/sh
-# Builds what does not run from its sources: the shim (static C) and the client
-# (one file, because loading fifty costs more than running them), and compiles
-# the worker ahead. Does nothing that is done already.
+# Builds what does not run from its sources: the shim (static C), the library of
+# system calls and the client (one file, because loading fifty costs more than
+# running them), and compiles the worker ahead. Does nothing that is done already.
 #
-#   sh scripts/build.sh [shim|client|worker]   all without an argument
+#   sh scripts/build.sh [shim|calls|client|worker]   all without an argument
 #   MYDOCKER_WERROR=1                      warnings are errors (development, CI)
 set -eu
 cd "$(dirname "$0")/.."
@@ -42,6 +42,16 @@ build_shim() {
   printf '%s\n' "$flags" >build/.shim-flags
 }
 
+build_calls() {
+  flags="$C_WARNINGS $C_LIBRARY -s"
+  if [ -n "${MYDOCKER_WERROR:-}" ]; then flags="$flags -Werror"; fi
+  if ! is_older build/libmydocker.so native/calls.c scripts/c-flags.sh; then return 0; fi
+  echo 'build: build/libmydocker.so'
+  # shellcheck disable=SC2086
+  ${CC:-gcc} $flags -o build/libmydocker.so.new native/calls.c 9>&-
+  mv build/libmydocker.so.new build/libmydocker.so
+}
+
 build_client() {
   [ -e client/main.ts ] || { echo 'build: there is no client/main.ts yet, no client is built'; return 0; }
   # A folder's time changes when a file in it comes or goes.
@@ -68,9 +78,10 @@ build_worker() {
 }
 
 case $part in
-  all) build_shim; build_client; build_worker ;;
+  all) build_shim; build_calls; build_client; build_worker ;;
   shim) build_shim ;;
+  calls) build_calls ;;
   client) build_client ;;
   worker) build_worker ;;
-  *) echo "build: unknown part '$part' (shim, client or worker)" >&2; exit 2 ;;
+  *) echo "build: unknown part '$part' (shim, calls, client or worker)" >&2; exit 2 ;;
 esac

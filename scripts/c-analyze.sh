@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/c-flags.sh
-for source in shim/*.c test/harness/*.c test/bench/*.c; do
+for source in shim/*.c native/*.c test/harness/*.c test/bench/*.c; do
   [ -e "$source" ] || continue
   # -O2, because several warnings only see what the optimizer sees.
   # shellcheck disable=SC2086

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 mode='--dry-run -Werror'
 if [ "${1:-}" = --write ]; then mode=-i; fi
 set --
-for source in shim/*.c shim/*.h test/harness/*.c test/bench/*.c test/fuzz/*.c test/unit/*/*.c test/integration/*.c; do
+for source in shim/*.c shim/*.h native/*.c test/harness/*.c test/bench/*.c test/fuzz/*.c test/unit/*/*.c test/integration/*.c; do
   if [ -e "$source" ]; then set -- "$@" "$source"; fi
 done
 [ $# -gt 0 ] || exit 0

@@ -14,8 +14,16 @@ import {
   writeSync,
 } from 'node:fs';
 import { SyscallError } from '../../native/errno.ts';
-import { cloneFile, copyRange, copyXattr, listXattrs, nextData } from '../../native/tree-copy.ts';
-import { getXattrFd, OPEN, openAt2, RESOLVE, readDirFd, readLinkAt } from '../../native/tree-read.ts';
+import { cloneFile, copyRange, copyXattr, nextData } from '../../native/tree-copy.ts';
+import {
+  getXattrFd,
+  listXattrs,
+  OPEN,
+  openAt2,
+  RESOLVE,
+  readDirFd,
+  readLinkAt,
+} from '../../native/tree-read.ts';
 import {
   chmodAt,
   chmodFd,
@@ -221,13 +229,13 @@ function copyPart(job: Job, from: number, to: number, at: number, size: number):
 function applyMeta(from: number, to: number, status: BigIntStats): void {
   chownFd(to, Number(status.uid), Number(status.gid));
   for (const name of listXattrs(from)) {
-    if (OVERLAY_MARK.test(name.toString('latin1'))) continue;
+    if (OVERLAY_MARK.test(name)) continue;
     try {
       copyXattr(from, to, name);
     } catch (error) {
       // Labels of a security module that is off here; files mean the same without.
       const lacking = error instanceof SyscallError && ['ENOTSUP', 'EOPNOTSUPP'].includes(error.errno);
-      if (!lacking || name.toString('latin1') === 'security.capability') throw error;
+      if (!lacking || name === 'security.capability') throw error;
     }
   }
   chmodFd(to, Number(status.mode) & PERMISSIONS);

@@ -4,7 +4,8 @@
  * between layers.
  */
 import { closeSync, constants, readSync, writeSync } from 'node:fs';
-import { nextDataFd, readLinkAt, statAt } from '../../native/tree-read.ts';
+import { nextData } from '../../native/tree-copy.ts';
+import { readLinkAt, statAt } from '../../native/tree-read.ts';
 import {
   chmodAt,
   chownAt,
@@ -89,7 +90,7 @@ function copyFile(job: Job, entry: TarEntry, file: LowerFile, parentFd: number, 
 function copyData(entry: TarEntry, from: number, to: number, maxBytes: number): number {
   const buffer = Buffer.allocUnsafe(COPY_BYTES);
   let copied = 0;
-  for (let region = nextDataFd(from, 0); region !== undefined; region = nextDataFd(from, region.end)) {
+  for (let region = nextData(from, 0); region !== undefined; region = nextData(from, region.end)) {
     copied += region.end - region.start;
     if (copied > maxBytes)
       throw archiveLimit(entry.name, 'what it links to is larger than what may be unpacked');

@@ -7,7 +7,7 @@ import { closeSync } from 'node:fs';
 import {
   type FileStatus,
   getXattrFd,
-  listXattrsFd,
+  listXattrs,
   OPEN,
   openAt2,
   RESOLVE,
@@ -98,7 +98,7 @@ export function withLowerFile<T>(file: LowerFile, step: (fd: number, meta: Lower
 }
 
 function metaOf(fd: number): LowerMeta {
-  const xattrs = listXattrsFd(fd)
+  const xattrs = listXattrs(fd)
     .filter(isKeptXattr)
     .flatMap((name): Xattr[] => {
       const value = getXattrFd(fd, Buffer.from(name, 'latin1'), XATTR_MAX_BYTES);

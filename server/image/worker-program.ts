@@ -26,7 +26,9 @@ export function workerProgramPaths(project: string = PROJECT): string[] {
   const libraries = ['/lib', '/lib64', '/usr/lib', '/usr/lib64', '/etc/ld.so.cache'];
   const scope = join(project, 'node_modules', KOFFI_SCOPE);
   const packages = [join(project, 'node_modules', 'koffi'), ...entries(scope)];
-  const ours = ['server', 'native', 'package.json'].map((name) => join(project, name));
+  const ours = ['server', 'native', 'build/libmydocker.so', 'package.json'].map((name) =>
+    join(project, name),
+  );
   const cache = Object.values(compileCache(process.env));
   return [realpathSync(process.execPath), ...libraries, ...ours, ...packages, ...cache];
 }

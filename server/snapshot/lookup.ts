@@ -4,10 +4,10 @@
  * Valid for layers that were mounted with redirect_dir=off and metacopy=off, as all of ours are.
  */
 import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from 'node:fs';
-import { listXattrs } from '../../native/tree-copy.ts';
 import {
   type FileStatus,
   getXattrFd,
+  listXattrs,
   OPEN,
   openAt2,
   RESOLVE,
@@ -104,7 +104,7 @@ export function findMergedDirectory(dirs: readonly string[], path: string): Merg
   }
 }
 
-const isOverlayMark = (name: Buffer): boolean => name.toString('latin1').startsWith('trusted.overlay.');
+const isOverlayMark = (name: string): boolean => name.startsWith('trusted.overlay.');
 
 function isEmptyFd(fd: number): boolean {
   for (let batch = readDirFd(fd); batch !== undefined; batch = readDirFd(fd))

@@ -18,7 +18,7 @@ after(() => rmSync(folder, { recursive: true }));
 /** A copy of the sources whose packages are links to ours. */
 function project(name: string, linkPackages: (modules: string) => void): string {
   const path = join(folder, name);
-  for (const part of ['server', 'native', 'package.json'])
+  for (const part of ['server', 'native', 'build/libmydocker.so', 'package.json'])
     cpSync(join(HERE, part), join(path, part), { recursive: true });
   linkPackages(join(path, 'node_modules'));
   return path;
