@@ -16,8 +16,8 @@ is_older() { # TARGET SOURCE...
   target=$1
   shift
   [ -e "$target" ] || return 0
-  for source; do
-    if [ "$source" -nt "$target" ]; then return 0; fi
+  for prerequisite; do
+    if [ "$prerequisite" -nt "$target" ]; then return 0; fi
   done
   return 1
 }
