@@ -9,7 +9,7 @@ import { loadDeviceProgram } from '../native/bpf.ts';
 import { exitNow } from '../native/process.ts';
 import { widenSendBuffer } from '../native/socket.ts';
 import { DEFAULT_DEVICE_RULES, deviceProgram } from './cgroup/devices.ts';
-import { readCgroupLayout } from './cgroup/layout.ts';
+import { hasDeviceProgram, readCgroupLayout } from './cgroup/layout.ts';
 import { CgroupParents, removeCgroupParent } from './cgroup/parent.ts';
 import { joinWarmer } from './cgroup/warm-joins.ts';
 import { DEFAULT_ROOT, HELP, parseInvocation, type ServerConfig } from './config.ts';
@@ -93,8 +93,9 @@ function buildEngine(
     title: zygoteTitle(paths),
     titleLength: `mydocker-shim ${shimsFolder(paths)}/`.length + RUN_ID_CHARS,
   });
-  const program =
-    layout.kind === 'v2' ? { deviceProgram: loadDeviceProgram(deviceProgram(DEFAULT_DEVICE_RULES)) } : {};
+  const program = hasDeviceProgram(layout)
+    ? { deviceProgram: loadDeviceProgram(deviceProgram(DEFAULT_DEVICE_RULES)) }
+    : {};
   const queues = new ObjectQueues();
   const blobs = createBlobStore(paths.root, config.keepsLayers);
   const launch = workerLauncher({ cgroups, paths, zygote, ...program }, WORKER_FD.directory);

@@ -5,15 +5,27 @@ import { updateContainer } from '../api/containers.ts';
 import { publishPorts, unpublishPorts } from '../api/networks.ts';
 import { eachTarget } from '../each-target.ts';
 import type { Action } from '../grammar/command.ts';
+import type { Values } from '../grammar/option.ts';
 import type { UPDATE_OPTIONS } from '../grammar/update-options.ts';
+import { parseDeviceRule } from '../parse/parse-kernel.ts';
 import { parsePublish } from '../parse/parse-port.ts';
 import { parseRestart } from '../parse/parse-restart.ts';
-import { resourceFields } from '../resources.ts';
+import { type ResourceFields, resourceFields } from '../resources.ts';
 import { UsageError } from '../usage-error.ts';
+
+/** Devices that may be used are added to those that may be, then others taken away. */
+function changedResources(options: Values<typeof UPDATE_OPTIONS>): ResourceFields | undefined {
+  const fields = resourceFields(options);
+  const deviceRules = [
+    ...options.deviceCgroupRule.map(parseDeviceRule),
+    ...options.deviceCgroupRuleRm.map((text) => ({ ...parseDeviceRule(text), allow: false })),
+  ];
+  return deviceRules.length === 0 ? fields : { ...fields, deviceRules };
+}
 
 /** @throws UsageError where nothing is to be changed. */
 export const update: Action<typeof UPDATE_OPTIONS> = async ({ options, positionals }, context) => {
-  const resources = resourceFields(options);
+  const resources = changedResources(options);
   const restartPolicy = options.restart === undefined ? undefined : parseRestart(options.restart);
   const added = options.publishAdd.flatMap((text) => parsePublish(text, '--publish-add'));
   const gone = options.publishRm.flatMap((text) => parsePublish(text, '--publish-rm'));

@@ -1,4 +1,5 @@
 /** The options of `update`: what create knows, as far as it can be changed. */
+import { KERNEL_OPTIONS, type KernelOptions } from './kernel-options.ts';
 import { RESOURCE_OPTIONS, type ResourceOptions } from './resource-options.ts';
 
 const UPDATE_ONLY = {
@@ -7,6 +8,12 @@ const UPDATE_ONLY = {
     type: 'text',
     value: 'POLICY',
     about: 'no, on-failure[:N], always, unless-stopped: kept, not acted on by this version',
+  },
+  deviceCgroupRuleRm: {
+    names: ['--device-cgroup-rule-rm'],
+    type: 'list',
+    value: 'RULE',
+    about: 'devices that may be used no more, in the same form',
   },
   publishAdd: {
     names: ['--publish-add'],
@@ -23,4 +30,9 @@ const UPDATE_ONLY = {
 } as const;
 
 /** Options of `update`. */
-export const UPDATE_OPTIONS: ResourceOptions & typeof UPDATE_ONLY = { ...RESOURCE_OPTIONS, ...UPDATE_ONLY };
+export const UPDATE_OPTIONS: ResourceOptions & Pick<KernelOptions, 'deviceCgroupRule'> & typeof UPDATE_ONLY =
+  {
+    ...RESOURCE_OPTIONS,
+    deviceCgroupRule: KERNEL_OPTIONS.deviceCgroupRule,
+    ...UPDATE_ONLY,
+  };

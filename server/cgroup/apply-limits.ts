@@ -8,7 +8,7 @@ import { posix } from 'node:path';
 import { cannot, type MydockerError } from '../model/error.ts';
 import type { Resources } from '../model/resources.ts';
 import { type CgroupLayout, hierarchyOf } from './layout.ts';
-import { type CgroupPlace, type CgroupWrite, limitWrites } from './limits.ts';
+import { type CgroupPlace, type CgroupWrite, limitWrites, requireDevices } from './limits.ts';
 
 /** Limits that every kernel of today has, and takes in the range that they are checked for. */
 const USUAL = new Set<keyof Resources>([
@@ -104,6 +104,7 @@ export function openRealTime(layout: CgroupLayout, parent: string, { cpuRtRuntim
  * @throws MydockerError `failed-precondition`, reasons CGROUP_CONTROLLER_MISSING and LIMIT_REFUSED.
  */
 export function tryLimits(place: CgroupPlace, resources: Resources): void {
+  requireDevices(place.layout);
   const writes = limitWrites(place, resources);
   if (Object.keys(resources).every((key) => USUAL.has(key as keyof Resources))) return;
   openRealTime(place.layout, posix.dirname(place.path), resources);

@@ -6,8 +6,8 @@ import { constants } from 'node:fs';
 import type { Op, Slot } from '../model/plan.ts';
 import type { DeviceRule, Resources } from '../model/resources.ts';
 import { allowances, deviceRuleText } from './devices.ts';
-import { cgroupFolders, hierarchyOf } from './layout.ts';
-import { type CgroupPlace, type CgroupWrite, limitWrites, type Machine } from './limits.ts';
+import { cgroupFolders, hasDeviceProgram, hierarchyOf } from './layout.ts';
+import { type CgroupPlace, type CgroupWrite, limitWrites, type Machine, requireDevices } from './limits.ts';
 
 /** Operations by the section they belong to. */
 export interface CgroupOps {
@@ -51,7 +51,7 @@ const procs = (folder: string): string => `${folder}/cgroup.procs`;
  * On v1 and hybrid all of it is done after the clone: joining waits for the kernel (RCU), and the new process
  * mounts its file systems meanwhile. On v2 the process is born in its group, which costs nothing.
  * @param slots - gives out as many free slots.
- * @param deviceProgram - slot of the loaded device program; needed on v2 only.
+ * @param deviceProgram - slot of the loaded device program; needed where no v1 controller has lists of devices.
  * @param machine - default: this one.
  * @throws MydockerError `failed-precondition` for a limit that this machine cannot set.
  */
@@ -65,25 +65,28 @@ export function planCgroup(
   const { layout, path } = place;
   const folders = cgroupFolders(layout, path);
   const devices = hierarchyOf(layout, 'devices');
+  requireDevices(layout);
   const make = [
     ...folders.map(mkdir),
     ...limitWrites(place, resources, machine).map(limit),
     ...(devices === undefined ? [] : deviceWrites(`${devices}${path}`, resources.deviceRules ?? [])),
   ];
   const afterExit = [...memoryReads(place), ...killOps(place), ...folders.map(rmdir)];
+  const attachTo = (cgroup: Slot): Op[] => [
+    openFolder(cgroup, `${layout.unified}${path}`),
+    ...(deviceProgram === undefined
+      ? []
+      : [{ name: 'bpf-attach', a: cgroup, b: deviceProgram, about: 'allow no other devices' } as const]),
+  ];
   if (layout.kind !== 'v2') {
     const join = folders.map(
       (folder): Op => ({ name: 'join', s1: procs(folder), about: `join cgroup ${folder}` }),
     );
-    return { parentBefore: [], parentAfter: [...make, ...join], afterExit };
+    const attach = hasDeviceProgram(layout) ? slots(1).flatMap(attachTo) : [];
+    return { parentBefore: [], parentAfter: [...make, ...attach, ...join], afterExit };
   }
   const [cgroup = 0] = slots(1);
-  const attach: Op[] =
-    deviceProgram === undefined
-      ? []
-      : [{ name: 'bpf-attach', a: cgroup, b: deviceProgram, about: 'allow no other devices' }];
-  const parentBefore = [...make, openFolder(cgroup, `${layout.unified}${path}`), ...attach];
-  return { parentBefore, parentAfter: [], afterExit, cgroup };
+  return { parentBefore: [...make, ...attachTo(cgroup)], parentAfter: [], afterExit, cgroup };
 }
 
 const openFolder = (a: Slot, folder: string): Op => ({
@@ -120,6 +123,7 @@ function memoryReads({ layout, path }: CgroupPlace): Op[] {
   const memory = hierarchyOf(layout, 'memory');
   const [folder, label] =
     memory === undefined ? [layout.unified, MEMORY_LABELS.v2] : [memory, MEMORY_LABELS.v1];
+  if (folder === undefined) return [];
   return [{ name: 'read', s1: `${folder}${path}/${label}`, s2: label, about: 'keep the memory counters' }];
 }
 

@@ -79,6 +79,10 @@ export function hierarchyOf(layout: CgroupLayout, controller: string): string | 
   return layout.hierarchies.find((h) => h.controllers.includes(controller))?.path;
 }
 
+/** Whether devices are allowed by a program: where no v1 hierarchy has lists of them. */
+export const hasDeviceProgram = (layout: CgroupLayout): boolean =>
+  hierarchyOf(layout, 'devices') === undefined && layout.unified !== undefined;
+
 /** Every folder that a cgroup of this path has on this machine. */
 export function cgroupFolders(layout: CgroupLayout, path: string): string[] {
   const folders = layout.hierarchies.map((h) => `${h.path}${path}`);

@@ -1,7 +1,7 @@
 /** Limits of a container as the files and values that set them on this machine: at its start, and for a change. */
 import { existsSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
-import { cannot, type MydockerError } from '../model/error.ts';
+import { cannot, MydockerError } from '../model/error.ts';
 import type { Resources } from '../model/resources.ts';
 import { blockDeviceNumber } from './device-numbers.ts';
 import { KNOBS, type Knob, type KnobWrite } from './knobs.ts';
@@ -44,6 +44,32 @@ function missing(option: string, what: string, hint: string): MydockerError {
     hint,
     metadata: { option },
   });
+}
+
+/**
+ * Nothing else keeps a container from the host's disks.
+ * @throws MydockerError `failed-precondition` where nothing says which devices it may use.
+ */
+export function requireDevices(layout: CgroupLayout): void {
+  if (hierarchyOf(layout, 'devices') === undefined && layout.unified === undefined)
+    throw missing(
+      'allowed devices',
+      'this machine has no devices controller, and a container could use each of its disks',
+      'mount the v1 controller devices, or cgroup2',
+    );
+}
+
+/** Of limits that are nobody's wish those that this machine has. */
+export function settable(place: CgroupPlace, resources: Resources): Resources {
+  const isThere = ([key, value]: [string, unknown]): boolean => {
+    try {
+      return limitWrites(place, { [key]: value }).length > 0;
+    } catch (error) {
+      if (error instanceof MydockerError && error.reason === 'CGROUP_CONTROLLER_MISSING') return false;
+      throw error;
+    }
+  };
+  return Object.fromEntries(Object.entries(resources).filter(isThere));
 }
 
 function inPlace(

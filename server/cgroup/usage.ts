@@ -2,9 +2,9 @@
  * What a container's group has used: the controllers' counters, read on v1 and v2 into the same numbers. Two hundred
  * containers are read each second, so a file costs three system calls and no more.
  */
-import { closeSync, openSync, readSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import type { CgroupUsage, Pressure, PressureLine } from '../model/usage.ts';
-import { type CgroupLayout, hierarchyOf } from './layout.ts';
+import { type CgroupLayout, cgroupFolders, hierarchyOf } from './layout.ts';
 import type { CgroupPlace } from './limits.ts';
 
 const buffer = Buffer.allocUnsafe(64 << 10);
@@ -51,18 +51,26 @@ export function usageReader(layout: CgroupLayout): UsageReader {
     pids: hierarchyOf(layout, 'pids'),
     blkio: hierarchyOf(layout, 'blkio'),
   };
-  return { read: (path) => readV1(mounts, layout.unified, path) };
+  // A machine may lack all three.
+  const first = cgroupFolders(layout, '')[0];
+  const isThere = (path: string): boolean => existsSync(`${first}${path}`);
+  return { read: (path) => readV1(mounts, layout.unified, path, isThere) };
 }
 
 type Mounts = Readonly<Record<'cpuacct' | 'cpu' | 'memory' | 'pids' | 'blkio', string | undefined>>;
 
-function readV1(mounts: Mounts, unified: string | undefined, path: string): CgroupUsage | undefined {
+function readV1(
+  mounts: Mounts,
+  unified: string | undefined,
+  path: string,
+  isThere: (path: string) => boolean,
+): CgroupUsage | undefined {
   const of = (mount: string | undefined, file: string): string =>
     mount === undefined ? '' : readFacts(`${mount}${path}/${file}`);
   const user = of(mounts.cpuacct, 'cpuacct.usage_user');
   const charged = of(mounts.memory, 'memory.usage_in_bytes');
   const pids = of(mounts.pids, 'pids.current');
-  if (user === '' && charged === '' && pids === '') return undefined;
+  if (user === '' && charged === '' && pids === '' && !isThere(path)) return undefined;
   const cpu = of(mounts.cpu, 'cpu.stat');
   const memory = of(mounts.memory, 'memory.stat');
   return {

@@ -2,14 +2,11 @@
 import type { UpdateContainerRequest } from '../../proto/gen/mydocker/v1/containers.ts';
 import type { UpdateRequest } from '../ops/update-container.ts';
 import { decodeRestart } from './decode-config.ts';
-import { refuseRest } from './refuse-rest.ts';
 import { decodeChange } from './resources.ts';
 
-/** @throws MydockerError `invalid-argument`, `unimplemented` for what is settled at create. */
+/** @throws MydockerError `invalid-argument`. */
 export function decodeUpdate(request: UpdateContainerRequest): UpdateRequest {
   const { container, resources, restartPolicy, stopSignal, stopTimeoutMs, expectedRev } = request;
-  const { deviceRules = [] } = resources ?? {};
-  refuseRest('resources', { deviceRules });
   return {
     container,
     resources: decodeChange(resources),

@@ -128,9 +128,16 @@ export function changeResources(now: Resources, change: ResourceChange): Resourc
   join('blkioWeightDevices', (before, after) => byKey(before, after, ({ device }) => device));
   join('blkioThrottleDevices', (before, after) => byKey(before, after, ({ device }) => device));
   join('hugepageLimits', (before, after) => byKey(before, after, ({ pageSizeBytes }) => `${pageSizeBytes}`));
+  join('deviceRules', (before, after) => byLast([...before, ...after]));
   join('netPriorities', (before, after) => ({ ...before, ...after }));
   join('unified', (before, after) => ({ ...before, ...after }));
   return next as Resources;
+}
+
+/** Rules in order, but for those that are said again later. */
+function byLast(rules: readonly DeviceRule[]): DeviceRule[] {
+  const keyOf = ({ type, major, minor, access }: DeviceRule): string => `${type} ${major} ${minor} ${access}`;
+  return rules.filter((rule, index) => !rules.slice(index + 1).some((later) => keyOf(later) === keyOf(rule)));
 }
 
 /** Entries that are named again change, field by field, and stay where they are; new ones come behind. */

@@ -21,6 +21,8 @@ const MAX_CPUS = 65_536;
 const MAX_CPUSET_CHARS = 4096;
 /** Entries for devices, interfaces and files. */
 const MAX_ENTRIES = 64;
+/** Rules of devices: each is some instructions of a program that the kernel checks. */
+const MAX_RULES = 256;
 
 /** What of the host decides. */
 export interface HostCpus {
@@ -162,10 +164,12 @@ function checkBlockIo({ blkioWeight, blkioWeightDevices = [], blkioThrottleDevic
     if (list.length > MAX_ENTRIES) throw tooMany(what, list.length);
 }
 
-const tooMany = (what: string, count: number): MydockerError =>
-  invalid(what, String(count), `there are more than ${MAX_ENTRIES}`);
+const tooMany = (what: string, count: number, most = MAX_ENTRIES): MydockerError =>
+  invalid(what, String(count), `there are more than ${most}`);
 
-function checkEntries({ hugepageLimits = [], netPriorities = {}, unified = {} }: Resources): void {
+function checkEntries(resources: Resources): void {
+  const { hugepageLimits = [], netPriorities = {}, unified = {}, deviceRules = [] } = resources;
+  if (deviceRules.length > MAX_RULES) throw tooMany('device rules', deviceRules.length, MAX_RULES);
   for (const { pageSizeBytes } of hugepageLimits)
     if (!existsSync(`/sys/kernel/mm/hugepages/hugepages-${pageSizeBytes >> 10n}kB`))
       throw invalid('size of huge pages', String(pageSizeBytes), 'the host has no pages of this size', {

@@ -6,6 +6,7 @@
 import { rmSync, statSync, writeFileSync } from 'node:fs';
 import { tryLimits } from '../cgroup/apply-limits.ts';
 import { allowances } from '../cgroup/devices.ts';
+import { requireDevices } from '../cgroup/limits.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerConfig, ContainerRecord, RootfsSource } from '../model/container.ts';
 import { cannot, notFound } from '../model/error.ts';
@@ -154,8 +155,9 @@ function checkLimits(engine: Engine, id: string, config: ContainerConfig): void 
   const { resources, cgroupParent } = config;
   // For what a client asks for and cannot have.
   allowances(resources.deviceRules ?? []);
-  if (Object.keys(resources).length === 0 && cgroupParent === undefined) return;
   const { layout, prepare, hold } = engine.cgroups;
+  requireDevices(layout);
+  if (Object.keys(resources).length === 0 && cgroupParent === undefined) return;
   // The start makes it again; until then it is nobody's.
   using _parent = hold(cgroupParent);
   prepare(cgroupParent);

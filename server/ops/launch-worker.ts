@@ -1,6 +1,7 @@
 /** Runs the server's helper processes under a launch plan: confined, limited, ended with the server. */
 import { closeSync, openSync, readlinkSync, statSync } from 'node:fs';
 import { planCgroup } from '../cgroup/cgroup-plan.ts';
+import { settable } from '../cgroup/limits.ts';
 import { newRunId } from '../model/ids.ts';
 import { slotAllocator } from '../model/plan.ts';
 import type { LaunchWorker, Worker, WorkerExit, WorkerRequest } from '../model/worker.ts';
@@ -51,9 +52,10 @@ async function launch(
   const program = host.deviceProgram === undefined ? [] : [host.deviceProgram];
   const slots = slotAllocator(program.length + given.length);
   const { layout, parent } = host.cgroups;
+  const place = { layout, path: `${parent}/worker-${newRunId()}` };
   const cgroup = planCgroup(
-    { layout, path: `${parent}/worker-${newRunId()}` },
-    { memoryLimitBytes: options.memoryLimitBytes, pidsMax: MAX_PROCESSES },
+    place,
+    settable(place, { memoryLimitBytes: options.memoryLimitBytes, pidsMax: MAX_PROCESSES }),
     (count) => Array.from({ length: count }, () => slots.take()),
     program.length > 0 ? 0 : undefined,
   );

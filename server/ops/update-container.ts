@@ -4,6 +4,8 @@
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { changeLimit, openRealTime, tryLimits } from '../cgroup/apply-limits.ts';
+import { changeDevices } from '../cgroup/device-program.ts';
+import { allowances } from '../cgroup/devices.ts';
 import { type CgroupPlace, changeWrites } from '../cgroup/limits.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerConfig, ContainerRecord, RestartPolicy } from '../model/container.ts';
@@ -19,6 +21,7 @@ import { containerEvent } from './container-event.ts';
 import { writeConfig } from './container-folders.ts';
 import { cgroupPathOf, containerFolder, type Engine } from './engine.ts';
 import { expectRev, findContainer } from './find-container.ts';
+import { hostDevices } from './host-devices.ts';
 
 export interface UpdateRequest {
   /** Id, name or unique prefix. */
@@ -48,6 +51,8 @@ export function updateContainer(engine: Engine, request: UpdateRequest): Promise
     expectRev('update', record, request.expectedRev);
     const config = changed(record.config, request);
     checkConfig(config, hostCpus(), engine.host);
+    // For a rule that cannot be said.
+    allowances(config.resources.deviceRules ?? []);
     return await apply(engine, record, config);
   });
 }
@@ -89,8 +94,8 @@ async function apply(
     const intent = intentFile(engine, id);
     undo.push('forget an update', () => rmSync(intent, { force: true }));
     writeFileSync(intent, encodeJson(config.resources), { mode: 0o600 });
-    undo.push('take limits back', () => write(place, config.resources, record.config.resources, true));
-    await write(place, record.config.resources, config.resources, false);
+    undo.push('take limits back', () => write(place, config, record.config, true));
+    await write(place, record.config, config, false);
   } else {
     using _parent = hold(config.cgroupParent);
     prepare(cgroupParent);
@@ -120,14 +125,26 @@ export async function settleUpdate(
   const intent = intentFile(engine, id);
   if (run === undefined || !existsSync(intent)) return;
   const place = { layout: engine.cgroups.layout, path: run.cgroupPath };
-  await write(place, decodeJson(readFileSync(intent, 'utf8')) as Resources, config.resources, true);
+  const wanted = decodeJson(readFileSync(intent, 'utf8')) as Resources;
+  await write(place, { ...config, resources: wanted }, config, true);
   rmSync(intent, { force: true });
 }
 
 /** @param always - goes on after a refusal, to take back as much as can be. */
-async function write(place: CgroupPlace, now: Resources, next: Resources, always: boolean): Promise<void> {
-  for (const each of changeWrites(place, now, next)) {
+async function write(
+  place: CgroupPlace,
+  now: ContainerConfig,
+  next: ContainerConfig,
+  always: boolean,
+): Promise<void> {
+  for (const each of changeWrites(place, now.resources, next.resources)) {
     const written = changeLimit(each);
     await (always ? written.catch(() => undefined) : written);
+  }
+  if (now.resources.deviceRules === next.resources.deviceRules) return;
+  try {
+    changeDevices(place, hostDevices(now).rules, hostDevices(next).rules);
+  } catch (error) {
+    if (!always) throw error;
   }
 }

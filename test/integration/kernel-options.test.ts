@@ -173,6 +173,36 @@ test('devices of the host, as on the host, and only with the access that was giv
   await refused(host, create('--device-cgroup-rule', 'c 1:3'), /invalid value/);
 });
 
+test('which devices may be used changes while a container runs', async () => {
+  const block = node('other', 'b', 7, 3);
+  await host.ok(['run', '-d', '--name', 'web', '--device', `${block}:/dev/x:r`, 'busybox', 'sleep', '1000']);
+  const denied = async (): Promise<string> =>
+    (await host.cli(['exec', 'web', 'sh', '-c', `for d in x y; do sh -c '${OPEN}' /dev/$d; done`])).stdout;
+  await host.ok(['exec', 'web', 'mknod', '/dev/y', 'b', '7', '4']);
+  assert.equal(await denied(), '0\n1\n');
+  const change = (...options: string[]): string[] => ['update', ...options, 'web'];
+  await host.ok(change('--device-cgroup-rule', 'b 7:4 rm', '--pids-limit', '50'));
+  assert.equal(await denied(), '0\n0\n');
+  // What the device option gave can be taken away too, and nothing of it comes back with a new start.
+  await host.ok(change('--device-cgroup-rule-rm', 'b 7:3 r', '--device-cgroup-rule', 'c 10:229 r'));
+  assert.equal(await denied(), '1\n0\n');
+  await host.restart();
+  await host.ok(change('--device-cgroup-rule-rm', 'b 7:4 r'));
+  assert.equal(await denied(), '1\n1\n');
+  await host.ok(['restart', '-t', '0', 'web']);
+  await host.ok(['exec', 'web', 'mknod', '/dev/y', 'b', '7', '4']);
+  assert.equal(await denied(), '1\n1\n');
+  // All or nothing.
+  await refused(host, change('--device-cgroup-rule-rm', 'c 136:0 rw'), /an exception of c 136:\*/);
+  await refused(
+    host,
+    change('--device-cgroup-rule', 'b 7:3 r', '--memory-reservation', '1k'),
+    /memory reservation/,
+  );
+  assert.equal(await denied(), '1\n1\n');
+  await host.ok(['rm', '-f', 'web']);
+});
+
 test('the score by which the kernel chooses whom to kill', async () => {
   await host.ok(['run', '-d', '--name', 'web', '--oom-score-adj', '500', 'busybox', 'sleep', '1000']);
   assert.equal(

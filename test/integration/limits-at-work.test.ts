@@ -16,6 +16,7 @@ let host: Host;
 /** A disk of our own: a file behind a loop device. */
 let disk = '';
 before(async () => {
+  if (IS_OURS) spawnSync('modprobe', ['-a', 'loop', 'bfq']);
   host = await startHost({ images: ['busybox'] });
   const file = join(host.folder, 'tmp/disk');
   writeFileSync(file, '');

@@ -116,7 +116,10 @@ export interface Resources {
     | undefined;
   /** Interface name to priority of outgoing packets (net_prio); cgroup v1 only. */
   readonly netPriorities: { [key: string]: number };
-  /** Devices that may be used beyond the default list, in order; the last match decides. */
+  /**
+   * Devices that may be used beyond the default list, in order; the last match decides. An update adds to those that
+   * were given before.
+   */
   readonly deviceRules: readonly DeviceRule[];
   /**
    * File name to content, written as they are after everything else: `memory.high` to `1073741824`.
