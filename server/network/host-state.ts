@@ -53,6 +53,9 @@ export class HostRules {
   /** Bridges that the host's 127.0.0.1 leads into. */
   #loopback: ReadonlySet<string> = new Set();
   #installed: InstalledRules | undefined;
+  /** Generation of all rules of the host when it was last looked at, and how often somebody else had changed them. */
+  #seen = 0;
+  #foreign = 0;
 
   constructor(instance: string) {
     this.#instance = instance;
@@ -69,6 +72,14 @@ export class HostRules {
     } catch {
       return false;
     }
+  }
+
+  /** Another number when anybody else has changed rules of his, or of ours, since. */
+  foreignChanges(): number {
+    const generation = rulesGeneration();
+    if (generation !== this.#seen) this.#foreign += 1;
+    this.#seen = generation;
+    return this.#foreign;
   }
 
   #elements(networks: readonly NetworkRecord[]): Elements {
@@ -130,8 +141,10 @@ export class HostRules {
       const before = rulesGeneration();
       runNft(elementLines('delete', table, deleted) + elementLines('add', table, added));
       // One change, and it was ours; else somebody else made one, too, which is looked at the next time.
-      if (installed.generation === before && rulesGeneration() === before + 1)
-        installed.generation = before + 1;
+      if (rulesGeneration() === before + 1) {
+        if (installed.generation === before) installed.generation += 1;
+        if (this.#seen === before) this.#seen += 1;
+      }
       this.#leadLoopback(false);
     } catch {
       // Somebody took the table or elements of it away.

@@ -49,6 +49,19 @@ const TRANSLATE = (
 ).map(([to, map]) => `    meta l4proto { tcp, udp, sctp } dnat ${to} map @${map}`);
 
 /**
+ * Packets of a conversation that was let in pass the first rule, unless there are networks without a way out: what one of
+ * them began while somebody had taken the rules away must not go on.
+ */
+const WAY = {
+  open: `    ct state established,related accept
+    iifname . oifname @within accept`,
+  apart: `    iifname . oifname @within accept
+    iifname @internal drop
+    oifname @internal drop
+    ct state established,related accept`,
+} as const;
+
+/**
  * The table as a script for nft(8), which replaces what there is of it in one step.
  * Names are our own: letters, digits, - and _ of an interface.
  */
@@ -70,7 +83,7 @@ ${Object.keys(TYPES)
   .join('\n')}
   chain guard {
     type filter hook prerouting priority raw; policy accept;
-    iifname @networks ip daddr 127.0.0.0/8 drop
+    ip daddr 127.0.0.0/8 iifname @networks drop
   }
   chain published {
 ${TRANSLATE.join('\n')}
@@ -88,10 +101,7 @@ ${TRANSLATE.join('\n')}
   }
   chain forward {
     type filter hook forward priority filter; policy accept;
-    iifname . oifname @within accept
-    iifname @internal drop
-    oifname @internal drop
-    oifname @networks ct state established,related accept
+${WAY[elements['internal']?.length === 0 ? 'open' : 'apart']}
     oifname @networks ct status dnat accept
     oifname @networks drop
   }

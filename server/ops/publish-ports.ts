@@ -2,12 +2,12 @@
  * How ports of the host come to lead to a container, and end to. The ports of a run stand in its record before they are
  * in the kernel's maps, so that a server that dies in between leaves nothing that the next one does not know.
  */
-import { networkInterfaces } from 'node:os';
 import type { ContainerRecord } from '../model/container.ts';
 import { wayOut } from '../model/network.ts';
 import { portText } from '../model/port.ts';
 import { isAlive } from '../model/task-state.ts';
 import { forgetAnswers, forgetRequests } from '../network/conversations.ts';
+import { observe } from '../network/observe.ts';
 import type { PortElement, PortTargets } from '../network/port-map.ts';
 import { wantedPorts } from './check-ports.ts';
 import type { Engine } from './engine.ts';
@@ -48,9 +48,11 @@ export function leadPorts(engine: Host, id: string, placed: Placed): void {
   const { added, gone } = ports.lead(id, targetsOf(engine, placed));
   if (added.length + gone.length === 0) return;
   rules.changePorts(gone, added);
+  const begun = added.filter(isUdp);
   forget(engine, () => {
     forgetAnswers(gone.filter(isUdp));
-    forgetRequests(added.filter(isUdp), hostAddresses());
+    // Not by getifaddrs(3): it waits for RTNL, which is held for as long as the kernel takes interfaces away.
+    if (begun.length > 0) forgetRequests(begun, [...observe('self').addresses]);
   });
 }
 
@@ -84,9 +86,6 @@ function forget({ log }: Host, work: () => void): void {
     log.warn({ err }, 'conversations from before go on as they began');
   }
 }
-
-const hostAddresses = (): string[] =>
-  Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map(({ address }) => address));
 
 /** What the containers of an earlier server have, as their records say it; and what no record says goes. */
 export async function restorePorts(engine: Host): Promise<void> {

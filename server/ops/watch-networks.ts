@@ -8,7 +8,7 @@ import type { ContainerConfig } from '../model/container.ts';
 import type { NetworkRecord } from '../model/network.ts';
 import { isAlive } from '../model/task-state.ts';
 import { findForwardConflicts } from '../network/forward-conflicts.ts';
-import { indexOf } from '../network/host-state.ts';
+import { type HostRules, indexOf } from '../network/host-state.ts';
 import { tableName } from '../network/rules.ts';
 import { findNetwork } from './default-network.ts';
 import type { Engine } from './engine.ts';
@@ -81,13 +81,23 @@ export async function reloadNetworks(engine: Host, names: readonly string[]): Pr
   return [...new Set([...said, ...forwardWarnings(engine)])];
 }
 
+/** What was found, as long as neither the rules of others nor our bridges change. */
+const found = new WeakMap<HostRules, { readonly key: string; readonly warnings: string[] }>();
+
 /** What of others keeps packets from containers, in sentences with their cures. */
-export function forwardWarnings({ store, instance }: Pick<Host, 'store' | 'instance'>): string[] {
+export function forwardWarnings({
+  store,
+  instance,
+  networks,
+}: Pick<Host, 'store' | 'instance' | 'networks'>): string[] {
   try {
-    return findForwardConflicts(
-      tableName(instance),
-      store.networks.list().map(({ bridge }) => bridge),
-    );
+    const bridges = store.networks.list().map(({ bridge }) => bridge);
+    const key = [networks.rules.foreignChanges(), ...bridges].join(' ');
+    const known = found.get(networks.rules);
+    if (known?.key === key) return known.warnings;
+    const warnings = findForwardConflicts(tableName(instance), bridges);
+    found.set(networks.rules, { key, warnings });
+    return warnings;
   } catch {
     // Without nftables there are no rules, neither ours nor theirs.
     return [];

@@ -198,5 +198,11 @@ test('the rules name nothing but what is ours', () => {
   );
   // As many rules as for one.
   const rules = (text: string): string[] => text.split('\n').filter((line) => /^ {4}(?!elements)/.test(line));
-  assert.deepEqual(rules(script), rules(tableScript('0123abcd', [NETWORK])));
+  assert.deepEqual(rules(script), rules(tableScript('0123abcd', [lan])));
+  const open = rules(tableScript('0123abcd', [NETWORK]));
+  assert.deepEqual(rules(tableScript('0123abcd', [NETWORK, { ...lan, internal: false }])), open);
+  // What one without a way out has begun while there were no rules does not pass with the answers.
+  const at = (all: readonly string[], part: string): number => all.findIndex((rule) => rule.includes(part));
+  assert.ok(at(rules(script), 'oifname @internal drop') < at(rules(script), 'established,related accept'));
+  assert.equal(at(open, '@internal drop'), -1);
 });
