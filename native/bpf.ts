@@ -66,8 +66,8 @@ koffi.struct('mydocker_bpf_attach', {
   flags: 'uint32_t',
   replaced: 'uint32_t',
 });
-const sysAttach = libc.func(
-  'long syscall(long n, int command, const mydocker_bpf_attach *attributes, unsigned int size)',
+const sysAttach = calls.func(
+  'long mydocker_syscall(long n, long command, const mydocker_bpf_attach *attributes, long size, long, long)',
 );
 
 /** The same for BPF_PROG_QUERY. */
@@ -79,14 +79,14 @@ koffi.struct('mydocker_bpf_query', {
   ids: 'void *',
   count: 'uint32_t',
 });
-const sysQuery = libc.func(
-  'long syscall(long n, int command, _Inout_ mydocker_bpf_query *attributes, unsigned int size)',
+const sysQuery = calls.func(
+  'long mydocker_syscall(long n, long command, _Inout_ mydocker_bpf_query *attributes, long size, long, long)',
 );
 
 /** The same for BPF_PROG_GET_FD_BY_ID. */
 koffi.struct('mydocker_bpf_get', { id: 'uint32_t', nextId: 'uint32_t', openFlags: 'uint32_t' });
-const sysGet = libc.func(
-  'long syscall(long n, int command, const mydocker_bpf_get *attributes, unsigned int size)',
+const sysGet = calls.func(
+  'long mydocker_syscall(long n, long command, const mydocker_bpf_get *attributes, long size, long, long)',
 );
 
 /** Ids of the device programs of a cgroup2 folder itself. */
@@ -100,8 +100,7 @@ function programsOf(target: number): number[] {
     ids,
     count: MAX_PROGRAMS,
   };
-  if (Number(sysQuery(SYS_BPF, BPF_PROG_QUERY, attributes, 32)) < 0)
-    throw new SyscallError('bpf PROG_QUERY', lastErrno());
+  check(sysQuery(SYS_BPF, BPF_PROG_QUERY, attributes, 32, 0, 0), 'bpf PROG_QUERY');
   return Array.from({ length: attributes.count }, (_, index) => ids.readUInt32LE(4 * index));
 }
 
@@ -117,14 +116,15 @@ export function replaceDeviceProgram(folder: string, program: number): void {
     const [id, ...others] = programsOf(target);
     if (id === undefined || others.length > 0)
       throw new Error(`${folder} has ${others.length + (id === undefined ? 0 : 1)} device programs, not one`);
-    const replaced = Number(sysGet(SYS_BPF, BPF_PROG_GET_FD_BY_ID, { id, nextId: 0, openFlags: 0 }, 12));
-    if (replaced < 0) throw new SyscallError('bpf PROG_GET_FD_BY_ID', lastErrno());
+    const wanted = { id, nextId: 0, openFlags: 0 };
+    const replaced = check(sysGet(SYS_BPF, BPF_PROG_GET_FD_BY_ID, wanted, 12, 0, 0), 'bpf PROG_GET_FD_BY_ID');
     const flags = BPF_F_ALLOW_MULTI | BPF_F_REPLACE;
     const attributes = { target, program, type: CGROUP_DEVICE, flags, replaced };
-    const result = Number(sysAttach(SYS_BPF, BPF_PROG_ATTACH, attributes, 20));
-    const errno = result < 0 ? lastErrno() : 0;
-    closeSync(replaced);
-    if (result < 0) throw new SyscallError('bpf PROG_ATTACH', errno);
+    try {
+      check(sysAttach(SYS_BPF, BPF_PROG_ATTACH, attributes, 20, 0, 0), 'bpf PROG_ATTACH');
+    } finally {
+      closeSync(replaced);
+    }
   } finally {
     closeSync(target);
   }
