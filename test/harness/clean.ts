@@ -69,7 +69,7 @@ export function removeCgroups(parent: string): void {
 
 /** Removes the folders and control groups of tests that were killed: their processes are dead, with their namespace. */
 export function removeLeftovers(mark: string): void {
-  const prefix = `mydocker-test-${mark}`;
+  const prefix = `mydocker-test-${mark}-`;
   const named = (folder: string): string[] => readdirSync(folder).filter((name) => name.startsWith(prefix));
   for (const name of new Set(cgroupMounts().flatMap(named))) removeCgroups(`/${name}`);
   for (const name of named('/tmp')) rmSync(`/tmp/${name}`, { recursive: true, force: true });

@@ -110,6 +110,7 @@ test('vfs on a disk that is full says so, and nothing is left', async () => {
   mount('-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', host.root);
   await host.start({ args: ['-s', 'vfs'] });
   await host.importFixture('busybox');
+  const room = statfsSync(host.root).bavail;
   const ids: string[] = [];
   let refused = '';
   for (let i = 0; i < 24 && refused === ''; i += 1) {
@@ -123,6 +124,11 @@ test('vfs on a disk that is full says so, and nothing is left', async () => {
   await until(
     () => readdirSync(join(host.root, 'containers')),
     (names) => names.length === 0,
+  );
+  // What is out of sight is deleted behind.
+  await until(
+    () => statfsSync(host.root).bavail,
+    (pages) => pages > room / 2,
   );
   assert.equal(await inside(host, 'echo again'), 'again');
 });
