@@ -32,6 +32,8 @@ export interface ServerConfig {
   readonly keepsLayers?: boolean;
   /** Limits of archives that are not the usual ones, by name; only a file gives them. */
   readonly archiveLimits?: ArchiveLimitSettings;
+  /** How many starts are prepared ahead; only a file says it. */
+  readonly launchers?: number;
   /** What subnets of networks are taken out of, CIDR; only a file gives them. */
   readonly networkPools?: readonly string[];
   /** How registries are reached; only a file says it. */
@@ -71,7 +73,7 @@ export const HELP: string = `mydockerd: runs containers and serves their API
   --config FILE          JSON object with the same names without dashes in front; flags win.
                          It may have archive-limits as well, see docs/unpacking.md, and
                          registries, registry-limits and proxies, see docs/registries.md, and
-                         network-pools, see docs/networks.md
+                         network-pools, see docs/networks.md, and launchers, see docs/cli.md
   --debug                log more
   --version, --help
 
@@ -81,6 +83,9 @@ It stops on SIGTERM and SIGINT; containers run on and are found again at the nex
 /** Where durable data lies unless the server is told otherwise. */
 export const DEFAULT_ROOT = '/var/lib/mydocker';
 const DEFAULT_STATE = '/run/mydocker';
+
+/** More at a time than a machine starts in the time that one takes. */
+const MAX_LAUNCHERS = 16;
 
 /** Names in the file and on the command line. */
 const OPTIONS = {
@@ -104,6 +109,7 @@ interface Settings {
   debug?: boolean | undefined;
   'archive-limits'?: ArchiveLimitSettings | undefined;
   'network-pools'?: readonly string[] | undefined;
+  launchers?: number | undefined;
   'keep-packed-layers'?: boolean | undefined;
   registries?: Registries | undefined;
   proxies?: ProxySettings | undefined;
@@ -123,7 +129,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
   const parent = flags['cgroup-parent'] ?? file['cgroup-parent'];
   const storageDriver = flags['storage-driver'] ?? file['storage-driver'];
   const { 'archive-limits': limits, 'registry-limits': registryLimits, registries, proxies } = file;
-  const { 'network-pools': networkPools } = file;
+  const { 'network-pools': networkPools, launchers } = file;
   const { 'keep-packed-layers': keepsLayers } = file;
   return {
     kind: 'serve',
@@ -136,6 +142,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
       debug: flags.debug ?? file.debug ?? false,
       ...(limits === undefined ? {} : { archiveLimits: limits }),
       ...(networkPools === undefined ? {} : { networkPools }),
+      ...(launchers === undefined ? {} : { launchers }),
       ...(keepsLayers === undefined ? {} : { keepsLayers }),
       ...(registries === undefined ? {} : { registries }),
       ...(proxies === undefined ? {} : { proxies }),
@@ -200,6 +207,10 @@ function setting(path: string, key: string, value: unknown): unknown {
       return value;
     case 'network-pools':
       if (!isPools(value)) throw wrong('is no list of subnets: IPv4 of /24 or wider, IPv6 of /64 or wider');
+      return value;
+    case 'launchers':
+      if (!Number.isInteger(value) || Number(value) < 0 || Number(value) > MAX_LAUNCHERS)
+        throw wrong(`is no whole number from 0 to ${MAX_LAUNCHERS}`);
       return value;
     case 'registries':
       return parseRegistries(path, value);

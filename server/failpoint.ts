@@ -40,6 +40,8 @@ export const FAILPOINTS = [
   'exit.seen',
   'exit.put',
   'exit.cleanup',
+  'launcher.fill',
+  'launcher.parked',
   'exec.begin',
   'exec.launched',
   'exec.done',

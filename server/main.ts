@@ -37,6 +37,7 @@ import { Garbage } from './ops/garbage.ts';
 import { HeldVolumes } from './ops/held-volumes.ts';
 import { workerLauncher } from './ops/launch-worker.ts';
 import { ObjectQueues } from './ops/object-queues.ts';
+import { parkLauncher } from './ops/park-launcher.ts';
 import { highestSerial, type Prepared, prepareFolders, readRecoverable } from './ops/prepare-folders.ts';
 import { networkEngine } from './ops/prepare-network.ts';
 import { probeStorage } from './ops/probe-storage.ts';
@@ -55,6 +56,7 @@ import { vfsSnapshotter } from './snapshot/vfs.ts';
 import { readHostFacts } from './spec/defaults.ts';
 import { openStore } from './store/open.ts';
 import type { Store } from './store/store.ts';
+import { Launchers } from './task/launchers.ts';
 import { Runs } from './task/runs.ts';
 import { Zygote } from './task/zygote.ts';
 
@@ -65,6 +67,8 @@ const DELETE_GRACE_MS = 3000;
 /** A container's log: ten files of 100 MiB, then the oldest goes. */
 const LOG_MAX_FILES = 9;
 const LOG_MAX_BYTES = 100n << 20n;
+/** Started ahead unless a file says otherwise. */
+const LAUNCHERS = 1;
 
 function version(): string {
   const { version } = JSON.parse(readFileSync(`${PROJECT}package.json`, 'utf8')) as { version: string };
@@ -82,8 +86,13 @@ function buildEngine(
   const layout = readCgroupLayout();
   const parent = config.cgroupParent ?? `/mydocker-${instance}`;
   const parents = new CgroupParents(layout, parent, `${paths.state}/cgroup-parents.json`);
+  const warmJoins = joinWarmer(layout);
   const cgroups = {
-    ...{ layout, parent, warmJoins: joinWarmer(layout) },
+    ...{ layout, parent },
+    warmJoins: (): void => {
+      // A launcher has joined its groups.
+      if (!launchers.isReady) warmJoins();
+    },
     prepare: (path?: string): void => parents.prepare(path),
     hold: (path: string | undefined): Disposable => parents.hold(path),
     release: (path: string): void => parents.release(path),
@@ -92,6 +101,11 @@ function buildEngine(
     program: process.env['MYDOCKER_SHIM'] ?? `${PROJECT}build/mydocker-shim`,
     title: zygoteTitle(paths),
     titleLength: `mydocker-shim ${shimsFolder(paths)}/`.length + RUN_ID_CHARS,
+  });
+  const launchers = new Launchers({
+    size: config.launchers ?? LAUNCHERS,
+    park: () => parkLauncher({ cgroups, paths, zygote, log }),
+    log,
   });
   const program = hasDeviceProgram(layout)
     ? { deviceProgram: loadDeviceProgram(deviceProgram(DEFAULT_DEVICE_RULES)) }
@@ -112,7 +126,7 @@ function buildEngine(
   const downloads = new Downloads(paths.root, registryLimits, log);
   return {
     config: { version: version(), logMaxFiles: LOG_MAX_FILES, logMaxBytes: LOG_MAX_BYTES },
-    ...{ paths, instance, log, store, zygote, cgroups, queues, layers, blobs, ingest, ...program },
+    ...{ paths, instance, log, store, zygote, launchers, cgroups, queues, layers, blobs, ingest, ...program },
     ...{ registries, registryLimits, downloads },
     garbage: new Garbage({ store, queues, layers, blobs, log }),
     heldVolumes: new HeldVolumes(queues),
@@ -186,6 +200,7 @@ async function stop({ engine, api }: { engine: Engine; api: Api }): Promise<void
   await Promise.race([deleted, sleep(DELETE_GRACE_MS, undefined, { ref: false })]);
   engine.registries.close();
   await engine.networks.resolver.stop();
+  await engine.launchers.close();
   engine.zygote.close();
   await engine.store.close();
   removeCgroupParent(engine.cgroups.layout, engine.cgroups.parent);

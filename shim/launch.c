@@ -16,11 +16,11 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-static struct failure failed(int section, uint32_t index, int error) {
+struct failure failed(int section, uint32_t index, int error) {
   return (struct failure){.section = section, .index = index, .error = error};
 }
 
-static struct failure run_section(struct run *run, int section) {
+struct failure run_section(struct run *run, int section) {
   const struct plan_header *header = run->plan.header;
   uint32_t first = section == 0 ? 0 : header->section_end[section - 1];
   for (uint32_t i = first; i < header->section_end[section]; i++) {
@@ -153,7 +153,7 @@ static int prepare_exec(struct run *run) {
   return 0;
 }
 
-static _Noreturn void run_child(struct run *run, int sync) {
+_Noreturn void run_child(struct run *run) {
   /* The shim's ends of its connections must close when the shim dies, so they
    * are not kept here. */
   (void)close(run->launch);
@@ -161,7 +161,7 @@ static _Noreturn void run_child(struct run *run, int sync) {
   run->launch = -1;
   run->child = 0;
   /* Above the descriptors that the plan may connect (OP_DUP). */
-  run->sync = fcntl(sync, F_DUPFD_CLOEXEC, 10);
+  run->sync = fcntl(run->child_sync, F_DUPFD_CLOEXEC, 10);
   run->private_fds = 3;
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
   (void)prctl(PR_SET_NAME, "mydocker:[init]");
@@ -178,13 +178,29 @@ static _Noreturn void run_child(struct run *run, int sync) {
   _exit(127);
 }
 
-static pid_t clone_child(const struct plan_header *header) {
-  struct clone_args args = {.flags = header->clone_flags, .exit_signal = SIGCHLD};
+/* A launcher has made some of the namespaces, and its child is not its own but the shim's. */
+pid_t clone_child(const struct run *run) {
+  const struct plan_header *header = run->plan.header;
+  struct clone_args args = {.flags = header->clone_flags & ~run->launched_flags, .exit_signal = SIGCHLD};
+  if (run->launcher > 0) {
+    args.flags |= CLONE_PARENT;
+    args.exit_signal = 0; /* the shim's launcher's own */
+  }
   if (header->cgroup_slot != SLOT_NONE) {
     args.flags |= CLONE_INTO_CGROUP;
     args.cgroup = (unsigned)fd_of(header->cgroup_slot);
   }
-  return (pid_t)syscall(SYS_clone3, &args, sizeof args);
+  pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+  return pid < 0 ? -errno : pid;
+}
+
+int make_sync(struct run *run) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+    return -errno;
+  run->sync = ends[0];
+  run->child_sync = ends[1];
+  return 0;
 }
 
 /* Ends a child that was half born, and says with which step if it told. */
@@ -206,22 +222,23 @@ static struct failure give_up(struct run *run, struct failure failure) {
 }
 
 struct failure launch(struct run *run) {
-  int sync[2];
   int result = prepare_exec(run);
-  if (result == 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sync) < 0)
-    result = -errno;
+  if (result == 0 && run->launcher == 0)
+    result = make_sync(run);
   if (result < 0)
     return failed(FAILED_LAUNCH, LAUNCH_CLONE, -result);
-  run->sync = sync[0];
   struct failure failure = run_section(run, PARENT_BEFORE);
   if (failure.error != 0)
     return failure;
-  run->child = clone_child(run->plan.header);
-  if (run->child < 0)
-    return failed(FAILED_LAUNCH, LAUNCH_CLONE, errno);
+  run->child = run->launcher > 0 ? clone_by_launcher(run) : clone_child(run);
+  if (run->child < 0) {
+    result = (int)run->child;
+    run->child = 0;
+    return failed(FAILED_LAUNCH, LAUNCH_CLONE, -result);
+  }
   if (run->child == 0)
-    run_child(run, sync[1]);
-  (void)close(sync[1]);
+    run_child(run);
+  (void)close(run->child_sync);
   failure = run_section(run, PARENT_AFTER);
   return failure.error == 0 ? failure : give_up(run, failure);
 }

@@ -22,7 +22,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-enum { ZYGOTE_SOCKET = 4, DESCRIPTORS_MAX = 2 + INHERIT_MAX };
+enum { ZYGOTE_SOCKET = 4 };
 
 /* Where ps finds the title: the first argument, which the server made long
  * enough. */
@@ -52,8 +52,20 @@ static int load_plan(int fd, struct plan *plan) {
   return bytes == MAP_FAILED ? -errno : plan_parse(bytes, (size_t)stat.st_size, plan);
 }
 
+/* Takes all descriptors. @returns 0 or -errno. */
+int take_plan(struct run *run, int plan_fd, const int *slots, int count) {
+  int result = load_plan(plan_fd, &run->plan);
+  (void)close(plan_fd);
+  for (int slot = 0; result == 0 && slot < count; slot++)
+    result = slot_set((uint16_t)slot, slots[slot]);
+  if (result == 0)
+    set_title(&run->plan);
+  return result;
+}
+
 static int shim_main(const int *descriptors, int count) {
   struct run run = {.launch = descriptors[1], .sync = -1};
+  struct failure failure = {0};
   sigset_t child;
   (void)close(ZYGOTE_SOCKET);
   (void)setsid();
@@ -62,23 +74,24 @@ static int shim_main(const int *descriptors, int count) {
   (void)sigprocmask(SIG_BLOCK, &child, NULL);
   (void)signal(SIGCHLD, SIG_DFL);
   (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-  int result = load_plan(descriptors[0], &run.plan);
-  (void)close(descriptors[0]);
-  for (int slot = 0; result == 0 && slot < count - 2; slot++)
-    result = slot_set((uint16_t)slot, descriptors[slot + 2]);
+  int result = take_plan(&run, descriptors[0], descriptors + 2, count - 2);
   if (result < 0)
     return refuse(run.launch, -result, LAUNCH_PLAN);
-  set_title(&run.plan);
-  struct failure failure = launch(&run);
-  if (failure.error == 0)
-    return hold(&run);
-  after_exit(&run, NULL, NULL);
+  bool parks = (run.plan.header->flags & PLAN_PARK) != 0;
+  if (!parks || park(&run, &failure)) {
+    failure = launch(&run);
+    if (failure.error == 0)
+      return hold(&run);
+    after_exit(&run, NULL, NULL);
+  }
+  if (parks)
+    unpark(&run);
   return report_failure(run.launch, &failure);
 }
 
 /* @returns how many descriptors came with a launch request; 0 when the server
  * is gone. */
-static int receive(int *descriptors) {
+int receive(int socket_fd, int *descriptors) {
   struct launch_request request;
   union {
     struct cmsghdr header;
@@ -89,7 +102,7 @@ static int receive(int *descriptors) {
       .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control.space};
   ssize_t got;
   do
-    got = recvmsg(ZYGOTE_SOCKET, &message, MSG_CMSG_CLOEXEC);
+    got = recvmsg(socket_fd, &message, MSG_CMSG_CLOEXEC);
   while (got < 0 && errno == EINTR);
   const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
   if (got != (ssize_t)sizeof request || request.magic != LAUNCH_MAGIC || request.version != WIRE_VERSION ||
@@ -121,7 +134,7 @@ int main(int argc, char **argv) {
   (void)umask(0077);
   if (chdir("/") < 0 || fcntl(ZYGOTE_SOCKET, F_SETFD, FD_CLOEXEC) < 0)
     return 2;
-  while ((count = receive(descriptors)) >= 2) {
+  while ((count = receive(ZYGOTE_SOCKET, descriptors)) >= 2) {
     pid_t pid = fork();
     if (pid == 0)
       _exit(shim_main(descriptors, count));

@@ -41,6 +41,7 @@ static const struct shape shapes[OP_CODE_END] = {
     [OP_HOSTNAME] = {IN_CHILD, NO, NO, STR, NONE, NONE},
     [OP_WRITE] = {ANY, NO, NO, STR, BLOB, NONE},
     [OP_WRITE_SLOT] = {IN_PARENT | IN_CHILD, SLOT, NO, NONE, BLOB, NONE},
+    [OP_RENAME] = {IN_PARENT, NO, NO, STR, STR, NONE},
     [OP_JOIN] = {IN_PARENT, NO, NO, STR, NONE, NONE},
     [OP_RLIMIT] = {IN_CHILD, NO, NO, NONE, NONE, NONE},
     [OP_GROUPS] = {IN_CHILD, NO, NO, BLOB, NONE, NONE},
@@ -120,7 +121,7 @@ static bool op_ok(const struct plan *plan, const struct op *op, uint8_t where) {
 
 static bool header_ok(const struct plan *plan, size_t size) {
   const struct plan_header *header = plan->header;
-  if (header->size != size || header->flags > (PLAN_HOLD | PLAN_TERMINAL | PLAN_BACKPRESSURE))
+  if (header->size != size || header->flags > (PLAN_HOLD | PLAN_TERMINAL | PLAN_BACKPRESSURE | PLAN_PARK))
     return false;
   if (header->op_count > (size - sizeof *header) / sizeof(struct op))
     return false;
@@ -137,6 +138,10 @@ static bool header_ok(const struct plan *plan, size_t size) {
     if (!slot_ok(slots[i], OPTIONAL))
       return false;
   if ((header->flags & PLAN_HOLD) && header->run_slot == SLOT_NONE)
+    return false;
+  /* Only this section is run: the launcher is made before it. */
+  if ((header->flags & PLAN_PARK) && (header->flags != PLAN_PARK || header->section_end[PARENT_BEFORE] != 0 ||
+                                      header->section_end[CHILD] != header->section_end[PARENT_AFTER]))
     return false;
   return before == header->op_count && field_ok(plan, STR, header->head, header->head_len, 0) &&
          field_ok(plan, STR, header->title, header->title_len, 0);

@@ -41,6 +41,7 @@ enum {
                             for it */
   PLAN_TERMINAL = 2,     /* stdio is one pseudo terminal */
   PLAN_BACKPRESSURE = 4, /* no log: a slow client makes the process wait */
+  PLAN_PARK = 8,         /* the child is a launcher, which waits for the plan of a start (park.c) */
 };
 
 /* One operation. Which fields it uses is in plan.c's table. */
@@ -101,6 +102,7 @@ enum op_code {
   OP_HOSTNAME,        /* sethostname(s1) */
   OP_WRITE,           /* s2 into the existing file s1 */
   OP_WRITE_SLOT,      /* s2 into a */
+  OP_RENAME,          /* rename(s1, s2); what is empty there gives way */
   OP_JOIN,            /* the child's pid into s1 (a cgroup.procs) */
   OP_RLIMIT,          /* setrlimit(x, soft y, hard z) */
   OP_GROUPS,          /* setgroups(s1 as uint32) */

@@ -12,7 +12,10 @@ struct run {
   int launch;                   /* connection to the server; -1 in the child and when the server
                                    is gone */
   int sync;                     /* this process's end of the sync socket */
+  int child_sync;               /* the child's end, before there is a child */
   pid_t child;                  /* in the parent: the process that the plan makes */
+  pid_t launcher;               /* clones the child in this process's stead; 0: there is none (park.c) */
+  uint64_t launched_flags;      /* namespaces that the launcher has made already */
   bool committed;               /* the server has recorded this run: outlive it */
   bool start;                   /* the start gate may be opened */
   bool ready;                   /* the child waits at the gate */
@@ -60,11 +63,26 @@ int seclude(struct run *run, int *fd);
 int become_init(void);
 int init_main(const char *main_pid);
 
+/* main.c */
+enum { DESCRIPTORS_MAX = 2 + INHERIT_MAX };
+int receive(int socket_fd, int *descriptors);
+int take_plan(struct run *run, int plan_fd, const int *slots, int count);
+
 /* launch.c */
+struct failure failed(int section, uint32_t index, int error);
+struct failure run_section(struct run *run, int section);
+_Noreturn void run_child(struct run *run);
+pid_t clone_child(const struct run *run);
+int make_sync(struct run *run);
 struct failure launch(struct run *run);
 void after_exit(struct run *run, char **record_end, const char *record_limit);
 int await_note(struct run *run, uint32_t kind, struct note *note, int *fd);
 int await_answer(struct run *run, int question);
+
+/* park.c */
+bool park(struct run *run, struct failure *failure);
+pid_t clone_by_launcher(struct run *run);
+void unpark(struct run *run);
 
 /* record.c */
 int write_state(const struct run *run);

@@ -8,6 +8,7 @@
 #include <linux/bpf.h>
 #include <linux/openat2.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -75,15 +76,23 @@ static int remove_folder(const char *path) {
   return -errno;
 }
 
-static int kill_listed(const char *folder) {
-  char path[4096 + 32], pids[4096];
+/* @returns length, at most size - 1, or -errno. */
+static ssize_t list_pids(const char *folder, char *pids, size_t size) {
+  char path[4096 + 32];
   if (strlen(folder) > 4096)
     return -ENAMETOOLONG;
   (void)put_text(put_text(path, folder), "/cgroup.procs");
-  ssize_t length = read_path(path, pids, sizeof pids - 1);
+  ssize_t length = read_path(path, pids, size - 1);
+  if (length >= 0)
+    pids[length] = '\0';
+  return length;
+}
+
+static int kill_listed(const char *folder) {
+  char pids[4096];
+  ssize_t length = list_pids(folder, pids, sizeof pids);
   if (length < 0)
     return (int)length;
-  pids[length] = '\0';
   int killed = 0;
   for (char *at = pids; *at != '\0';) {
     long pid = strtol(at, &at, 10);
@@ -97,11 +106,12 @@ static int kill_listed(const char *folder) {
 }
 
 /* Cgroup v1 has no kill file: frozen, nobody can fork away while the list is
- * read. */
+ * read. Mostly nobody is left, and nobody comes of nothing. */
 static int kill_cgroup(const char *folder) {
-  char path[4096 + 32];
-  if (strlen(folder) > 4096)
-    return -ENAMETOOLONG;
+  char path[4096 + 32], pids[2];
+  ssize_t length = list_pids(folder, pids, sizeof pids);
+  if (length <= 0)
+    return (int)length;
   (void)put_text(put_text(path, folder), "/freezer.state");
   int killed = 1;
   for (int rounds = 0; killed > 0 && rounds < 100; rounds++) {
@@ -112,6 +122,13 @@ static int kill_cgroup(const char *folder) {
       pause_ms(1);
   }
   return killed < 0 ? killed : 0;
+}
+
+/* A folder of cgroup v1 does not give way by itself, as others do. */
+static int rename_path(const char *from, const char *to) {
+  if (rename(from, to) == 0 || (errno == EEXIST && rmdir(to) == 0 && rename(from, to) == 0))
+    return 0;
+  return -errno;
 }
 
 static int join(const struct run *run, const struct op *op) {
@@ -196,6 +213,8 @@ static int step_file(struct run *run, const struct op *op) {
     return make_pipe(op);
   case OP_CLOSE:
     return close(fd_of(op->a)) < 0 ? -errno : 0;
+  case OP_RENAME:
+    return rename_path(s1, plan_str(plan, op->s2));
   case OP_KILL_CGROUP:
     return kill_cgroup(s1);
   case OP_RMDIR:

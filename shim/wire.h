@@ -41,6 +41,8 @@ enum message_type {
   MSG_ASK,        /* a = number of the question */
   MSG_EXITED,     /* a = exit code, b = signal, x = time in ns since epoch, y =
                      flags EXIT_* */
+  MSG_PARKED,     /* a launcher waits; a = its pid, b = pid of the shim, x, y = their start times. A struct
+                     launch_request with descriptors {plan, slot 0, ...} starts a process with it */
 };
 
 struct message {

@@ -5,8 +5,8 @@
 import { constants } from 'node:fs';
 import type { Op, Slot } from '../model/plan.ts';
 import type { DeviceRule, Resources } from '../model/resources.ts';
-import { allowances, deviceRuleText } from './devices.ts';
-import { cgroupFolders, hasDeviceProgram, hierarchyOf } from './layout.ts';
+import { allowances, type DeviceAllowance, deviceRuleText } from './devices.ts';
+import { type CgroupLayout, cgroupFolders, hasDeviceProgram, hierarchyOf } from './layout.ts';
 import { type CgroupPlace, type CgroupWrite, limitWrites, type Machine, requireDevices } from './limits.ts';
 
 /** Operations by the section they belong to. */
@@ -25,6 +25,12 @@ const mkdir = (path: string): Op => ({
   existsOk: true,
   about: `make cgroup ${path}`,
 });
+const rename = (from: string, to: string): Op => ({
+  name: 'rename',
+  s1: from,
+  s2: to,
+  about: `name cgroup ${to}`,
+});
 const write = (file: string, value: string, ignoreErrors = false): Op => ({
   name: 'write',
   s1: file,
@@ -37,39 +43,61 @@ const limit = ({ file, value, option, optional }: CgroupWrite): Op => ({
   about: `set ${option}: ${value.trim()} in ${file}`,
 });
 
-function deviceWrites(folder: string, rules: readonly DeviceRule[]): Op[] {
-  return [
-    write(`${folder}/devices.deny`, 'a'),
-    ...allowances(rules).map((rule) => write(`${folder}/devices.allow`, deviceRuleText(rule))),
-  ];
+function allow(layout: CgroupLayout, path: string, rules: readonly DeviceAllowance[]): Op[] {
+  const devices = hierarchyOf(layout, 'devices');
+  return devices === undefined
+    ? []
+    : rules.map((rule) => write(`${devices}${path}/devices.allow`, deviceRuleText(rule)));
+}
+
+function deviceWrites(layout: CgroupLayout, path: string, rules: readonly DeviceRule[]): Op[] {
+  const devices = hierarchyOf(layout, 'devices');
+  return devices === undefined
+    ? []
+    : [write(`${devices}${path}/devices.deny`, 'a'), ...allow(layout, path, allowances(rules))];
 }
 
 /** The file that a process is moved into a group by. */
 const procs = (folder: string): string => `${folder}/cgroup.procs`;
 
+const joinAll = (folders: readonly string[]): Op[] =>
+  folders.map((folder) => ({ name: 'join', s1: procs(folder), about: `join cgroup ${folder}` }));
+
+/**
+ * The groups that a launcher waits in (v1 and hybrid): they get the container's name when there is one. A folder of
+ * cgroup2 cannot be renamed, and costs nothing to be born in.
+ */
+export function planWaitingGroups(layout: CgroupLayout, path: string): Omit<CgroupOps, 'parentBefore'> {
+  const folders = layout.hierarchies.map((hierarchy) => `${hierarchy.path}${path}`);
+  // The process that comes out of it makes its devices from its first moment on: the usual rules are there by then.
+  const parentAfter = [...folders.map(mkdir), ...deviceWrites(layout, path, []), ...joinAll(folders)];
+  return { parentAfter, afterExit: folders.map(rmdir) };
+}
+
 /**
  * On v1 and hybrid all of it is done after the clone: joining waits for the kernel (RCU), and the new process
  * mounts its file systems meanwhile. On v2 the process is born in its group, which costs nothing.
+ * @param place - `waiting` is the path of the groups that a launcher waits in; then each device rule allows
+ * something, as it has the usual ones. Absent: there is no launcher.
  * @param slots - gives out as many free slots.
  * @param deviceProgram - slot of the loaded device program; needed where no v1 controller has lists of devices.
  * @param machine - default: this one.
  * @throws MydockerError `failed-precondition` for a limit that this machine cannot set.
  */
 export function planCgroup(
-  place: CgroupPlace,
+  place: CgroupPlace & { readonly waiting?: string | undefined },
   resources: Resources,
   slots: (count: number) => Slot[],
   deviceProgram?: Slot,
   machine?: Machine,
 ): CgroupOps {
-  const { layout, path } = place;
+  const { layout, path, waiting } = place;
   const folders = cgroupFolders(layout, path);
-  const devices = hierarchyOf(layout, 'devices');
+  const { deviceRules = [] } = resources;
   requireDevices(layout);
-  const make = [
-    ...folders.map(mkdir),
+  const limits = [
     ...limitWrites(place, resources, machine).map(limit),
-    ...(devices === undefined ? [] : deviceWrites(`${devices}${path}`, resources.deviceRules ?? [])),
+    ...(waiting === undefined ? deviceWrites(layout, path, deviceRules) : allow(layout, path, deviceRules)),
   ];
   const afterExit = [...memoryReads(place), ...killOps(place), ...folders.map(rmdir)];
   const attachTo = (cgroup: Slot): Op[] => [
@@ -78,15 +106,19 @@ export function planCgroup(
       ? []
       : [{ name: 'bpf-attach', a: cgroup, b: deviceProgram, about: 'allow no other devices' } as const]),
   ];
-  if (layout.kind !== 'v2') {
-    const join = folders.map(
-      (folder): Op => ({ name: 'join', s1: procs(folder), about: `join cgroup ${folder}` }),
-    );
+  if (layout.kind !== 'v2' && waiting === undefined) {
     const attach = hasDeviceProgram(layout) ? slots(1).flatMap(attachTo) : [];
-    return { parentBefore: [], parentAfter: [...make, ...attach, ...join], afterExit };
+    const parentAfter = [...folders.map(mkdir), ...limits, ...attach, ...joinAll(folders)];
+    return { parentBefore: [], parentAfter, afterExit };
   }
+  const named = layout.hierarchies.map(({ path: mount }) => rename(`${mount}${waiting}`, `${mount}${path}`));
+  if (layout.unified === undefined)
+    return { parentBefore: [], parentAfter: [...named, ...limits], afterExit };
   const [cgroup = 0] = slots(1);
-  return { parentBefore: [...make, ...attachTo(cgroup)], parentAfter: [], afterExit, cgroup };
+  const make = mkdir(`${layout.unified}${path}`);
+  return layout.kind === 'v2'
+    ? { parentBefore: [make, ...limits, ...attachTo(cgroup)], parentAfter: [], afterExit, cgroup }
+    : { parentBefore: [make, ...attachTo(cgroup)], parentAfter: [...named, ...limits], afterExit, cgroup };
 }
 
 const openFolder = (a: Slot, folder: string): Op => ({

@@ -46,6 +46,7 @@ export const OP_NAMES = [
   'hostname',
   'write',
   'write-slot',
+  'rename',
   'join',
   'rlimit',
   'groups',
@@ -125,6 +126,8 @@ export interface Plan {
   readonly cgroup?: Slot;
   /** Absent for a worker: no sockets, no log, no records, ended with its connection. */
   readonly hold?: Hold;
+  /** The child is a launcher, which waits for the plan of a start and then makes its process. */
+  readonly parks?: true;
   /** The shim's handle of the FIFO that starts the process; absent: it starts at once. */
   readonly gate?: Slot;
   /** First lines of the state file and of the exit record. */

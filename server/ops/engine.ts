@@ -18,6 +18,7 @@ import type { Storage } from '../snapshot/drivers.ts';
 import type { Snapshotter } from '../snapshot/snapshotter.ts';
 import type { HostFacts } from '../spec/defaults.ts';
 import type { Store } from '../store/store.ts';
+import type { Launchers } from '../task/launchers.ts';
 import type { Runs } from '../task/runs.ts';
 import type { Zygote } from '../task/zygote.ts';
 import type { HeldAddresses } from './container-places.ts';
@@ -63,6 +64,8 @@ export interface Engine {
   /** Takes away layers and blobs that nothing needs any more. */
   readonly garbage: Garbage;
   readonly zygote: Zygote;
+  /** What has been started ahead for the next starts. */
+  readonly launchers: Launchers;
   /** Runs that are alive, by container and run id, with their shims. */
   readonly runs: Runs;
   /** What starts copy before there is a run. */
@@ -127,5 +130,7 @@ export const cgroupPathOf = (
 export const layerFolder = (paths: Paths, serial: bigint): string => `${paths.root}/layers/${serial}`;
 export const shimsFolder = (paths: Paths): string => `${paths.state}/shims`;
 export const runFolder = (paths: Paths, runId: string): string => `${shimsFolder(paths)}/${runId}`;
+/** What ps shows for a shim that waits for a container. */
+export const launcherTitle = (paths: Paths): string => `mydocker-launcher ${paths.state}`;
 /** What ps shows for the zygote. */
 export const zygoteTitle = (paths: Paths): string => `mydocker-zygote ${paths.state}`;

@@ -87,7 +87,7 @@ function explain(
       ({ ipv4 }) =>
         `make the bridge and the rules of its network where they are missing; its address is ${ipv4}`,
     ),
-    `hand the plan, ${sizeBytes} bytes, to the zygote, which forks a shim with the folder ${runFolder}`,
+    `hand the plan, ${sizeBytes} bytes, to the zygote, which forks a shim with the folder ${runFolder}; or to a launcher that waits and fits: groups that it has joined are then renamed, not made and joined`,
     'meanwhile write down that it starts: synced, and before anything of the user’s can run',
     'commit: from here the shim outlives the server, and opens the start gate when the process exists',
     'wait until the process exists with everything mounted, then until its program is executed',

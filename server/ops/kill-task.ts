@@ -7,7 +7,7 @@ import { cannot, MydockerError } from '../model/error.ts';
 import { isAlive } from '../model/task-state.ts';
 import { signalProcess } from '../task/held-process.ts';
 import type { LiveRun } from '../task/runs.ts';
-import { LaunchFailure, ShimGone } from '../task/shim-connection.ts';
+import { LaunchFailure, ShimGone } from '../task/shim-error.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
 import { tell } from './container-event.ts';
 import type { Engine } from './engine.ts';

@@ -4,7 +4,7 @@
  */
 import { cannot, type ErrorDetails, type MydockerError, toMydockerError } from '../model/error.ts';
 import { type Op, opAt, type Plan } from '../model/plan.ts';
-import { LaunchFailure, ShimGone } from '../task/shim-connection.ts';
+import { LaunchFailure, ShimGone } from '../task/shim-error.ts';
 import { FAILED_LAUNCH, LAUNCH_STEPS } from '../task/shim-protocol.ts';
 import { execFailure } from './exec-error.ts';
 

@@ -15,6 +15,7 @@ import { buildSpec } from '../spec/build-spec.ts';
 import { planLaunch, type RunPlace } from '../spec/launch-plan.ts';
 import type { TerminalSize } from '../spec/process-plan.ts';
 import type { Rootfs } from '../spec/rootfs-plan.ts';
+import type { Launcher } from '../task/launchers.ts';
 import { logEnd } from '../task/log-file.ts';
 import { formatRunHead } from '../task/run-files.ts';
 import type { LogPosition } from '../task/shim-protocol.ts';
@@ -26,6 +27,7 @@ import { hostDevices } from './host-devices.ts';
 import { hostMounts } from './host-mounts.ts';
 import { lookUpUser } from './look-up-user.ts';
 import { fileSources } from './mount-sources.ts';
+import { takeLauncher } from './park-launcher.ts';
 import { networkOwner, openShared } from './shared-namespaces.ts';
 
 /** What a start needs to know of its container; a record has it, and so has one that was never created. */
@@ -48,6 +50,8 @@ export interface PreparedLaunch extends Disposable {
   readonly cgroupPath: string;
   readonly runFolder: string;
   readonly logFrom: LogPosition;
+  /** That the plan is made for; absent: the zygote launches it. Goes back with the value where it was not used. */
+  readonly launcher?: Launcher;
 }
 
 function rootfsOf(engine: Engine, container: Launchable): Rootfs {
@@ -81,6 +85,7 @@ function deviceProgramFor(engine: Engine, rules: readonly DeviceRule[], opened: 
 
 /**
  * @param runId - of the run to come.
+ * @param ahead - whether a launcher that was started ahead may do it.
  * @throws MydockerError `invalid-argument` for a user that the image does not have, `failed-precondition` for
  * a limit that this machine cannot set; RangeError for what no plan can hold.
  */
@@ -89,6 +94,7 @@ export function prepareLaunch(
   container: Launchable,
   runId: string,
   terminalSize: TerminalSize,
+  ahead = false,
 ): PreparedLaunch {
   const { id, config } = container;
   const { paths, cgroups, bootId } = engine;
@@ -129,8 +135,10 @@ export function prepareLaunch(
     logMaxFiles: engine.config.logMaxFiles,
     logMaxBytes: engine.config.logMaxBytes,
   };
+  const taken = ahead ? takeLauncher(engine, config, spec, rules) : undefined;
+  const launcher = taken === undefined ? undefined : opened.use(taken);
   const cgroup = planCgroup(
-    { layout: cgroups.layout, path: cgroupPath },
+    { layout: cgroups.layout, path: cgroupPath, waiting: launcher?.cgroupPath },
     { ...config.resources, deviceRules: rules },
     (count) => Array.from({ length: count }, () => slots.take()),
     device.length > 0 ? 0 : undefined,
@@ -160,6 +168,7 @@ export function prepareLaunch(
   const kept = opened.move();
   return {
     ...{ spec, plan, descriptors, cgroupPath, runFolder: place.runFolder, logFrom },
+    ...(launcher === undefined ? {} : { launcher }),
     [Symbol.dispose]: () => kept.dispose(),
   };
 }

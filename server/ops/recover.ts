@@ -17,7 +17,7 @@ import type { LiveRun } from '../task/runs.ts';
 import { type Created, ShimConnection } from '../task/shim-connection.ts';
 import { connectInFolder } from '../task/shim-sockets.ts';
 import { findStrays, type Stray } from '../task/strays.ts';
-import { cgroupPathOf, type Engine, runFolder, shimsFolder, zygoteTitle } from './engine.ts';
+import { cgroupPathOf, type Engine, launcherTitle, runFolder, shimsFolder, zygoteTitle } from './engine.ts';
 import { superviseExec } from './exec-task.ts';
 import { type Ending, exitOf, lostExit, recordExit, removeIfAsked, superviseRun } from './finish-run.ts';
 import { keepTrying } from './keep-trying.ts';
@@ -201,9 +201,9 @@ function isUnsettled(engine: Engine, id: string): boolean {
 /** Run once, before the server listens. */
 export async function recover(engine: Engine): Promise<void> {
   await failpoint('recover.begin');
-  // With launches that it has not begun; nobody waits for them any more.
-  const zygote = zygoteTitle(engine.paths);
-  for (const stray of findStrays(zygote)) if (stray.title === zygote) endStray(stray);
+  // With launches that they have not begun; nobody waits for them any more.
+  for (const title of [zygoteTitle(engine.paths), launcherTitle(engine.paths)])
+    for (const stray of findStrays(title)) if (stray.title === title) endStray(stray);
   const all = engine.store.containers.list();
   const alive = all.filter((record) => isAlive(record.status));
   await Promise.all(

@@ -96,7 +96,8 @@ async function launch(
   await failpoint('start.launch');
   if (request.signal?.aborted) throw cancelledStart(before);
   // 4. The shim works already while the intent is written down. Until that is durable nothing of the user's runs.
-  const connection = engine.zygote.launch(encodePlan(prepared.plan), prepared.descriptors);
+  const launcher = prepared.launcher ?? engine.zygote;
+  const connection = launcher.launch(encodePlan(prepared.plan), prepared.descriptors);
   const run: Run = {
     runId,
     bootId: engine.bootId,
@@ -133,6 +134,7 @@ async function launch(
     const record = await note(engine, starting, live, open ? 'running' : 'starting');
     await failpoint('start.put-running');
     void superviseRun(engine, live);
+    engine.launchers.fill();
     return record;
   } catch (thrown) {
     const error = request.signal?.aborted
@@ -162,7 +164,7 @@ const cancelledStart = ({ name }: ContainerRecord): MydockerError =>
 
 function decide(engine: Engine, record: ContainerRecord, runId: string, size: TerminalSize): PreparedLaunch {
   try {
-    return prepareLaunch(engine, record, runId, size);
+    return prepareLaunch(engine, record, runId, size, true);
   } catch (thrown) {
     throw thrown instanceof RangeError
       ? cannot('invalid-argument', 'start', 'container', record.name, thrown.message, { exitStatus: 125 })

@@ -67,6 +67,7 @@ const CALLS: Partial<Record<OpName, (op: Op, showEnv: boolean) => string>> = {
   hostname: (op) => `sethostname(${text(op.s1)})`,
   write: (op) => `write(${text(op.s1)}, ${text(op.s2)})`,
   'write-slot': (op) => `write(${slot(op.a)}, ${text(op.s2)})`,
+  rename: (op) => `rename(${text(op.s1)}, ${text(op.s2)})`,
   join: (op) => `write(${text(op.s1)}, pid)`,
   rlimit: (op) => `setrlimit(${op.x}, ${op.y}, ${op.z})`,
   groups: (op) => `setgroups(${text(op.s1)})`,

@@ -11,7 +11,7 @@ const HEADER_BYTES = 96;
 const OP_BYTES = 56;
 const NO_SLOT = 0xffff;
 const FLAG = { existsOk: 1, ignoreErrors: 2 } as const;
-const PLAN_FLAG = { hold: 1, terminal: 2, backpressure: 4 } as const;
+const PLAN_FLAG = { hold: 1, terminal: 2, backpressure: 4, park: 8 } as const;
 
 /** Fields that are lists of strings count them in the number of the same rank. */
 const LIST_OP = 'exec';
@@ -133,7 +133,8 @@ function writeHeader(draft: Draft, plan: Plan, ends: readonly number[]): void {
   const flags =
     (hold ? PLAN_FLAG.hold : 0) |
     (hold?.terminal ? PLAN_FLAG.terminal : 0) |
-    (hold?.backpressure ? PLAN_FLAG.backpressure : 0);
+    (hold?.backpressure ? PLAN_FLAG.backpressure : 0) |
+    (plan.parks ? PLAN_FLAG.park : 0);
   out.writeUInt32LE(PLAN_MAGIC, 0);
   out.writeUInt16LE(PLAN_VERSION, 4);
   out.writeUInt16LE(flags, 6);

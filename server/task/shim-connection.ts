@@ -5,12 +5,14 @@
 import { writeSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { getSystemErrorName } from 'node:util';
+import { sendDescriptors } from '../../native/socket.ts';
 import { deadlineExceeded, unavailable } from '../model/error.ts';
+import { LaunchFailure, ShimGone } from './shim-error.ts';
 import {
   decodeFound,
   decodeMessage,
+  encodeLaunchRequest,
   encodeMessage,
-  type Found,
   followingBytes,
   MESSAGE_BYTES,
   type Message,
@@ -30,6 +32,12 @@ export interface Created {
   readonly shimStartTime: bigint;
 }
 
+/** A shim whose launcher waits for the plan of a start. */
+export interface Waiting {
+  readonly shimPid: number;
+  readonly shimStartTime: bigint;
+}
+
 export interface ShimExit {
   readonly exitStatus: number;
   readonly signal: number;
@@ -37,42 +45,6 @@ export interface ShimExit {
   readonly exitedAt: bigint;
   /** The exit record is on the disk. */
   readonly recorded: boolean;
-}
-
-/** What Node has no name for. */
-const UNNAMED: Readonly<Record<number, string>> = { 80: 'ELIBBAD' };
-
-/** A step of the plan failed; nothing of the start is left. */
-export class LaunchFailure extends Error {
-  override readonly name = 'LaunchFailure';
-  readonly section: number;
-  readonly index: number;
-  /** Symbolic: `ENOENT`. */
-  readonly errno: string;
-
-  /** Of a program that could not be executed. */
-  readonly found: Found | undefined;
-
-  constructor(section: number, index: number, errno: number, found?: Found) {
-    const name = errno === 0 ? 'OK' : (UNNAMED[errno] ?? getSystemErrorName(-errno));
-    super(`launch failed in section ${section}, step ${index}: ${name}`);
-    this.section = section;
-    this.index = index;
-    this.errno = name;
-    this.found = found;
-  }
-}
-
-/** The shim is gone and has not said how its process ended. */
-export class ShimGone extends Error {
-  override readonly name = 'ShimGone';
-  /** This server wanted it gone. */
-  readonly wanted: boolean;
-
-  constructor(wanted: boolean) {
-    super('the connection to the shim has ended');
-    this.wanted = wanted;
-  }
 }
 
 const SIGKILL = 9;
@@ -85,6 +57,8 @@ interface Waiter {
 export class ShimConnection {
   readonly #socket: Socket;
   readonly #descriptor: number | undefined;
+  readonly #spoken = Promise.withResolvers<void>();
+  readonly #parked = Promise.withResolvers<Waiting>();
   readonly #created = Promise.withResolvers<Created>();
   readonly #started = Promise.withResolvers<void>();
   readonly #exited = Promise.withResolvers<ShimExit>();
@@ -111,7 +85,18 @@ export class ShimConnection {
     socket.on('error', () => socket.destroy());
     socket.on('close', () => this.#end());
     socket.on('close', () => this.#closed.resolve());
-    for (const { promise } of [this.#created, this.#started, this.#exited]) promise.catch(() => undefined);
+    for (const { promise } of [this.#parked, this.#created, this.#started, this.#exited])
+      promise.catch(() => undefined);
+  }
+
+  /** The shim has said something, or will not say anything any more. */
+  get spoken(): Promise<void> {
+    return this.#spoken.promise;
+  }
+
+  /** It waits for {@link begin}. Rejects with LaunchFailure or ShimGone. */
+  get parked(): Promise<Waiting> {
+    return this.#parked.promise;
   }
 
   /** Rejects with LaunchFailure or ShimGone. */
@@ -137,6 +122,24 @@ export class ShimConnection {
   /** It has left a request without an answer, and said nothing since. */
   get silent(): boolean {
     return this.#silent;
+  }
+
+  /**
+   * Gives a parked shim the plan of a start.
+   * @param plan - sealed.
+   * @param descriptors - for the plan's first slots; duplicated.
+   * @throws MydockerError `unavailable` when the shim is gone.
+   */
+  begin(plan: number, descriptors: readonly number[]): void {
+    const all = [plan, ...descriptors];
+    try {
+      sendDescriptors(this.#descriptor ?? -1, encodeLaunchRequest(all.length), all);
+    } catch (cause) {
+      throw unavailable('cannot launch: the shim that waited for it is gone', {
+        reason: 'SHIM_GONE',
+        cause,
+      });
+    }
   }
 
   /** From now on the shim outlives this server. @param start - and its gate may open. */
@@ -219,7 +222,11 @@ export class ShimConnection {
 
   #handle(message: Message, rest: Buffer): void {
     this.#silent = false;
+    this.#spoken.resolve();
     switch (message.type) {
+      case NOTICE.parked:
+        this.#parked.resolve({ shimPid: message.b, shimStartTime: message.y });
+        break;
       case NOTICE.created:
         this.#created.resolve({
           pid: message.a,
@@ -267,6 +274,8 @@ export class ShimConnection {
 
   #fail(error: Error): void {
     this.#failure ??= error;
+    this.#spoken.resolve();
+    this.#parked.reject(this.#failure);
     this.#created.reject(this.#failure);
     this.#started.reject(this.#failure);
     this.#exited.reject(this.#failure);

@@ -21,7 +21,15 @@ export const REQUEST = {
 } as const;
 
 /** Shim to server. */
-export const NOTICE = { reply: 64, created: 65, started: 66, failed: 67, ask: 68, exited: 69 } as const;
+export const NOTICE = {
+  reply: 64,
+  created: 65,
+  started: 66,
+  failed: 67,
+  ask: 68,
+  exited: 69,
+  parked: 70,
+} as const;
 
 /** `failed.section` outside the plan, and what `failed.index` then says. */
 export const FAILED_LAUNCH = 4;
@@ -107,7 +115,7 @@ export function followingBytes({ type, y }: Message): number {
   return type === NOTICE.failed && isFound ? length : 0;
 }
 
-/** What goes to the zygote beside the descriptors. */
+/** What goes to the zygote, or to a parked shim, beside the descriptors. */
 export function encodeLaunchRequest(descriptors: number): Buffer {
   const bytes = Buffer.alloc(8);
   bytes.writeUInt32LE(LAUNCH_MAGIC, 0);

@@ -15,7 +15,7 @@ import { socketOf } from './shim-sockets.ts';
 /** Tries after which a queue that stays full is an error. */
 const SEND_TRIES = 3;
 /** How long a launch may take to its first word. A zygote that is stopped would hold its starts for ever. */
-const LAUNCH_DEADLINE_MS = 5000;
+export const LAUNCH_DEADLINE_MS = 5000;
 
 export interface ZygoteOptions {
   /** The shim program. */
@@ -77,8 +77,7 @@ export class Zygote {
     const zygote = this.#process;
     const timer = setTimeout(() => zygote?.kill('SIGKILL'), LAUNCH_DEADLINE_MS);
     timer.unref();
-    const spoken = (): void => clearTimeout(timer);
-    Promise.race([connection.created, connection.exited]).then(spoken, spoken);
+    void connection.spoken.then(() => clearTimeout(timer));
   }
 
   #send(descriptors: readonly number[]): void {

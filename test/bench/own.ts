@@ -54,6 +54,7 @@ export async function startOwn(
   ground: Ground,
   name = 'own',
   env: Readonly<Record<string, string>> = {},
+  args: readonly string[] = [],
 ): Promise<Own> {
   const state = `/run/mydocker-${name}`;
   mkdirSync(state);
@@ -69,7 +70,7 @@ export async function startOwn(
   const daemon = ground.daemon(
     `mydockerd-${name}`,
     join(PROJECT, 'bin/mydockerd'),
-    [...root, ...['--cgroup-parent', `${ground.cgroupParent}-${name}`]],
+    [...root, ...['--cgroup-parent', `${ground.cgroupParent}-${name}`], ...args],
     env,
   );
   await daemon.ready(CLIENT, ['--host', address, 'version']);

@@ -56,6 +56,9 @@ const SETTLE_MS = 20_000 * SLOWNESS;
 const KEPT_FILES =
   /^(root\/(meta|blobs|layers|checkpoint|lock)|state\/[^/]*\.(sock|lock|pid)$|state\/lock$|root\/[^/]*lock$)/;
 const KEPT_PROCESSES = /^mydocker-(zygote|worker|unpack)/;
+// What a server has started ahead is its own as long as it runs, and goes with it.
+const KEPT_WHILE_RUNNING = /^mydocker-(zygote|worker|unpack|launcher)/;
+const LAUNCHER_CGROUPS = /\/launcher-[0-9a-f]{16}$/;
 
 /** A running server and everything needed to use and to check it. */
 export class Host {
@@ -233,9 +236,14 @@ export class Host {
     return {
       cgroupParent: this.cgroupParent,
       folders: { root: this.root, state: this.state, tmp: join(this.folder, 'tmp') },
-      pids: this.#server?.pid === undefined ? [] : [this.#server.pid],
       ignoredFiles: KEPT_FILES,
-      ignoredProcesses: KEPT_PROCESSES,
+      ...(this.#server?.pid === undefined
+        ? { pids: [], ignoredProcesses: KEPT_PROCESSES }
+        : {
+            pids: [this.#server.pid],
+            ignoredProcesses: KEPT_WHILE_RUNNING,
+            ignoredCgroups: LAUNCHER_CGROUPS,
+          }),
     };
   }
 }

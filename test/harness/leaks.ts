@@ -19,6 +19,8 @@ export interface Places {
   readonly pids: readonly number[];
   /** Paths below `folders` that may come and go, tested from the folder's name on: `root/meta/000005.ldb`. */
   readonly ignoredFiles: RegExp;
+  /** Control groups that may come and go; absent: none. */
+  readonly ignoredCgroups?: RegExp;
   /** Command lines that may come and go. */
   readonly ignoredProcesses: RegExp;
 }
@@ -139,7 +141,9 @@ export function takeSnapshot(places: Places): Snapshot {
     mounts: [...mounts].sort(),
     links: listLinks().sort(),
     rules: listRules(),
-    cgroups: listCgroups(places.cgroupParent).sort(),
+    cgroups: listCgroups(places.cgroupParent)
+      .filter((path) => !places.ignoredCgroups?.test(path))
+      .sort(),
     processes: all
       .filter(({ pid, command }) => !own.has(pid) && !places.ignoredProcesses.test(command))
       // the server may have been started again since

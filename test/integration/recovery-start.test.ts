@@ -21,6 +21,7 @@ import {
   run,
   start,
   statusOf,
+  stopZygote,
   wait,
 } from './deaths-ground.ts';
 import { until } from './ground.ts';
@@ -52,9 +53,7 @@ async function use(name: string): Promise<void> {
 
 test('launches that a stopped zygote had not begun never begin', async () => {
   const ids = await Promise.all([1, 2, 3].map(() => create(host, 'sleep 1000')));
-  await remove(host, await run(host, FOREVER));
-  const zygote = pidsTitled(host, 'mydocker-zygote')[0] ?? 0;
-  process.kill(zygote, 'SIGSTOP');
+  const zygote = await stopZygote(host);
   for (const id of ids) start(host, id).catch(() => undefined);
   // Recorded, and committed into a socket that nobody reads yet.
   await until(

@@ -9,7 +9,7 @@ import { reapCgroup } from '../../server/cgroup/reap.ts';
 import { type Op, type Plan, SECTIONS, type Section } from '../../server/model/plan.ts';
 import { encodePlan } from '../../server/spec/plan-codec.ts';
 import { readExitFile } from '../../server/task/run-files.ts';
-import { LaunchFailure } from '../../server/task/shim-connection.ts';
+import { LaunchFailure } from '../../server/task/shim-error.ts';
 import { REQUEST } from '../../server/task/shim-protocol.ts';
 import { listCgroups } from '../harness/leaks.ts';
 import { type Launched, ShimGround, USER, withOp } from './shim-ground.ts';

@@ -21,7 +21,7 @@ import type { Op, Plan } from '../../server/model/plan.ts';
 import { O, open } from '../../server/spec/ops.ts';
 import { encodePlan } from '../../server/spec/plan-codec.ts';
 import { readExitFile, readStateFile } from '../../server/task/run-files.ts';
-import { LaunchFailure } from '../../server/task/shim-connection.ts';
+import { LaunchFailure } from '../../server/task/shim-error.ts';
 import { FAILED_LAUNCH, NOTICE, REQUEST } from '../../server/task/shim-protocol.ts';
 import { connectInFolder } from '../../server/task/shim-sockets.ts';
 import { listCgroups } from '../harness/leaks.ts';

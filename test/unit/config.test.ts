@@ -63,6 +63,11 @@ test('a file says the same, and flags win', () => {
 
 test('a file may set limits of archives, all that there are', () => {
   assert.deepEqual([...ARCHIVE_LIMIT_NAMES].sort(), Object.keys(ARCHIVE_LIMITS).sort());
+  assert.equal(config('--config', file({ launchers: 0 })).launchers, 0);
+  for (const wrong of [-1, 17, 1.5, '1'])
+    assert.throws(() => config('--config', file({ launchers: wrong })), {
+      message: /launchers is no whole number from 0 to 16$/,
+    });
   const path = file({ 'archive-limits': { entries: 10, unpackedBytes: 1e9 } });
   assert.deepEqual(config('--config', path).archiveLimits, { entries: 10, unpackedBytes: 1e9 });
   for (const wrong of [{ files: 1 }, { entries: 0 }, { entries: '9' }, { entries: 1.5 }, [], 7])

@@ -34,6 +34,7 @@ import { overlaySnapshotter } from '../../../server/snapshot/overlay.ts';
 import { vfsSnapshotter } from '../../../server/snapshot/vfs.ts';
 import { readHostFacts } from '../../../server/spec/defaults.ts';
 import { openStore } from '../../../server/store/open.ts';
+import { Launchers } from '../../../server/task/launchers.ts';
 import { Runs } from '../../../server/task/runs.ts';
 import { Zygote } from '../../../server/task/zygote.ts';
 import { type SpawnLauncher, spawnLauncher } from '../../fixtures/spawn-worker.ts';
@@ -87,6 +88,13 @@ export async function engineHere(
       forget: () => Promise.resolve(),
     },
     zygote: new Zygote({ program: '/nonexistent', title: 'none', titleLength: 4 }),
+    launchers: new Launchers({
+      size: 0,
+      park: () => {
+        throw new Error('nothing is started here');
+      },
+      log,
+    }),
     runs: new Runs(),
     firstCopies: new FirstCopies(),
     cgroups: {

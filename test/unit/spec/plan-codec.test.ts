@@ -46,7 +46,10 @@ function expected(plan: Plan): ReadPlan {
   const ends = SECTIONS.map((section) => (end += plan.sections[section].length));
   const { hold } = plan;
   const flags =
-    (hold === undefined ? 0 : 1) | (hold?.terminal === true ? 2 : 0) | (hold?.backpressure === true ? 4 : 0);
+    (hold === undefined ? 0 : 1) |
+    (hold?.terminal === true ? 2 : 0) |
+    (hold?.backpressure === true ? 4 : 0) |
+    (plan.parks === true ? 8 : 0);
   const slots = [
     ...[plan.cgroup, hold?.runFolder, hold?.logFolder, hold?.stdin, hold?.stdout, hold?.stderr],
     ...[plan.gate, hold?.keep, hold?.attach],
@@ -172,7 +175,8 @@ test('the shim refuses what is not a plan', () => {
     ['nothing', Buffer.alloc(0), EINVAL],
     ['a wrong magic', patched(plan, 0, 0), EPROTO],
     ['a wrong version', patched(plan, 4, 2), EPROTO],
-    ['unknown flags', patched(plan, 6, 8), EINVAL],
+    ['unknown flags', patched(plan, 6, 16), EINVAL],
+    ['a launcher with a process of its own', patched(plan, 6, 8), EINVAL],
     ['a size that is not its own', patched(plan, 8, 0), EINVAL],
     ['more operations than bytes', patched(plan, 12, ...max), EINVAL],
     ['a section that ends before it begins', patched(plan, 20, 0, 0, 0, 0), EINVAL],

@@ -1,5 +1,5 @@
 /** Plans of every kind, as the server makes them, for tests that look at plans and run none. */
-import { planCgroup, planCgroupExec } from '../../../server/cgroup/cgroup-plan.ts';
+import { planCgroup, planCgroupExec, planWaitingGroups } from '../../../server/cgroup/cgroup-plan.ts';
 import { type CgroupLayout, cgroupMounts, parseCgroupLayout } from '../../../server/cgroup/layout.ts';
 import type { ContainerConfig, NetworkMode, SharedNamespaces } from '../../../server/model/container.ts';
 import type { Endpoint, NetworkRecord } from '../../../server/model/network.ts';
@@ -18,6 +18,7 @@ import type { HostFacts } from '../../../server/spec/defaults.ts';
 import { EXEC_INHERITED, planExecProcess } from '../../../server/spec/exec-plan.ts';
 import type { Joins } from '../../../server/spec/join-plan.ts';
 import { planLaunch } from '../../../server/spec/launch-plan.ts';
+import { planParking } from '../../../server/spec/park-plan.ts';
 import type { Rootfs } from '../../../server/spec/rootfs-plan.ts';
 import { planWorker } from '../../../server/spec/worker-plan.ts';
 
@@ -108,6 +109,8 @@ export interface SampleChoice {
   readonly rootfs?: Rootfs;
   readonly deviceProgram?: boolean;
   readonly resources?: Resources;
+  /** Of a launcher's groups. */
+  readonly waiting?: string;
   /** Their slots are the first ones. */
   readonly joins?: Joins;
 }
@@ -154,7 +157,7 @@ export function launchPlan(choice: SampleChoice = {}): Plan {
       joins: choice.joins ?? {},
       terminalSize: { rows: 24, columns: 80 },
       cgroup: planCgroup(
-        { layout, path },
+        { layout, path, waiting: choice.waiting },
         choice.resources ?? {},
         taking(slots),
         inherited > 0 ? 0 : undefined,
@@ -220,6 +223,14 @@ export function allPlans(): ReadonlyMap<string, Plan> {
       }),
     );
     plans.set(`start with an init on ${kind}`, launchPlan({ layout, config: { init: true } }));
+    plans.set(
+      `start by a launcher on ${kind}`,
+      launchPlan({ layout, resources, waiting: '/mydocker-1/launcher-1' }),
+    );
+    plans.set(
+      `launcher on ${kind}`,
+      planParking('mydocker-launcher /run/mydocker', planWaitingGroups(layout, '/mydocker-1/launcher-1')),
+    );
     const other = { slot: 0, container: 'other' };
     plans.set(
       `start in namespaces of others on ${kind}`,

@@ -4,7 +4,8 @@ import type { Socket } from 'node:net';
 import { afterEach, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SOCKET_TYPE, socketPair } from '../../../native/socket.ts';
-import { LaunchFailure, ShimConnection, ShimGone } from '../../../server/task/shim-connection.ts';
+import { ShimConnection } from '../../../server/task/shim-connection.ts';
+import { LaunchFailure, ShimGone } from '../../../server/task/shim-error.ts';
 import {
   encodeMessage,
   FOUND_BYTES,
