@@ -31,11 +31,16 @@ static pid_t shim_pid;
 /* In the launcher. Its child goes on with a copy of this stack. */
 static int launcher_main(void *argument) {
   struct run *run = argument;
-  struct note note;
+  struct note note = {.kind = NOTE_READY};
   int fd;
   (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
   (void)prctl(PR_SET_NAME, "mydocker:[wait]");
-  if (getppid() != shim_pid || recv_note(run->child_sync, &note, &fd) <= 0)
+  if (getppid() != shim_pid)
+    return 1;
+  struct failure failure = run_section(run, CHILD);
+  if (failure.error != 0)
+    note = (struct note){.kind = NOTE_FAIL, .index = failure.index, .value = failure.error};
+  if (send_note(run->child_sync, note, -1) < 0 || recv_note(run->child_sync, &note, &fd) <= 0)
     return 1;
   pid_t pid = clone_child(run);
   if (pid == 0)
@@ -58,9 +63,9 @@ static int make_launcher(struct run *run, int *pidfd) {
   return run->launcher < 0 ? -errno : 0;
 }
 
-/* @returns whether the launcher is there and the server has something for it. */
-static bool await_request(const struct run *run, int pidfd) {
-  struct pollfd polled[2] = {{.fd = pidfd, .events = POLLIN}, {.fd = run->launch, .events = POLLIN}};
+/* @returns whether something has come while the launcher is there. */
+static bool await(int fd, int pidfd) {
+  struct pollfd polled[2] = {{.fd = pidfd, .events = POLLIN}, {.fd = fd, .events = POLLIN}};
   while (poll(polled, 2, -1) < 0)
     if (errno != EINTR)
       return false;
@@ -73,6 +78,14 @@ static int park_and_wait(struct run *run, struct failure *failure) {
   int result = make_launcher(run, &pidfd);
   if (result < 0)
     return result;
+  struct note note;
+  int fd;
+  if (!await(run->sync, pidfd) || recv_note(run->sync, &note, &fd) <= 0)
+    return -ECHILD;
+  if (note.kind == NOTE_FAIL) {
+    *failure = failed(CHILD, note.index, note.value);
+    return -note.value;
+  }
   run->child = run->launcher; /* the one that joins */
   *failure = run_section(run, PARENT_AFTER);
   run->child = 0;
@@ -87,7 +100,7 @@ static int park_and_wait(struct run *run, struct failure *failure) {
   if (send_message(run->launch, &ready) < 0)
     return -ECANCELED;
   (void)prctl(PR_SET_NAME, "mydocker-parked");
-  if (!await_request(run, pidfd))
+  if (!await(run->launch, pidfd))
     return -ECANCELED;
   int count = receive(run->launch, descriptors);
   if (count < 1)

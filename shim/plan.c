@@ -139,9 +139,8 @@ static bool header_ok(const struct plan *plan, size_t size) {
       return false;
   if ((header->flags & PLAN_HOLD) && header->run_slot == SLOT_NONE)
     return false;
-  /* Only this section is run: the launcher is made before it. */
-  if ((header->flags & PLAN_PARK) && (header->flags != PLAN_PARK || header->section_end[PARENT_BEFORE] != 0 ||
-                                      header->section_end[CHILD] != header->section_end[PARENT_AFTER]))
+  /* The launcher is made before anything is run, and holds nothing. */
+  if ((header->flags & PLAN_PARK) && (header->flags != PLAN_PARK || header->section_end[PARENT_BEFORE] != 0))
     return false;
   return before == header->op_count && field_ok(plan, STR, header->head, header->head_len, 0) &&
          field_ok(plan, STR, header->title, header->title_len, 0);

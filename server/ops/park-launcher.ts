@@ -5,7 +5,9 @@ import { reapCgroup } from '../cgroup/reap.ts';
 import type { ContainerConfig } from '../model/container.ts';
 import { newRunId } from '../model/ids.ts';
 import type { OciSpec } from '../model/oci-spec.ts';
+import type { NetworkPart } from '../model/plan.ts';
 import type { DeviceRule } from '../model/resources.ts';
+import { loopbackUp } from '../network/loopback.ts';
 import { LAUNCHER_NAMESPACES, planParking } from '../spec/park-plan.ts';
 import { encodePlan } from '../spec/plan-codec.ts';
 import type { Launcher, Parked } from '../task/launchers.ts';
@@ -21,7 +23,7 @@ export function parkLauncher({ cgroups, paths, zygote, log }: Host): Parked {
   const { layout, parent } = cgroups;
   cgroups.prepare();
   const cgroupPath = `${parent}/launcher-${newRunId()}`;
-  const plan = planParking(launcherTitle(paths), planWaitingGroups(layout, cgroupPath));
+  const plan = planParking(launcherTitle(paths), planWaitingGroups(layout, cgroupPath), [loopbackUp]);
   const connection = zygote.launch(encodePlan(plan), []);
   const clear = async (): Promise<void> => {
     // Once they are named after a container they are that one's.
@@ -35,6 +37,12 @@ export function parkLauncher({ cgroups, paths, zygote, log }: Host): Parked {
   });
   return { connection, cgroupPath };
 }
+
+/** The network of a container that a launcher starts: what that one has done is not done again. */
+export const networkBehind = (launcher: Launcher | undefined, network: NetworkPart): NetworkPart =>
+  launcher === undefined
+    ? network
+    : { ...network, child: network.child.filter((operation) => operation !== loopbackUp) };
 
 /**
  * A launcher that fits: below the server's parent, for a container that has all its namespaces to itself, and may use

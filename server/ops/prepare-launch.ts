@@ -27,7 +27,7 @@ import { hostDevices } from './host-devices.ts';
 import { hostMounts } from './host-mounts.ts';
 import { lookUpUser } from './look-up-user.ts';
 import { fileSources } from './mount-sources.ts';
-import { takeLauncher } from './park-launcher.ts';
+import { networkBehind, takeLauncher } from './park-launcher.ts';
 import { networkOwner, openShared } from './shared-namespaces.ts';
 
 /** What a start needs to know of its container; a record has it, and so has one that was never created. */
@@ -161,7 +161,7 @@ export function prepareLaunch(
       joins: shared.joins,
       terminalSize,
       cgroup,
-      network: planNetwork(engine, container, runId, slots),
+      network: networkBehind(launcher, planNetwork(engine, container, runId, slots)),
     },
     slots,
   );

@@ -7,10 +7,12 @@ export const LAUNCHER_NAMESPACES = ['network', 'ipc', 'uts'] as const;
 /**
  * @param title - what ps shows for the shim, until it has a container.
  * @param groups - that the launcher waits in.
+ * @param inside - what the launcher does in its namespaces.
  */
 export const planParking = (
   title: string,
   groups: { readonly parentAfter: readonly Op[]; readonly afterExit: readonly Op[] },
+  inside: readonly Op[],
 ): Plan => ({
   cloneFlags: CLONE.newNet | CLONE.newIpc | CLONE.newUts,
   parks: true,
@@ -19,7 +21,7 @@ export const planParking = (
   sections: {
     'parent-before': [],
     'parent-after': groups.parentAfter,
-    child: [],
+    child: inside,
     'after-exit': groups.afterExit,
   },
 });

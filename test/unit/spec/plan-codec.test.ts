@@ -176,7 +176,7 @@ test('the shim refuses what is not a plan', () => {
     ['a wrong magic', patched(plan, 0, 0), EPROTO],
     ['a wrong version', patched(plan, 4, 2), EPROTO],
     ['unknown flags', patched(plan, 6, 16), EINVAL],
-    ['a launcher with a process of its own', patched(plan, 6, 8), EINVAL],
+    ['a launcher that has something done before it', patched(plan, 6, 8), EINVAL],
     ['a size that is not its own', patched(plan, 8, 0), EINVAL],
     ['more operations than bytes', patched(plan, 12, ...max), EINVAL],
     ['a section that ends before it begins', patched(plan, 20, 0, 0, 0, 0), EINVAL],

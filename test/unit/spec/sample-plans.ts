@@ -12,6 +12,7 @@ import {
 } from '../../../server/model/plan.ts';
 import type { Resources } from '../../../server/model/resources.ts';
 import type { Credentials } from '../../../server/model/user-spec.ts';
+import { loopbackUp } from '../../../server/network/loopback.ts';
 import { LOOPBACK_ONLY, NO_NETWORK, type Plug, planVeths } from '../../../server/network/veth.ts';
 import { buildExecProcess, buildSpec, type ExecChoice } from '../../../server/spec/build-spec.ts';
 import type { HostFacts } from '../../../server/spec/defaults.ts';
@@ -229,7 +230,9 @@ export function allPlans(): ReadonlyMap<string, Plan> {
     );
     plans.set(
       `launcher on ${kind}`,
-      planParking('mydocker-launcher /run/mydocker', planWaitingGroups(layout, '/mydocker-1/launcher-1')),
+      planParking('mydocker-launcher /run/mydocker', planWaitingGroups(layout, '/mydocker-1/launcher-1'), [
+        loopbackUp,
+      ]),
     );
     const other = { slot: 0, container: 'other' };
     plans.set(
