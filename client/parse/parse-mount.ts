@@ -30,11 +30,19 @@ const KEYS: Readonly<Record<string, string>> = {
   ...{ type: '*', target: '*', readonly: '*', consistency: '*' },
   ...{ source: 'bind volume', 'bind-propagation': 'bind', 'bind-nonrecursive': 'bind' },
   ...{ 'bind-recursive': 'bind', 'volume-driver': 'volume' },
-  ...{ 'volume-nocopy': 'volume', 'volume-subpath': 'volume', 'tmpfs-size': 'tmpfs', 'tmpfs-mode': 'tmpfs' },
+  ...{
+    'volume-opt': 'volume',
+    'volume-label': 'volume',
+    'volume-nocopy': 'volume',
+    'volume-subpath': 'volume',
+    'tmpfs-size': 'tmpfs',
+    'tmpfs-mode': 'tmpfs',
+  },
 };
 /** These alone may stand without a value. */
 const FLAGS = new Set(['readonly', 'bind-nonrecursive', 'volume-nocopy']);
-const LACKING = new Set(['volume-opt', 'volume-label']);
+/** `KEY=VALUE` each, as often as is liked: kept together, a line each. */
+const REPEATED = new Set(['volume-opt', 'volume-label']);
 const HINT = 'for example --mount type=bind,src=/data,dst=/data,readonly';
 
 /** Values by their long names. */
@@ -73,11 +81,12 @@ function readValues(text: string, bad: (why: string) => UsageError): Values {
     const cut = field.indexOf('=');
     const typed = (cut < 0 ? field : field.slice(0, cut)).toLowerCase();
     const key = NAMES[typed] ?? typed;
-    if (LACKING.has(key)) throw bad(`${key} is not there yet`);
     if (!Object.hasOwn(KEYS, key)) throw bad(`unknown key ${JSON.stringify(typed)}`);
-    if (values.has(key)) throw bad(`${key} is given twice`);
+    const before = values.get(key);
+    if (before !== undefined && !REPEATED.has(key)) throw bad(`${key} is given twice`);
     if (cut < 0 && !FLAGS.has(key)) throw bad(`${key} has no value`);
-    values.set(key, cut < 0 ? 'true' : field.slice(cut + 1));
+    const value = cut < 0 ? 'true' : field.slice(cut + 1);
+    values.set(key, before === undefined ? value : `${before}\n${value}`);
   }
   return values;
 }
@@ -143,6 +152,8 @@ function otherSource(
         name: values.get('source') ?? '',
         noCopy: isOn(values, 'volume-nocopy', bad),
         subpath: values.get('volume-subpath') ?? '',
+        options: pairs(values, 'volume-opt', bad),
+        labels: pairs(values, 'volume-label', bad),
       },
     };
   const size = values.get('tmpfs-size');
@@ -154,6 +165,19 @@ function otherSource(
       ...(mode === undefined ? {} : { mode: octal('tmpfs-mode', mode, bad) }),
     },
   };
+}
+
+/** A label may stand without a value, an option not. */
+function pairs(values: Values, key: string, bad: (why: string) => UsageError): Record<string, string> {
+  const texts = values.get(key)?.split('\n') ?? [];
+  return Object.fromEntries(
+    texts.map((text) => {
+      const [, name = '', sign, value = ''] = /^([^=]*)(=?)(.*)$/s.exec(text) ?? [];
+      if (name === '' || (sign === '' && key === 'volume-opt'))
+        throw bad(`${key} is KEY=VALUE, not ${JSON.stringify(text)}`);
+      return [name, value];
+    }),
+  );
 }
 
 /** -1 is no size of a file system. */

@@ -68,8 +68,14 @@ function decodeVolume({
   name,
   noCopy,
   subpath,
+  options,
+  labels,
 }: Source<'volume'>): Omit<VolumeChoice, 'destination' | 'readOnly'> {
-  return { noCopy, ...(name === '' ? {} : { name }), ...(subpath === '' ? {} : { subpath }) };
+  const isGiven = Object.keys({ ...options, ...labels }).length > 0;
+  return {
+    ...{ noCopy, ...(name === '' ? {} : { name }), ...(subpath === '' ? {} : { subpath }) },
+    ...(isGiven ? { made: { options, labels } } : {}),
+  };
 }
 
 function decodeTmpfs({ sizeBytes, mode, options }: WireTmpfs): Omit<TmpfsMount, 'destination' | 'readOnly'> {
@@ -104,7 +110,7 @@ export function encodeMounts({ mounts, volumes = [], tmpfs = [] }: ContainerConf
       ({ volume: name, destination, readOnly, noCopy = false, subpath = '' }): Mount => ({
         destination,
         readOnly,
-        source: { $case: 'volume', value: { name, noCopy, subpath } },
+        source: { $case: 'volume', value: { name, noCopy, subpath, options: {}, labels: {} } },
       }),
     ),
     ...tmpfs.map(

@@ -30,7 +30,9 @@ import { findNetwork } from './default-network.ts';
 import { cgroupPathOf, containerFolder, type Engine } from './engine.ts';
 import { findImage } from './image-engine.ts';
 import { lookUpUser } from './look-up-user.ts';
+import { volumesToMake } from './merge-mounts.ts';
 import { findShared, usualHostname } from './shared-namespaces.ts';
+import { createVolume } from './volumes.ts';
 import { volumesFrom } from './volumes-from.ts';
 import { portWarnings } from './watch-networks.ts';
 
@@ -77,6 +79,8 @@ export async function createContainer(engine: Engine, request: CreateRequest): P
   // What is taken over from a container that is gone may be gone with it.
   volumesFrom(engine, config.volumesFrom ?? []);
   await using undo = new UndoStack((label, err) => engine.log.error({ err, container: id }, label));
+  // They outlive a create that fails, as with Docker.
+  for (const volume of volumesToMake(request.options, config)) await createVolume(engine, volume);
   const now = nowNs();
   const record = {
     v: 1,

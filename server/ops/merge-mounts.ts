@@ -4,6 +4,7 @@ import type { BindMount, ContainerConfig } from '../model/container.ts';
 import type { ImageConfig } from '../model/image.ts';
 import { newVolumeName } from '../model/volume.ts';
 import type { ContainerOptions } from './container-options.ts';
+import type { CreateVolumeRequest } from './volumes.ts';
 import type { Inherited } from './volumes-from.ts';
 
 /** A volume that is asked for. */
@@ -16,6 +17,8 @@ export interface VolumeChoice {
   readonly noCopy: boolean;
   /** Absent: the whole volume. */
   readonly subpath?: string;
+  /** What it is to be where it is not there yet. Absent: a folder of the server's. */
+  readonly made?: Pick<CreateVolumeRequest, 'options' | 'labels'>;
 }
 
 /** A list that is there; an empty one is kept as none at all, as in records of before. */
@@ -33,6 +36,17 @@ export function normalPath(path: string): string {
 
 function normalMount(mount: BindMount): BindMount {
   return { ...mount, source: normalPath(mount.source), destination: normalPath(mount.destination) };
+}
+
+/** The volumes that are to be made before the container, each once. */
+export function volumesToMake(
+  options: ContainerOptions,
+  { volumes = [] }: ContainerConfig,
+): CreateVolumeRequest[] {
+  return (options.volumes ?? []).flatMap(({ made, destination }) => {
+    const mounted = volumes.find((mount) => mount.destination === normalPath(destination));
+    return made === undefined || mounted === undefined ? [] : [{ ...made, driver: '', name: mounted.volume }];
+  });
 }
 
 /**

@@ -3,6 +3,7 @@ import { failpoint } from '../failpoint.ts';
 import { alreadyExists, cannot, invalidArgument, notFound, quoteId } from '../model/error.ts';
 import { shortId } from '../model/ids.ts';
 import {
+  isAnonymousVolume,
   newVolumeName,
   parseVolumeName,
   sameOptions,
@@ -28,7 +29,7 @@ export interface CreateVolumeRequest {
 
 /**
  * Makes a volume; its folder is made by the first start that mounts it.
- * @returns the one that is there already, where there is one.
+ * @returns the one that is there already, where there is one; whatever it is, where no options are given.
  * @throws MydockerError `invalid-argument`; `already-exists` for one with other options.
  */
 export async function createVolume(engine: Engine, request: CreateVolumeRequest): Promise<VolumeRecord> {
@@ -43,7 +44,8 @@ export async function createVolume(engine: Engine, request: CreateVolumeRequest)
   const { volumes } = engine.store;
   return await engine.queues.run('volume', name, async () => {
     const there = volumes.get(name);
-    if (there !== undefined && !sameOptions(there.options, options))
+    const isAny = Object.keys(options).length === 0;
+    if (there !== undefined && !isAny && !sameOptions(there.options, options))
       throw alreadyExists('volume', name, 'it is there with other options', {
         reason: 'VOLUME_EXISTS',
         hint: `mydocker volume inspect ${name}`,
@@ -51,7 +53,7 @@ export async function createVolume(engine: Engine, request: CreateVolumeRequest)
     if (there !== undefined) return there;
     const stored = { v: 1, rev: 0n, createdAt: 0n, updatedAt: 0n } as const;
     const given = Object.keys(options).length === 0 ? {} : { options };
-    const record = { ...stored, ...given, name, labels, anonymous: request.name === '' };
+    const record = { ...stored, ...given, name, labels, anonymous: isAnonymousVolume(name) };
     await writeVolumeFile(engine.paths, record);
     await failpoint('volume.create');
     return await volumes.put(record, { event: volumeEvent(name, 'create') });

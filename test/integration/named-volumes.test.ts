@@ -175,6 +175,57 @@ test('a volume may be a folder of the host, or memory', async () => {
     await refused(host, create('bad', ...options), why);
 });
 
+test('--mount makes a volume of the kind that it describes', async () => {
+  const mount = (...parts: string[]): string[] => ['--mount', ['type=volume', ...parts].join(',')];
+  const memory = ['volume-opt=type=tmpfs', 'volume-opt=device=tmpfs', '"volume-opt=o=size=64k,mode=750"'];
+  const made = mount(
+    'src=memory',
+    'dst=/v',
+    ...memory,
+    'volume-label=a=b',
+    'volume-label=c',
+    'volume-driver=local',
+  );
+  assert.equal(await inside(host, 'stat -c %a /v', made), '750');
+  assert.equal(
+    await host.ok(['volume', 'inspect', '-f', '{{json .Labels}} {{.Options.o}}', 'memory']),
+    '{"a":"b","c":""} size=64k,mode=750',
+  );
+  // It is there now, and what it is stays.
+  assert.equal(await inside(host, 'stat -c %a /v', made), '750');
+  assert.equal(await inside(host, 'stat -c %a /v', mount('src=memory', 'dst=/v', 'volume-label=x=y')), '750');
+  await refused(
+    host,
+    [
+      'run',
+      '--rm',
+      ...mount('src=memory', 'dst=/v', 'volume-opt=type=tmpfs', 'volume-opt=device=x'),
+      'busybox',
+      'true',
+    ],
+    /cannot create volume memory: it is there with other options/,
+  );
+  await refused(
+    host,
+    ['run', '--rm', ...mount('src=bad', 'dst=/v', 'volume-opt=colour=red'), 'busybox', 'true'],
+    /invalid volume option colour/,
+  );
+  await refused(
+    host,
+    ['create', ...mount('dst=/v', 'volume-opt=size'), 'busybox'],
+    /volume-opt is KEY=VALUE/,
+  );
+  await refused(
+    host,
+    ['create', '--mount', 'type=bind,src=/tmp,dst=/v,volume-label=a', 'busybox'],
+    /does not go with/,
+  );
+  // One without a name goes with its container.
+  assert.equal(await inside(host, 'stat -c %a /v', mount('dst=/v', ...memory)), '750');
+  assert.equal(await host.ok(['volume', 'ls', '-q']), 'memory');
+  await host.ok(['volume', 'rm', 'memory']);
+});
+
 test('--volumes-from takes over volumes and what is mounted of the host', async () => {
   await importEntries(
     host,

@@ -319,6 +319,23 @@ export interface VolumeMount {
   readonly subpath: string;
   /** A new volume stays empty instead of taking the image's content at the destination. Default false. */
   readonly noCopy: boolean;
+  /**
+   * What a volume that is made here is, as CreateVolumeRequest.options; one of this name that is something else is
+   * refused. Responses leave it out: the volume has it.
+   */
+  readonly options: { [key: string]: string };
+  /** Labels of a volume that is made here. Responses leave it out. */
+  readonly labels: { [key: string]: string };
+}
+
+export interface VolumeMount_OptionsEntry {
+  readonly key: string;
+  readonly value: string;
+}
+
+export interface VolumeMount_LabelsEntry {
+  readonly key: string;
+  readonly value: string;
 }
 
 /** A filesystem in memory, empty at each start. */
@@ -1597,7 +1614,7 @@ export const BindMount: MessageFns<BindMount> = {
 };
 
 function createBaseVolumeMount(): VolumeMount {
-  return { name: "", subpath: "", noCopy: false };
+  return { name: "", subpath: "", noCopy: false, options: {}, labels: {} };
 }
 
 export const VolumeMount: MessageFns<VolumeMount> = {
@@ -1611,6 +1628,12 @@ export const VolumeMount: MessageFns<VolumeMount> = {
     if (message.noCopy !== false) {
       writer.uint32(24).bool(message.noCopy);
     }
+    globalThis.Object.entries(message.options).forEach(([key, value]: [string, string]) => {
+      VolumeMount_OptionsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      VolumeMount_LabelsEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).join();
+    });
     return writer;
   },
 
@@ -1651,6 +1674,28 @@ export const VolumeMount: MessageFns<VolumeMount> = {
             message.noCopy = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = VolumeMount_OptionsEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.options[entry4.key] = entry4.value;
+            }
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            const entry5 = VolumeMount_LabelsEntry.decode(reader, reader.uint32());
+            if (entry5.value !== undefined) {
+              message.labels[entry5.key] = entry5.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1671,6 +1716,158 @@ export const VolumeMount: MessageFns<VolumeMount> = {
     message.name = object.name ?? "";
     message.subpath = object.subpath ?? "";
     message.noCopy = object.noCopy ?? false;
+    message.options = (globalThis.Object.entries(object.options ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseVolumeMount_OptionsEntry(): VolumeMount_OptionsEntry {
+  return { key: "", value: "" };
+}
+
+export const VolumeMount_OptionsEntry: MessageFns<VolumeMount_OptionsEntry> = {
+  encode(message: VolumeMount_OptionsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VolumeMount_OptionsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVolumeMount_OptionsEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<VolumeMount_OptionsEntry>): VolumeMount_OptionsEntry {
+    return VolumeMount_OptionsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VolumeMount_OptionsEntry>): VolumeMount_OptionsEntry {
+    const message = createBaseVolumeMount_OptionsEntry() as any;
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseVolumeMount_LabelsEntry(): VolumeMount_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const VolumeMount_LabelsEntry: MessageFns<VolumeMount_LabelsEntry> = {
+  encode(message: VolumeMount_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): VolumeMount_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseVolumeMount_LabelsEntry() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<VolumeMount_LabelsEntry>): VolumeMount_LabelsEntry {
+    return VolumeMount_LabelsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<VolumeMount_LabelsEntry>): VolumeMount_LabelsEntry {
+    const message = createBaseVolumeMount_LabelsEntry() as any;
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
     return message;
   },
 };

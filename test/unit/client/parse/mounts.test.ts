@@ -22,7 +22,7 @@ test('the three types of --mount', () => {
   assert.deepEqual(mount('dst=/v,volume-nocopy'), {
     destination: '/v',
     readOnly: false,
-    source: { $case: 'volume', value: { name: '', noCopy: true, subpath: '' } },
+    source: { $case: 'volume', value: { name: '', noCopy: true, subpath: '', options: {}, labels: {} } },
   });
   assert.deepEqual(mount('Type=tmpfs,destination=/t,tmpfs-size=1m,tmpfs-mode=0755,ro=true'), {
     destination: '/t',
@@ -56,7 +56,7 @@ test('what is wrong with a --mount is named', () => {
     ['type=tmpfs,dst=/b,tmpfs-size=-1', /negative/],
     ['type=tmpfs,dst=/b,tmpfs-mode=999', /tmpfs-mode is octal/],
     ['type=volume,dst=/b,volume-driver=nfs', /there is no volume-driver "nfs"/],
-    ['type=volume,dst=/b,volume-opt=a=b', /volume-opt is not there yet/],
+    ['type=volume,dst=/b,volume-opt=a', /volume-opt is KEY=VALUE/],
     ['type=bind,src=/a,dst=/b,bind-recursive=writable', /readonly is missing/],
     ['type=bind,src=/a,dst=/b,bind-recursive=deep', /bind-recursive is enabled, disabled/],
     ['type=bind,"src=/a,dst=/b', /quote/],
