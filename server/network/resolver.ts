@@ -32,10 +32,12 @@ export interface Asker {
 export type FindAsker = (networkId: string, address: string) => Asker | undefined;
 
 const DNS_PORT = 53;
-/** Questions under way at a time, of all; more are answered with a failure. */
+/** Questions under way at a time, of all and of one container; more are answered with a failure. */
 const MAX_FORWARDED = 512;
-/** Connections at a time of one network, and how long one may say nothing, in ms. */
-const MAX_CONNECTIONS = 64;
+const MAX_FORWARDED_EACH = 64;
+/** Connections at a time of one network and of one container, and how long one may say nothing, in ms. */
+const MAX_CONNECTIONS = 256;
+const MAX_CONNECTIONS_EACH = 16;
 const IDLE_MS = 5000;
 /** What a connection may send before a message is whole: the longest there is. */
 const MAX_PENDING_BYTES = 65_537;
@@ -43,6 +45,30 @@ const MAX_PENDING_BYTES = 65_537;
 interface Sockets {
   readonly udp: UdpSocket;
   readonly tcp: Server;
+}
+
+/** How much each one has of something that nobody may have too much of. */
+class Counts {
+  readonly #most: number;
+  readonly #counts = new Map<string, number>();
+
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** @returns false where he has as much as anybody may. */
+  take(who: string): boolean {
+    const count = this.#counts.get(who) ?? 0;
+    if (count >= this.#most) return false;
+    this.#counts.set(who, count + 1);
+    return true;
+  }
+
+  give(who: string): void {
+    const count = this.#counts.get(who) ?? 0;
+    if (count > 1) this.#counts.set(who, count - 1);
+    else this.#counts.delete(who);
+  }
 }
 
 /** The resolver of one server. */
@@ -53,6 +79,8 @@ export class Resolver {
   readonly #serving = new Set<string>();
   readonly #stopped = new AbortController();
   #forwarded = 0;
+  readonly #forwardedEach = new Counts(MAX_FORWARDED_EACH);
+  readonly #connectionsEach = new Counts(MAX_CONNECTIONS_EACH);
 
   constructor(find: FindAsker, log: Logger) {
     this.#find = find;
@@ -115,6 +143,12 @@ export class Resolver {
   }
 
   #converse(id: string, socket: Socket): void {
+    const from = `${id} ${socket.remoteAddress}`;
+    if (!this.#connectionsEach.take(from)) {
+      socket.destroy();
+      return;
+    }
+    socket.on('close', () => this.#connectionsEach.give(from));
     let pending = Buffer.alloc(0);
     let last = Promise.resolve();
     socket.setTimeout(IDLE_MS, () => socket.destroy());
@@ -155,13 +189,16 @@ export class Resolver {
     }
     const servers = asker.servers();
     if (servers.length === 0) return refusal(message, DNS_CODE.refused);
-    if (this.#forwarded >= MAX_FORWARDED) return refusal(message, DNS_CODE.serverFailure);
+    const who = `${id} ${from}`;
+    if (this.#forwarded >= MAX_FORWARDED || !this.#forwardedEach.take(who))
+      return refusal(message, DNS_CODE.serverFailure);
     this.#forwarded += 1;
     try {
       const answer = await forward(message, servers, transport, this.#stopped.signal);
       return answer ?? refusal(message, DNS_CODE.serverFailure);
     } finally {
       this.#forwarded -= 1;
+      this.#forwardedEach.give(who);
     }
   }
 

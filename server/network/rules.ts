@@ -49,6 +49,12 @@ const TRANSLATE = (
 ).map(([to, map]) => `    meta l4proto { tcp, udp, sctp } dnat ${to} map @${map}`);
 
 /**
+ * Questions for names that one container may ask a second. More fill the resolver's socket, and its neighbours' are lost;
+ * so they are dropped before.
+ */
+const QUESTIONS = 1000;
+
+/**
  * Packets of a conversation that was let in pass the first rule, unless there are networks without a way out: what one of
  * them began while somebody had taken the rules away must not go on.
  */
@@ -81,9 +87,14 @@ table inet ${table} {
 ${Object.keys(TYPES)
   .map((name) => declare(name, elements[name]))
   .join('\n')}
+  set askers { type ipv4_addr; size 65535; flags dynamic,timeout; timeout 10s; }
   chain guard {
     type filter hook prerouting priority raw; policy accept;
     ip daddr 127.0.0.0/8 iifname @networks drop
+  }
+  chain names {
+    type filter hook input priority filter; policy accept;
+    udp dport 53 iifname @networks update @askers { ip saddr limit rate over ${QUESTIONS}/second burst ${QUESTIONS} packets } drop
   }
   chain published {
 ${TRANSLATE.join('\n')}

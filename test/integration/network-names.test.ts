@@ -155,3 +155,64 @@ async function fromHost(gateway: string): Promise<string> {
     socket.close();
   }
 }
+
+/** Holds connections, then asks so often that nobody else would be heard; tells how often it was answered. */
+const FLOOD = `
+  const [gateway] = process.argv.slice(1);
+  const question = (text) => Buffer.concat([Buffer.from('abcd01000001000000000000', 'hex'),
+    ...text.split('.').map((label) => Buffer.from([label.length, ...Buffer.from(label)])), Buffer.from('0000010001', 'hex')]);
+  const dial = () => new Promise((done) => {
+    const s = require('node:net').connect(53, gateway, () => done());
+    s.on('error', () => done()); s.on('close', () => done());
+  });
+  const udp = require('node:dgram').createSocket('udp4');
+  let answered = 0;
+  udp.on('message', () => { answered += 1; });
+  const send = (text) => new Promise((done) => udp.send(question(text), 53, gateway, done));
+  (async () => {
+    await Promise.all(Array.from({ length: 300 }, dial));
+    const begun = performance.now();
+    for (let n = 0; n < 5000; n += 1) await send('flood');
+    const late = new Promise((done) => setTimeout(done, 500));
+    await late;
+    console.log(JSON.stringify({ answered, seconds: (performance.now() - begun) / 1000 }));
+    for (;;) {
+      for (let n = 0; n < 100; n += 1) await send('n' + n + '.example.org');
+      await new Promise((done) => setTimeout(done, 100));
+    }
+  })();`;
+
+test('who floods the server with questions and connections is heard less, and his neighbours as before', async (t) => {
+  await host.ok(['network', 'create', 'a']);
+  // Nobody answers there, so that questions stay under way.
+  await host.ok(['run', '-d', '--name', 'flood', '--dns', '192.0.2.77', '--network', 'a', ...FOREVER]);
+  await host.ok(['run', '-d', '--name', 'calm', ...DNS, '--network', 'a', ...FOREVER]);
+  const gateway = /nameserver (\S+)/.exec(await within('calm', 'cat /etc/resolv.conf'))?.[1] ?? '';
+  const pid = await host.ok(['inspect', '-f', '{{.State.Pid}}', 'flood']);
+  const flood = spawn('nsenter', ['-t', pid, '-n', process.execPath, '-e', FLOOD, gateway]);
+  t.after(() => flood.kill('SIGKILL'));
+  let said = '';
+  flood.stdout.setEncoding('utf8').on('data', (text: string) => {
+    said += text;
+  });
+  const line = await until(
+    () => said.split('\n')[0] ?? '',
+    (text) => text.endsWith('}'),
+  );
+  const { answered, seconds } = JSON.parse(line) as { answered: number; seconds: number };
+  assert.ok(answered > 0 && answered <= 1000 * (1 + seconds), line);
+  assert.equal((await within('calm', look('www.example.org'))).trim(), '192.0.2.99');
+  assert.equal((await within('calm', look('flood'))).trim(), await addressIn('flood', 'a'));
+  // Over TCP, whose connections he holds.
+  const question = Buffer.from('0018abcd010000010000000000000463616c6d0000010001', 'hex');
+  question.writeUInt16BE(question.length - 2);
+  const bytes = question.toString('hex').replace(/../g, '\\x$&');
+  const answer = await within(
+    'calm',
+    `printf '${bytes}' | nc -w 3 ${gateway} 53 | od -An -tx1 | tr -d ' \\n'`,
+  );
+  assert.match(answer, /^....abcd8580/);
+  flood.kill('SIGKILL');
+  await exitCode(flood);
+  await host.ok(['rm', '-f', 'flood', 'calm']);
+});
