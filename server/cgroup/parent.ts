@@ -132,11 +132,18 @@ export class CgroupParents {
     }
   }
 
+  /**
+   * Whether nobody has removed it since: of the server's own, which is nobody else's, one folder tells that somebody
+   * swept empty groups away.
+   */
+  #isThere(parent: string): boolean {
+    const folders = cgroupFolders(this.#layout, parent);
+    return (parent === this.#usual ? folders.slice(-1) : folders).every((path) => existsSync(path));
+  }
+
   /** @throws MydockerError `failed-precondition` where it cannot be made. */
   prepare(parent: string = this.#usual): void {
-    const isThere = (): boolean => cgroupFolders(this.#layout, parent).every((path) => existsSync(path));
-    // The server's own is its own; others may be removed by whoever they belong to.
-    if (this.#prepared.has(parent) && (parent === this.#usual || isThere())) return;
+    if (this.#prepared.has(parent) && this.#isThere(parent)) return;
     const top = parent === this.#usual ? undefined : missingTop(this.#layout, parent);
     if (top !== undefined) {
       this.#made.set(parent, top);

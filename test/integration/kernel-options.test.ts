@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
+import { removeCgroups } from '../harness/clean.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { cgroupMounts } from '../harness/leaks.ts';
 import { assertClean, inside, refused, tryInside } from './ground.ts';
@@ -266,6 +267,12 @@ test('a cgroup below another parent, made where it is missing and gone with the 
   }
   for (const path of ['../x', '/a/../b/..', '/a/../..', '/', 'a b', '/.x', '/a\nb'])
     await refused(host, create('--cgroup-parent', path), /cgroup parent/);
+});
+
+test('the parent of all is made again where somebody has swept empty groups away', async () => {
+  await host.ok(['run', '--rm', 'busybox', 'true']);
+  removeCgroups(host.cgroupParent);
+  await host.ok(['run', '--rm', '-m', '64m', 'busybox', 'true']);
 });
 
 test('the view of the cgroup tree', async () => {
