@@ -60,6 +60,9 @@ CALL(int, pipe2, (int ends[2], int flags), (ends, flags))
 CALL(int, memfd_create, (const char *name, unsigned int flags), (name, flags))
 CALL(int, socket, (int domain, int type, int protocol), (domain, type, protocol))
 CALL(int, socketpair, (int domain, int type, int protocol, int ends[2]), (domain, type, protocol, ends))
+CALL(int64_t, sendto,
+     (int fd, const void *bytes, size_t length, int flags, const struct sockaddr *to, socklen_t size),
+     (fd, bytes, length, flags, to, size))
 CALL(int, setsockopt, (int fd, int level, int option, const void *value, socklen_t length),
      (fd, level, option, value, length))
 CALL(int64_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags))

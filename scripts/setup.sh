@@ -16,10 +16,12 @@ packages='gcc libc6-dev busybox-static nftables iproute2 zstd'
 writers='docker.io containerd podman skopeo umoci buildah'
 # What serves the images that tests pull.
 registry=docker-registry
+# What runs a server as a unit, in namespaces or in a virtual machine.
+init='systemd dbus'
 case $level in
   run) ;;
-  test) packages="$packages mmdebstrap xfsprogs $writers $registry" ;;
-  ok) packages="$packages mmdebstrap xfsprogs $writers $registry clang-14 libclang-rt-14-dev clang-format-14" ;;
+  test) packages="$packages mmdebstrap xfsprogs $writers $registry $init" ;;
+  ok) packages="$packages mmdebstrap xfsprogs $writers $registry $init clang-14 libclang-rt-14-dev clang-format-14" ;;
   # Docker and podman make their networks with iptables and CNI.
   bench) packages="$packages mmdebstrap docker.io containerd podman runc crun iptables containernetworking-plugins iperf3" ;;
   *) echo "setup: unknown level '$level' (run, test, ok or bench)" >&2; exit 2 ;;

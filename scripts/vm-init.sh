@@ -1,6 +1,7 @@
 #!/bin/busybox sh
 # Process 1 of the virtual machine of scripts/vm.sh: finds the root, mounts what a system has, runs the command,
-# says how it ended, switches off. First in the initramfs, then, from there called again, in the root.
+# says how it ended, switches off. First in the initramfs, then, from there called again, in the root; and, where
+# systemd becomes process 1, once more as the service that it starts.
 b=/bin/busybox
 
 find_root() {
@@ -79,16 +80,38 @@ run_command() {
   # what the command left running holds the pipe
   for process in /proc/[0-9]*; do
     pid=${process#/proc/}
-    if [ "$pid" != 1 ] && [ "$pid" != "$reader" ] && [ -e "$process/exe" ]; then kill -9 "$pid"; fi
+    case $pid in
+      1 | $$ | "$reader") ;;
+      *) if [ -e "$process/exe" ]; then kill -9 "$pid"; fi ;;
+    esac
   done 2>/dev/null
   wait $reader
   echo "$code" >"$status"
 }
 
-if [ "${1:-}" != root ]; then find_root; fi
+# Only the command and what it needs: no unit that this machine has enabled, no journal, no udev.
+become_systemd() {
+  units=/run/systemd/system
+  $b mkdir -p $units
+  for unit in dbus.socket dbus.service; do
+    $b mkdir -p "$units/$unit.d"
+    printf '[Unit]\nDefaultDependencies=no\n' >"$units/$unit.d/vm.conf"
+  done
+  printf '[Unit]\nDefaultDependencies=no\nWants=vm.service\n' >$units/vm.target
+  {
+    printf '[Unit]\nDefaultDependencies=no\nWants=dbus.socket\nAfter=dbus.socket\n'
+    printf '[Service]\nType=oneshot\nExecStart=/run/vm/busybox sh /run/vm/init service\nTimeoutStartSec=infinity\n'
+  } >$units/vm.service
+  exec /lib/systemd/systemd --unit=vm.target --log-target=console --show-status=no
+}
+
+case ${1:-} in root | service) ;; *) find_root ;; esac
 b=/run/vm/busybox
 . /run/vm/settings
-mount_system
-mount_cgroups
+if [ "$1" = root ]; then
+  mount_system
+  if [ "$first" = systemd ]; then become_systemd; fi
+  mount_cgroups
+fi
 run_command
 $b poweroff -f

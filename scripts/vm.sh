@@ -3,8 +3,10 @@
 # read-only below a throw-away layer; /var/lib, /var/tmp and /tmp lie on a fresh ext4 disk; there is no network.
 # The exit status is the command's; 125 when the machine ended without one.
 #
-#   sh scripts/vm.sh [-c v1|v2] [-d DISK] COMMAND [ARG]...
+#   sh scripts/vm.sh [-c v1|v2] [-i] [-d DISK] COMMAND [ARG]...
 #
+# With -i systemd is process 1, of this machine's files, with a bus and nothing else, and the command a service of it;
+# v1 is then what systemd makes of it (hybrid).
 # With -d the disk is this file, made where there is none and kept; the end of this script by a signal is a power cut
 # for the machine: what it has not synced is not on the disk.
 # It is switched off after MYDOCKER_VM_TIMEOUT seconds (3600).
@@ -14,16 +16,18 @@ set -eu
 cd "$(dirname "$0")/.."
 layout=v2
 disk=
-while getopts c:d: option; do
+first=command
+while getopts c:d:i option; do
   case $option in
     c) layout=$OPTARG ;;
+    i) first=systemd ;;
     d) disk=$OPTARG ;;
     *) exit 2 ;;
   esac
 done
 shift $((OPTIND - 1))
 case $layout in v1 | v2) ;; *) echo "vm: -c v1 or v2, not $layout" >&2; exit 2 ;; esac
-[ $# -gt 0 ] || { echo 'usage: vm.sh [-c v1|v2] [-d DISK] COMMAND [ARG]...' >&2; exit 2; }
+[ $# -gt 0 ] || { echo 'usage: vm.sh [-c v1|v2] [-i] [-d DISK] COMMAND [ARG]...' >&2; exit 2; }
 [ "$(uname -m)" = x86_64 ] || { echo 'vm: only on x86_64' >&2; exit 2; }
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/mydocker-vm
@@ -47,6 +51,7 @@ cp scripts/vm-init.sh "$work/initrd/init"
 chmod 755 "$work/initrd/init"
 {
   printf 'layout=%s\n' "$layout"
+  printf 'first=%s\n' "$first"
   printf 'kernel=%s\n' "$(cat "$cache/version")"
   printf 'modules=%s\n' "$(quote "$cache/lib/modules")"
 } >"$work/initrd/settings"
@@ -77,6 +82,7 @@ append='console=ttyS0 quiet panic=-1 mitigations=off nokaslr audit=0 random.trus
 # An emulated clock stutters under load; the kernel must not give it up, timers would stop with it.
 append="$append no_timer_check tsc=reliable"
 if [ "$layout" = v2 ]; then append="$append cgroup_no_v1=all"; fi
+if [ "$layout" = v1 ]; then append="$append systemd.unified_cgroup_hierarchy=0"; fi
 : >"$work/status"
 # A pipe, because qemu opens by name, and a file opened twice has two ends.
 mkfifo "$work/out"

@@ -14,6 +14,10 @@ import {
   type Registries,
   type RegistryLimits,
 } from './model/registry.ts';
+import { slicePath } from './model/unit.ts';
+
+/** `cgroupfs`: folders that this server makes. `systemd`: units that it asks systemd for. */
+export type CgroupDriver = 'cgroupfs' | 'systemd';
 
 /** What a server is started with. */
 export interface ServerConfig {
@@ -23,7 +27,9 @@ export interface ServerConfig {
   readonly state: string;
   /** `unix:///run/mydocker/mydocker.sock`, at least one. */
   readonly listen: readonly string[];
-  /** Begins with `/`; absent: made from the root. */
+  /** Who makes the groups of containers; absent: cgroupfs. */
+  readonly cgroupDriver?: CgroupDriver;
+  /** Begins with `/`; with systemd the path of a slice; absent: made from the root. */
   readonly cgroupParent?: string;
   readonly debug: boolean;
   /** As given, not yet understood; absent: overlay. */
@@ -69,6 +75,8 @@ export const HELP: string = `mydockerd: runs containers and serves their API
   --listen unix://PATH   where to serve; may be repeated (default unix://STATE/mydocker.sock)
   --cgroup-parent PATH   cgroup below which those of containers are made (default /mydocker-KEY,
                          KEY being made from the root)
+  --cgroup-driver D      who makes them: cgroupfs (default, folders), systemd (units; PATH is then the
+                         name of a slice, default mydocker-KEY.slice)
   -s, --storage-driver D how root filesystems are made: overlay (default), vfs (full copies)
   --config FILE          JSON object with the same names without dashes in front; flags win.
                          It may have archive-limits as well, see docs/unpacking.md, and
@@ -92,6 +100,7 @@ const OPTIONS = {
   root: { type: 'string' },
   state: { type: 'string' },
   listen: { type: 'string', multiple: true },
+  'cgroup-driver': { type: 'string' },
   'cgroup-parent': { type: 'string' },
   'storage-driver': { type: 'string', short: 's' },
   config: { type: 'string' },
@@ -104,6 +113,7 @@ interface Settings {
   root?: string | undefined;
   state?: string | undefined;
   listen?: string[] | undefined;
+  'cgroup-driver'?: string | undefined;
   'cgroup-parent'?: string | undefined;
   'storage-driver'?: string | undefined;
   debug?: boolean | undefined;
@@ -126,6 +136,7 @@ export function parseInvocation(args: readonly string[]): Invocation {
   if (flags.version === true) return { kind: 'version' };
   const file = flags.config === undefined ? {} : readFile(flags.config);
   const state = absolute('state', flags.state ?? file.state ?? DEFAULT_STATE);
+  const cgroupDriver = driver(flags['cgroup-driver'] ?? file['cgroup-driver'] ?? 'cgroupfs');
   const parent = flags['cgroup-parent'] ?? file['cgroup-parent'];
   const storageDriver = flags['storage-driver'] ?? file['storage-driver'];
   const { 'archive-limits': limits, 'registry-limits': registryLimits, registries, proxies } = file;
@@ -137,7 +148,8 @@ export function parseInvocation(args: readonly string[]): Invocation {
       root: absolute('root', flags.root ?? file.root ?? DEFAULT_ROOT),
       state,
       listen: flags.listen ?? file.listen ?? [`unix://${state}/mydocker.sock`],
-      ...(parent === undefined ? {} : { cgroupParent: absolute('cgroup-parent', parent) }),
+      ...(cgroupDriver === 'cgroupfs' ? {} : { cgroupDriver }),
+      ...(parent === undefined ? {} : { cgroupParent: cgroupParent(cgroupDriver, parent) }),
       ...(storageDriver === undefined ? {} : { storageDriver }),
       debug: flags.debug ?? file.debug ?? false,
       ...(limits === undefined ? {} : { archiveLimits: limits }),
@@ -188,6 +200,7 @@ function setting(path: string, key: string, value: unknown): unknown {
   switch (key) {
     case 'root':
     case 'state':
+    case 'cgroup-driver':
     case 'cgroup-parent':
     case 'storage-driver':
       if (typeof value !== 'string') throw wrong('is no text');
@@ -239,6 +252,25 @@ function isLimits(value: unknown): value is ArchiveLimitSettings {
     ([name, limit]) =>
       ARCHIVE_LIMIT_NAMES.some((known) => known === name) && Number.isSafeInteger(limit) && limit > 0,
   );
+}
+
+function driver(name: string): CgroupDriver {
+  if (name === 'cgroupfs' || name === 'systemd') return name;
+  throw invalidArgument(`invalid --cgroup-driver ${quoteId(name)}: there is no such driver`, {
+    reason: 'OPTION_INVALID',
+    hint: 'cgroupfs or systemd',
+  });
+}
+
+function cgroupParent(driver: CgroupDriver, parent: string): string {
+  if (driver === 'cgroupfs') return absolute('cgroup-parent', parent);
+  const path = slicePath(parent);
+  if (path === undefined || path === '')
+    throw invalidArgument(`invalid --cgroup-parent ${quoteId(parent)}: it is not the name of a slice`, {
+      reason: 'OPTION_INVALID',
+      hint: 'with --cgroup-driver systemd it is one, for example machine.slice',
+    });
+  return path;
 }
 
 function absolute(option: string, path: string): string {

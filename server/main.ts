@@ -6,11 +6,13 @@ import { readFileSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { loadDeviceProgram } from '../native/bpf.ts';
+import { notify } from '../native/notify.ts';
 import { exitNow } from '../native/process.ts';
 import { widenSendBuffer } from '../native/socket.ts';
 import { DEFAULT_DEVICE_RULES, deviceProgram } from './cgroup/devices.ts';
 import { hasDeviceProgram, readCgroupLayout } from './cgroup/layout.ts';
 import { CgroupParents, removeCgroupParent } from './cgroup/parent.ts';
+import { requireSystemd } from './cgroup/slices.ts';
 import { joinWarmer } from './cgroup/warm-joins.ts';
 import { DEFAULT_ROOT, HELP, parseInvocation, type ServerConfig } from './config.ts';
 import { configureFailpoints } from './failpoint.ts';
@@ -27,8 +29,10 @@ import { toMydockerError } from './model/error.ts';
 import type { Logger } from './model/logger.ts';
 import { REGISTRY_LIMITS } from './model/registry.ts';
 import { nowNs } from './model/time.ts';
+import { ownSlice } from './model/unit.ts';
 import { DEFAULT_POOLS } from './network/subnets.ts';
 import { recoverNetworks } from './ops/connect-network.ts';
+import { leaveOwnSlice } from './ops/container-scope.ts';
 import { sweepVolumes } from './ops/container-volumes.ts';
 import { discardsDone } from './ops/discard-folder.ts';
 import { type Engine, shimsFolder, zygoteTitle } from './ops/engine.ts';
@@ -56,6 +60,7 @@ import { vfsSnapshotter } from './snapshot/vfs.ts';
 import { readHostFacts } from './spec/defaults.ts';
 import { openStore } from './store/open.ts';
 import type { Store } from './store/store.ts';
+import { createUnits } from './systemd/units.ts';
 import { Launchers } from './task/launchers.ts';
 import { Runs } from './task/runs.ts';
 import { Zygote } from './task/zygote.ts';
@@ -75,6 +80,32 @@ function version(): string {
   return version;
 }
 
+/** @param isReady - whether a launcher waits, which has joined its groups. */
+function buildCgroups(
+  config: ServerConfig,
+  { paths, instance }: Prepared,
+  isReady: () => boolean,
+): Engine['cgroups'] {
+  const layout = readCgroupLayout();
+  const isSystemd = config.cgroupDriver === 'systemd';
+  if (isSystemd) requireSystemd();
+  const folder = `/mydocker-${instance}`;
+  const parent = config.cgroupParent ?? (isSystemd ? ownSlice(instance) : folder);
+  const helpers = isSystemd ? folder : parent;
+  const warmJoins = joinWarmer(layout);
+  const parents = new CgroupParents(layout, helpers, `${paths.state}/cgroup-parents.json`);
+  return {
+    ...{ layout, parent, helpers },
+    ...(isSystemd ? { systemd: createUnits() } : {}),
+    warmJoins: () => {
+      if (!isReady()) warmJoins();
+    },
+    prepare: (path) => parents.prepare(path),
+    hold: (path) => parents.hold(path),
+    release: (path) => parents.release(path),
+  };
+}
+
 function buildEngine(
   config: ServerConfig,
   prepared: Prepared,
@@ -83,27 +114,16 @@ function buildEngine(
   log: Logger,
 ): Engine {
   const { paths, instance } = prepared;
-  const layout = readCgroupLayout();
-  const parent = config.cgroupParent ?? `/mydocker-${instance}`;
-  const parents = new CgroupParents(layout, parent, `${paths.state}/cgroup-parents.json`);
-  const warmJoins = joinWarmer(layout);
-  const cgroups = {
-    ...{ layout, parent },
-    warmJoins: (): void => {
-      // A launcher has joined its groups.
-      if (!launchers.isReady) warmJoins();
-    },
-    prepare: (path?: string): void => parents.prepare(path),
-    hold: (path: string | undefined): Disposable => parents.hold(path),
-    release: (path: string): void => parents.release(path),
-  };
+  const cgroups = buildCgroups(config, prepared, () => launchers.isReady);
+  const { layout } = cgroups;
   const zygote = new Zygote({
     program: process.env['MYDOCKER_SHIM'] ?? `${PROJECT}build/mydocker-shim`,
     title: zygoteTitle(paths),
     titleLength: `mydocker-shim ${shimsFolder(paths)}/`.length + RUN_ID_CHARS,
   });
   const launchers = new Launchers({
-    size: config.launchers ?? LAUNCHERS,
+    // Groups that wait cannot become a unit's.
+    size: cgroups.systemd === undefined ? (config.launchers ?? LAUNCHERS) : 0,
     park: () => parkLauncher({ cgroups, paths, zygote, log }),
     log,
   });
@@ -203,7 +223,19 @@ async function stop({ engine, api }: { engine: Engine; api: Api }): Promise<void
   await engine.launchers.close();
   engine.zygote.close();
   await engine.store.close();
-  removeCgroupParent(engine.cgroups.layout, engine.cgroups.parent);
+  await leaveOwnSlice(engine);
+  removeCgroupParent(engine.cgroups.layout, engine.cgroups.helpers);
+}
+
+/** To a supervisor that asked for it. Source: sd_notify(3). */
+function tell(state: string, log: Logger): void {
+  const path = process.env['NOTIFY_SOCKET'];
+  if (path === undefined || path === '') return;
+  try {
+    notify(path, state);
+  } catch (err) {
+    log.warn({ err, state }, 'the supervisor cannot be told');
+  }
 }
 
 async function serve(config: ServerConfig): Promise<void> {
@@ -220,8 +252,10 @@ async function serve(config: ServerConfig): Promise<void> {
   const { paths, instance, storage } = server.engine;
   const { version } = server.engine.config;
   log.info({ listen: config.listen, ...paths, instance, version, storage }, 'listening');
+  tell('READY=1', log);
   const signal = await asked;
   log.info({ signal }, 'stopping');
+  tell('STOPPING=1', log);
   try {
     await stop(server);
     // An end at once does not write it.

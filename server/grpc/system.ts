@@ -82,7 +82,7 @@ function encodeInfo(engine: Engine, { startedAt, listen, debug }: ServerFacts): 
       stateDir: engine.paths.state,
       listenAddresses: listen,
       cgroupParent: engine.cgroups.parent,
-      cgroupDriver: 'cgroupfs',
+      cgroupDriver: engine.cgroups.systemd === undefined ? 'cgroupfs' : 'systemd',
       storageDriver: engine.storage.driver,
       backingFilesystem: info.backingFilesystem,
       defaultNetwork: engine.networks.defaultBridge,

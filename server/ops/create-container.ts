@@ -25,9 +25,10 @@ import { containerEvent } from './container-event.ts';
 import { makeFolders } from './container-folders.ts';
 import { type ContainerOptions, type Merged, mergeOptions } from './container-options.ts';
 import { takePlaces } from './container-places.ts';
+import { cgroupParentOf } from './container-scope.ts';
 import { recordVolumes, volumeNames } from './container-volumes.ts';
 import { findNetwork } from './default-network.ts';
-import { cgroupPathOf, containerFolder, type Engine } from './engine.ts';
+import { containerFolder, type Engine, trialGroup } from './engine.ts';
 import { findImage } from './image-engine.ts';
 import { lookUpUser } from './look-up-user.ts';
 import { volumesToMake } from './merge-mounts.ts';
@@ -131,17 +132,21 @@ export async function planContainer(engine: Engine, options: ContainerOptions): 
       ? { kind: 'image', imageId: image?.id ?? '', reference: options.rootfs.reference }
       : options.rootfs;
   const namespaces = findShared(engine, options);
-  const merged = mergeOptions(options, {
-    rootfs,
-    ...(image === undefined ? {} : { image: image.config }),
-    hostname: usualHostname(engine, options, namespaces) ?? shortId(id),
-    namespaces,
-    inherited: volumesFrom(engine, options.volumesFrom ?? []),
-    storageDriver:
-      options.storageDriver === undefined
-        ? engine.storage.driver
-        : parseStorageDriver(options.storageDriver, engine.storage.working),
-  });
+  const cgroupParent = cgroupParentOf(engine, options.cgroupParent);
+  const merged = mergeOptions(
+    { ...options, cgroupParent },
+    {
+      rootfs,
+      ...(image === undefined ? {} : { image: image.config }),
+      hostname: usualHostname(engine, options, namespaces) ?? shortId(id),
+      namespaces,
+      inherited: volumesFrom(engine, options.volumesFrom ?? []),
+      storageDriver:
+        options.storageDriver === undefined
+          ? engine.storage.driver
+          : parseStorageDriver(options.storageDriver, engine.storage.working),
+    },
+  );
   checkConfig(merged.config, hostCpus(), engine.host);
   checkLimits(engine, id, merged.config);
   checkPortsAndNetwork(merged.config);
@@ -162,10 +167,11 @@ function checkLimits(engine: Engine, id: string, config: ContainerConfig): void 
   const { layout, prepare, hold } = engine.cgroups;
   requireDevices(layout);
   if (Object.keys(resources).length === 0 && cgroupParent === undefined) return;
+  const trial = trialGroup(engine, { id, config });
   // The start makes it again; until then it is nobody's.
-  using _parent = hold(cgroupParent);
-  prepare(cgroupParent);
-  tryLimits({ layout, path: cgroupPathOf(engine, { id, config }) }, resources);
+  using _parent = hold(trial.parent);
+  prepare(trial.parent);
+  tryLimits({ layout, path: trial.path }, resources);
 }
 
 function checkStorageDriver({ storage, paths }: Engine, { storageDriver }: ContainerConfig): void {

@@ -10,6 +10,7 @@ import type { ContainerConfig, StorageDriver } from '../model/container.ts';
 import type { Logger } from '../model/logger.ts';
 import type { NetworkRecord } from '../model/network.ts';
 import type { RegistryLimits } from '../model/registry.ts';
+import { scopeGroup } from '../model/unit.ts';
 import type { HostRules } from '../network/host-state.ts';
 import type { Resolver } from '../network/resolver.ts';
 import type { Downloads } from '../registry/downloads.ts';
@@ -18,6 +19,7 @@ import type { Storage } from '../snapshot/drivers.ts';
 import type { Snapshotter } from '../snapshot/snapshotter.ts';
 import type { HostFacts } from '../spec/defaults.ts';
 import type { Store } from '../store/store.ts';
+import type { Units } from '../systemd/units.ts';
 import type { Launchers } from '../task/launchers.ts';
 import type { Runs } from '../task/runs.ts';
 import type { Zygote } from '../task/zygote.ts';
@@ -76,9 +78,13 @@ export interface Engine {
   readonly heldVolumes: HeldVolumes;
   readonly cgroups: {
     readonly layout: CgroupLayout;
-    /** `/mydocker-<instance>` */
+    /** `/mydocker-<instance>`; with systemd the path of a slice. */
     readonly parent: string;
-    /** Makes the server's parent, or another one; again and again costs nothing. */
+    /** Below which workers have their groups and limits are tried; with systemd it is not below `parent`. */
+    readonly helpers: string;
+    /** What makes a container's group, where that is systemd; absent: plain folders do. */
+    readonly systemd?: Units;
+    /** Makes the parent of the helpers, or another one; again and again costs nothing. */
     readonly prepare: (parent?: string) => void;
     /** Keeps another parent from going while a group is made below it; undefined: the server's own. */
     readonly hold: (parent: string | undefined) => Disposable;
@@ -126,7 +132,19 @@ export const containerFolder = (paths: Paths, id: string): string => `${paths.ro
 export const cgroupPathOf = (
   { cgroups }: Pick<Engine, 'cgroups'>,
   { id, config }: { readonly id: string; readonly config: Pick<ContainerConfig, 'cgroupParent'> },
-): string => `${config.cgroupParent ?? cgroups.parent}/${id}`;
+): string =>
+  `${config.cgroupParent ?? cgroups.parent}/${cgroups.systemd === undefined ? id : scopeGroup(id)}`;
+/**
+ * A group in which to try limits: beside the container's, or, where a slice is nobody's to put things into, with the
+ * helpers.
+ */
+export const trialGroup = (
+  { cgroups }: Pick<Engine, 'cgroups'>,
+  { id, config }: { readonly id: string; readonly config: Pick<ContainerConfig, 'cgroupParent'> },
+): { readonly parent: string | undefined; readonly path: string } => {
+  const parent = cgroups.systemd === undefined ? config.cgroupParent : undefined;
+  return { parent, path: `${parent ?? cgroups.helpers}/${id}` };
+};
 export const layerFolder = (paths: Paths, serial: bigint): string => `${paths.root}/layers/${serial}`;
 export const shimsFolder = (paths: Paths): string => `${paths.state}/shims`;
 export const runFolder = (paths: Paths, runId: string): string => `${shimsFolder(paths)}/${runId}`;

@@ -1,10 +1,12 @@
 /** What a start would do, step by step, without doing any of it. */
 import { existsSync } from 'node:fs';
+import { posix } from 'node:path';
 import type { ContainerConfig } from '../model/container.ts';
 import { newId } from '../model/ids.ts';
 import type { Attachment } from '../model/network.ts';
 import type { OciProcess } from '../model/oci-spec.ts';
 import { type Op, type Plan, SECTIONS, type Section, SLOT_BASE } from '../model/plan.ts';
+import { scopeName, sliceOf } from '../model/unit.ts';
 import { describeMessage } from '../network/describe-message.ts';
 import { OCI_VERSION } from '../spec/build-spec.ts';
 import { explainOp } from '../spec/explain.ts';
@@ -67,6 +69,15 @@ function sectionsOf(plan: Plan, showEnv: boolean): Explanation['sections'] {
   }));
 }
 
+/** Where systemd keeps the groups. */
+function unitSteps({ cgroups }: Engine, id: string, { cgroupParent }: ContainerConfig): string[] {
+  if (cgroups.systemd === undefined) return [];
+  const slice = sliceOf(cgroupParent ?? cgroups.parent) ?? '';
+  return [
+    `ask systemd for the unit ${scopeName(id)} below ${slice}, with the limits as its properties and a process that keeps it until the shim ends`,
+  ];
+}
+
 function explain(
   engine: Engine,
   { id, config, endpoints = [] }: Launchable,
@@ -81,7 +92,8 @@ function explain(
   const serverSteps = [
     'look whether its status allows a start',
     `decide: user ${config.user === '' ? 'root' : config.user} is ${uid}:${gid}, cgroup ${cgroupPath}, this plan`,
-    `make ${config.cgroupParent ?? engine.cgroups.parent} in the cgroup trees, and ${containerFolder(engine.paths, id)}, where they are missing`,
+    ...unitSteps(engine, id, config),
+    `make ${posix.dirname(cgroupPath)} in the cgroup trees, and ${containerFolder(engine.paths, id)}, where they are missing`,
     ...missing.map(({ source, destination }) => `make the folder ${source}, to be mounted at ${destination}`),
     ...endpoints.map(
       ({ ipv4 }) =>

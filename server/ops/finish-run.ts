@@ -14,6 +14,7 @@ import { type ExitFile, readExitFile } from '../task/run-files.ts';
 import type { LiveRun } from '../task/runs.ts';
 import type { ShimConnection, ShimExit } from '../task/shim-connection.ts';
 import { containerEvent, tell, tellNetworks } from './container-event.ts';
+import { closeScope } from './container-scope.ts';
 import type { Engine } from './engine.ts';
 import { keepTrying } from './keep-trying.ts';
 import { releasePorts } from './publish-ports.ts';
@@ -85,6 +86,8 @@ export async function recordExit(
   if (exit.reason === 'lost' && record?.run !== undefined)
     // Its shim could not do it: what is left of the container dies, and its cgroup goes.
     await reapCgroup(engine.cgroups.layout, record.run.cgroupPath);
+  if (record?.run !== undefined && record.run.runId === runId && isAlive(record.status))
+    await closeScope(engine, record.run.cgroupPath);
   if (record !== undefined) {
     if (exit.oomKilled) tell(engine, containerId, 'oom', { runId });
     const attributes = { exitStatus: String(exit.exitStatus) };

@@ -51,8 +51,8 @@ async function launch(
     if (Number(descriptor) !== folderDescriptor) given.push([Number(descriptor), fd as number]);
   const program = host.deviceProgram === undefined ? [] : [host.deviceProgram];
   const slots = slotAllocator(program.length + given.length);
-  const { layout, parent } = host.cgroups;
-  const place = { layout, path: `${parent}/worker-${newRunId()}` };
+  const { layout, helpers } = host.cgroups;
+  const place = { layout, path: `${helpers}/worker-${newRunId()}` };
   const cgroup = planCgroup(
     place,
     settable(place, { memoryLimitBytes: options.memoryLimitBytes, pidsMax: MAX_PROCESSES }),

@@ -15,6 +15,7 @@ import { buildSpec } from '../spec/build-spec.ts';
 import { planLaunch, type RunPlace } from '../spec/launch-plan.ts';
 import type { TerminalSize } from '../spec/process-plan.ts';
 import type { Rootfs } from '../spec/rootfs-plan.ts';
+import type { Keeper } from '../systemd/keeper.ts';
 import type { Launcher } from '../task/launchers.ts';
 import { logEnd } from '../task/log-file.ts';
 import { formatRunHead } from '../task/run-files.ts';
@@ -86,6 +87,7 @@ function deviceProgramFor(engine: Engine, rules: readonly DeviceRule[], opened: 
 /**
  * @param runId - of the run to come.
  * @param ahead - whether a launcher that was started ahead may do it.
+ * @param keeper - of the container's unit, where systemd has its group.
  * @throws MydockerError `invalid-argument` for a user that the image does not have, `failed-precondition` for
  * a limit that this machine cannot set; RangeError for what no plan can hold.
  */
@@ -95,6 +97,7 @@ export function prepareLaunch(
   runId: string,
   terminalSize: TerminalSize,
   ahead = false,
+  keeper?: Keeper,
 ): PreparedLaunch {
   const { id, config } = container;
   const { paths, cgroups, bootId } = engine;
@@ -108,7 +111,9 @@ export function prepareLaunch(
   const { devices, rules } = hostDevices(config);
   const device = deviceProgramFor(engine, rules, opened);
   const shared = opened.use(openShared(engine, container, device.length));
-  const descriptors = [...device, ...shared.descriptors];
+  // The last one is for no operation: the shim has it until it ends.
+  const leash = keeper === undefined ? [] : [keeper.leash];
+  const descriptors = [...device, ...shared.descriptors, ...leash];
   const owner = networkOwner(engine, container);
   const slots = slotAllocator(descriptors.length);
   const mounted = hostMounts(engine, config);

@@ -10,6 +10,7 @@ import type { ContainerRecord, Exit } from '../model/container.ts';
 import { SIGKILL } from '../model/signal.ts';
 import { isAlive } from '../model/task-state.ts';
 import { nowNs } from '../model/time.ts';
+import { ownSlice, scopeOwner } from '../model/unit.ts';
 import { shimTitle } from '../spec/launch-plan.ts';
 import { signalProcess } from '../task/held-process.ts';
 import { hasExitFile, readStateFile, type StateFile } from '../task/run-files.ts';
@@ -198,6 +199,20 @@ function isUnsettled(engine: Engine, id: string): boolean {
   return record !== undefined && isAlive(record.status) && engine.runs.initOf(id) === undefined;
 }
 
+/** Below which nobody else has groups: a slice that somebody named is shared. */
+function ownParents({ cgroups, instance }: Engine): readonly string[] {
+  const { parent, helpers } = cgroups;
+  return [
+    ...new Set([
+      helpers,
+      ...(cgroups.systemd === undefined || parent === ownSlice(instance) ? [parent] : []),
+    ]),
+  ];
+}
+
+const isLeftover = (engine: Engine, id: string, unsettled: ReadonlySet<string>): boolean =>
+  engine.runs.initOf(id) === undefined && !unsettled.has(id);
+
 /** Run once, before the server listens. */
 export async function recover(engine: Engine): Promise<void> {
   await failpoint('recover.begin');
@@ -224,11 +239,13 @@ export async function recover(engine: Engine): Promise<void> {
     const runId = stray.title.slice(-RUN_ID_CHARS);
     if (engine.runs.get(runId) === undefined && !kept.has(runId)) endStray(stray);
   }
-  const { layout, parent } = engine.cgroups;
-  const leftover = cgroupsBelow(layout, parent).filter(
-    (id) => engine.runs.initOf(id) === undefined && !unsettled.has(id),
+  await Promise.all(
+    ownParents(engine).flatMap((parent) =>
+      cgroupsBelow(engine.cgroups.layout, parent)
+        .filter((name) => isLeftover(engine, scopeOwner(name) ?? name, unsettled))
+        .map((name) => reapCgroup(engine.cgroups.layout, `${parent}/${name}`)),
+    ),
   );
-  await Promise.all(leftover.map((id) => reapCgroup(layout, `${parent}/${id}`)));
   // Ended under an earlier server, which died before it removed them.
   for (const { id, status } of all) if (status === 'stopped') void removeIfAsked(engine, id);
 }

@@ -2,6 +2,7 @@
  * How a container starts: the page to read first. Each step is undone when a later one fails, and whatever
  * dies in between (this server, the shim, the process), nothing unknown is left.
  */
+import { posix } from 'node:path';
 import { openRealTime } from '../cgroup/apply-limits.ts';
 import { reapCgroup } from '../cgroup/reap.ts';
 import { failpoint } from '../failpoint.ts';
@@ -12,12 +13,14 @@ import { transition } from '../model/task-state.ts';
 import { nowNs } from '../model/time.ts';
 import { encodePlan } from '../spec/plan-codec.ts';
 import type { TerminalSize } from '../spec/process-plan.ts';
+import type { Keeper } from '../systemd/keeper.ts';
 import type { LiveRun } from '../task/runs.ts';
 import type { ShimConnection } from '../task/shim-connection.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
 import { containerEvent, tellNetworks } from './container-event.ts';
 import { completeRootfs, makeFolders } from './container-folders.ts';
 import { prepareNetworks, takePlaces } from './container-places.ts';
+import { closeScope, keeperFor, openScope } from './container-scope.ts';
 import { volumeNames } from './container-volumes.ts';
 import { cgroupPathOf, containerFolder, type Engine } from './engine.ts';
 import { fillVolumes } from './fill-volumes.ts';
@@ -85,10 +88,14 @@ async function launch(
   const placed = places.endpoints === undefined ? before : { ...before, endpoints: places.endpoints };
   // Who answers for names in its networks is known once they are there.
   await prepareNetworks(engine, placed);
-  using prepared = decide(engine, placed, runId, request.terminalSize ?? { rows: 0, columns: 0 });
+  // Where systemd makes the groups: who keeps the container's unit.
+  using keeper = await keeperFor(engine);
+  const size = request.terminalSize ?? { rows: 0, columns: 0 };
+  using prepared = decide(engine, placed, runId, size, keeper);
   await failpoint('start.plan');
   // 3. What must exist on the host: the parent of the groups, sources of mounts, what is copied once.
   using _parent = engine.cgroups.hold(before.config.cgroupParent);
+  await openScope(engine, before, keeper);
   prepareHost(engine, before);
   using _volumes = await engine.heldVolumes.hold(volumeNames(before.config));
   await copyOnce(engine, before, request.signal);
@@ -162,9 +169,15 @@ async function copyOnce(engine: Engine, record: ContainerRecord, signal?: AbortS
 const cancelledStart = ({ name }: ContainerRecord): MydockerError =>
   cancelled(`cannot start container ${name}: the request was cancelled`);
 
-function decide(engine: Engine, record: ContainerRecord, runId: string, size: TerminalSize): PreparedLaunch {
+function decide(
+  engine: Engine,
+  record: ContainerRecord,
+  runId: string,
+  size: TerminalSize,
+  keeper: Keeper | undefined,
+): PreparedLaunch {
   try {
-    return prepareLaunch(engine, record, runId, size, true);
+    return prepareLaunch(engine, record, runId, size, true, keeper);
   } catch (thrown) {
     throw thrown instanceof RangeError
       ? cannot('invalid-argument', 'start', 'container', record.name, thrown.message, { exitStatus: 125 })
@@ -173,10 +186,10 @@ function decide(engine: Engine, record: ContainerRecord, runId: string, size: Te
 }
 
 function prepareHost(engine: Engine, record: ContainerRecord): void {
-  const { layout, parent, prepare } = engine.cgroups;
-  const { cgroupParent = parent, resources } = record.config;
-  prepare(cgroupParent);
-  openRealTime(layout, cgroupParent, resources);
+  const { layout, prepare } = engine.cgroups;
+  const above = posix.dirname(cgroupPathOf(engine, record));
+  prepare(above);
+  openRealTime(layout, above, record.config.resources);
   makeFolders(engine, containerFolder(engine.paths, record.id), record);
   makeSources(record.name, hostMounts(engine, record.config).mounts, volumesFolder(engine.paths));
 }
@@ -230,6 +243,7 @@ async function undoStart(
     await live.connection.giveUp();
     releasePorts(engine, before.id);
     await reapCgroup(engine.cgroups.layout, cgroupPathOf(engine, before));
+    await closeScope(engine, cgroupPathOf(engine, before));
     discardRunFolder(live.folder, live.connection);
     const starting = await written.catch(() => undefined);
     const now = engine.store.containers.get(before.id);

@@ -3,6 +3,7 @@
  * when a later write is refused.
  */
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { posix } from 'node:path';
 import { changeLimit, openRealTime, tryLimits } from '../cgroup/apply-limits.ts';
 import { changeDevices } from '../cgroup/device-program.ts';
 import { allowances } from '../cgroup/devices.ts';
@@ -19,7 +20,8 @@ import { checkConfig } from './check-config.ts';
 import { hostCpus } from './check-resources.ts';
 import { containerEvent } from './container-event.ts';
 import { writeConfig } from './container-folders.ts';
-import { cgroupPathOf, containerFolder, type Engine } from './engine.ts';
+import { changeScope } from './container-scope.ts';
+import { containerFolder, type Engine, trialGroup } from './engine.ts';
 import { expectRev, findContainer } from './find-container.ts';
 import { hostDevices } from './host-devices.ts';
 
@@ -83,23 +85,23 @@ async function apply(
   config: ContainerConfig,
 ): Promise<ContainerRecord> {
   const { id, run } = record;
-  const { layout, parent, prepare, hold } = engine.cgroups;
-  const { cgroupParent = parent } = config;
+  const { layout, prepare, hold } = engine.cgroups;
   await using undo = new UndoStack((label, err) => engine.log.error({ err, container: id }, label));
   await failpoint('update.begin');
   if (isAlive(record.status) && run !== undefined) {
-    openRealTime(layout, cgroupParent, config.resources);
+    openRealTime(layout, posix.dirname(run.cgroupPath), config.resources);
     const place = { layout, path: run.cgroupPath };
     // A server that dies before the record changes leaves this, and the next one takes the limits back.
     const intent = intentFile(engine, id);
     undo.push('forget an update', () => rmSync(intent, { force: true }));
     writeFileSync(intent, encodeJson(config.resources), { mode: 0o600 });
-    undo.push('take limits back', () => write(place, config, record.config, true));
-    await write(place, record.config, config, false);
+    undo.push('take limits back', () => write(engine, place, config, record.config, true));
+    await write(engine, place, record.config, config, false);
   } else {
-    using _parent = hold(config.cgroupParent);
-    prepare(cgroupParent);
-    tryLimits({ layout, path: cgroupPathOf(engine, record) }, config.resources);
+    const trial = trialGroup(engine, record);
+    using _parent = hold(trial.parent);
+    prepare(trial.parent);
+    tryLimits({ layout, path: trial.path }, config.resources);
   }
   await failpoint('update.limits');
   const folder = containerFolder(engine.paths, id);
@@ -126,21 +128,25 @@ export async function settleUpdate(
   if (run === undefined || !existsSync(intent)) return;
   const place = { layout: engine.cgroups.layout, path: run.cgroupPath };
   const wanted = decodeJson(readFileSync(intent, 'utf8')) as Resources;
-  await write(place, { ...config, resources: wanted }, config, true);
+  await write(engine, place, { ...config, resources: wanted }, config, true);
   rmSync(intent, { force: true });
 }
 
 /** @param always - goes on after a refusal, to take back as much as can be. */
 async function write(
+  engine: Pick<Engine, 'cgroups'>,
   place: CgroupPlace,
   now: ContainerConfig,
   next: ContainerConfig,
   always: boolean,
 ): Promise<void> {
-  for (const each of changeWrites(place, now.resources, next.resources)) {
-    const written = changeLimit(each);
-    await (always ? written.catch(() => undefined) : written);
-  }
+  const writes = changeWrites(place, now.resources, next.resources);
+  const steps = [
+    () => changeScope(engine, place.path, writes),
+    ...writes.map((each) => () => changeLimit(each)),
+    () => changeScope(engine, place.path, writes),
+  ];
+  for (const step of steps) await (always ? step().catch(() => undefined) : step());
   if (now.resources.deviceRules === next.resources.deviceRules) return;
   try {
     changeDevices(place, hostDevices(now).rules, hostDevices(next).rules);

@@ -16,10 +16,10 @@ export interface Layer {
 // Not layers: everything under server/ may say where it can fail, and write to the log.
 const ANYWHERE_IN_SERVER = 'server\\/(failpoint|log)\\.ts$';
 const MODEL = `server\\/model\\/`;
-const NOUN = '(image|snapshot|spec|task|network|store|cgroup|registry)';
+const NOUN = '(image|snapshot|spec|task|network|store|cgroup|registry|systemd)';
 const NODE = '^node:';
 
-const nouns = ['image', 'snapshot', 'spec', 'task', 'network', 'store', 'cgroup', 'registry'].map(
+const nouns = ['image', 'snapshot', 'spec', 'task', 'network', 'store', 'cgroup', 'registry', 'systemd'].map(
   (noun): Layer => {
     return {
       files: new RegExp(`^server/${noun}/`),

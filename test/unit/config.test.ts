@@ -44,6 +44,18 @@ test('flags are taken, and the socket follows the state folder', () => {
     'unix:///a',
     'unix:///b',
   ]);
+  assert.deepEqual(
+    [config('--cgroup-driver', 'systemd', '--cgroup-parent', 'a-b.slice')].map(
+      ({ cgroupDriver, cgroupParent }) => [...[cgroupDriver, cgroupParent]],
+    ),
+    [['systemd', '/a.slice/a-b.slice']],
+  );
+  assert.equal(config('--config', file({ 'cgroup-driver': 'systemd' })).cgroupDriver, 'systemd');
+  for (const args of [
+    ['--cgroup-driver', 'docker'],
+    ['--cgroup-driver=systemd', '--cgroup-parent', '/x'],
+  ])
+    assert.throws(() => config(...args), { reason: 'OPTION_INVALID' });
   for (const args of [
     ['-s', 'vfs'],
     ['--storage-driver', 'vfs'],

@@ -100,6 +100,7 @@ export async function engineHere(
     cgroups: {
       layout: readCgroupLayout(),
       parent: `/mydocker-${instance}`,
+      helpers: `/mydocker-${instance}`,
       prepare: () => undefined,
       release: () => undefined,
       hold: () => ({ [Symbol.dispose]: () => undefined }),
