@@ -134,6 +134,7 @@ export async function superviseRun(engine: Engine, run: LiveRun & Ending): Promi
   };
   await keepTrying(engine.log, 'record the end of a run', containerId, record, () => void removed());
   run.end(exit);
+  engine.launchers.ended();
 }
 
 /** A start that failed, as the container's record keeps it. */

@@ -141,7 +141,7 @@ async function launch(
     const record = await note(engine, starting, live, open ? 'running' : 'starting');
     await failpoint('start.put-running');
     void superviseRun(engine, live);
-    engine.launchers.fill();
+    engine.launchers.started();
     return record;
   } catch (thrown) {
     const error = request.signal?.aborted

@@ -13,6 +13,8 @@ import { LAUNCH_DEADLINE_MS } from './zygote.ts';
 const SIGKILL = 9;
 /** How long launchers may take to go when the server stops. */
 const CLOSE_MS = 2000;
+/** After a start its container has the machine for itself, and so has a start right behind it. */
+const FILL_AFTER_MS = 50;
 
 /** A shim that is to wait for a start. */
 export interface Parked {
@@ -49,6 +51,7 @@ export class Launchers {
   readonly #options: LaunchersOptions;
   readonly #places = new Set<Place>();
   #filling: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
   constructor(options: LaunchersOptions) {
@@ -91,8 +94,22 @@ export class Launchers {
     };
   }
 
+  /** A container was started: what is missing is made a little later. */
+  started(): void {
+    this.#timer ??= setTimeout(() => this.#fill(), FILL_AFTER_MS).unref();
+  }
+
+  /** A container has ended: there is time for it once that is told, if there was a start. */
+  ended(): void {
+    if (this.#timer === undefined) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#fill(), 1).unref();
+  }
+
   /** Starts what is missing, one after the other; nobody waits for it. */
-  fill(): void {
+  #fill(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     if (this.#closed) return;
     this.#filling ??= this.#fillUp().finally(() => {
       this.#filling = undefined;
@@ -102,6 +119,7 @@ export class Launchers {
   /** Ends all; resolves when nothing is left of them, or when they do not answer. */
   async close(): Promise<void> {
     this.#closed = true;
+    clearTimeout(this.#timer);
     const all = (async (): Promise<void> => {
       await this.#filling;
       await Promise.all([...this.#places].map(({ connection }) => connection.giveUp()));
