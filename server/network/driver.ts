@@ -54,6 +54,9 @@ const invalid = (text: string, why: string, hint: string): Error =>
 /** Least size of packets that a network with IPv6 may have. */
 export const LEAST_MTU6: number = MTU.least6;
 
+/** Names of all there are. */
+export const DRIVERS: readonly string[] = [bridge.name];
+
 /** @param name - `''`: the usual one. @throws MydockerError `invalid-argument` for one that there is not. */
 export function driverOf(name: string): NetworkDriver {
   if (name === '' || name === bridge.name) return bridge;

@@ -1,4 +1,5 @@
 /** Ports of a container that exists are published, and are not any more: at once where it runs. All or nothing. */
+import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord } from '../model/container.ts';
 import { cannot } from '../model/error.ts';
 import { joinPorts, MAX_PUBLISHED, type PublishedPort, singlePorts } from '../model/port.ts';
@@ -49,7 +50,9 @@ export function publishPorts(engine: Engine, request: PortsRequest): Promise<rea
     const held = [...(run.ports ?? []), ...reserved.ports];
     const stored = await put(engine, { ...next, run: { ...run, ports: held } });
     reserved.keep();
+    await failpoint('publish.put');
     leadPorts(engine, id, stored);
+    await failpoint('publish.led');
     return shown(stored);
   });
 }
@@ -88,6 +91,7 @@ export function unpublishPorts(
         ? {}
         : { run: { ...run, ports: (run.ports ?? []).filter((port) => !matches(port)) } }),
     });
+    await failpoint('unpublish.put');
     if (gone.length > 0) endPorts(engine, engine.networks.ports.release(id, gone), () => true);
     return shown(stored);
   });
@@ -128,5 +132,6 @@ function notPublished(
 /** The record, and before it the copy that a lost one would be rebuilt from. */
 async function put(engine: Engine, record: ContainerRecord): Promise<ContainerRecord> {
   writeConfig(containerFolder(engine.paths, record.id), record);
+  await failpoint('publish.config');
   return await engine.store.containers.put(record, { event: containerEvent(record, 'update') });
 }

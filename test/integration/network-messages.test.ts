@@ -5,9 +5,11 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { interfaceIndex } from '../../native/interfaces.ts';
 import type { Op, Plan } from '../../server/model/plan.ts';
 import { bridgeOps } from '../../server/network/bridge.ts';
 import { describeMessage, readAttributes, readMessage } from '../../server/network/describe-message.ts';
+import { DRIVERS, driverOf } from '../../server/network/driver.ts';
 import { loopbackUp } from '../../server/network/loopback.ts';
 import { defaultRoute, deleteLink, newAddress } from '../../server/network/rtnetlink.ts';
 import { planVeths } from '../../server/network/veth.ts';
@@ -31,6 +33,7 @@ interface Link {
   readonly ifname: string;
   readonly flags: readonly string[];
   readonly address: string;
+  readonly mtu: number;
   readonly master?: string;
   readonly num_tx_queues: number;
   readonly num_rx_queues: number;
@@ -38,6 +41,7 @@ interface Link {
   readonly addr_info: readonly {
     readonly local: string;
     readonly prefixlen: number;
+    readonly scope: string;
     readonly broadcast?: string;
   }[];
 }
@@ -80,6 +84,32 @@ test('a bridge is made as ip shows it, twice and at once without harm', async ()
     link.addr_info.map(({ local, prefixlen, broadcast }) => [local, prefixlen, broadcast]),
     [['10.20.30.1', 24, '10.20.30.255']],
   );
+});
+
+test('what a driver sets up is there, also when it was there before, and what it tears down is gone', async () => {
+  const ipv6 = { subnet: 'fd00:9::/64', gateway: 'fd00:9::1' };
+  const network = { ...NETWORK, bridge: 'md-driver', subnet: '10.99.0.0/24', gateway: '10.99.0.1', ipv6 };
+  for (const name of DRIVERS) {
+    const driver = driverOf(name);
+    const made = { ...network, ...driver.validate({ mtu: '1400' }) };
+    for (const isAgain of [false, true]) {
+      await run(section(driver.setup(made, [])));
+      const link = ip('addr', 'show', 'dev', network.bridge);
+      assert.ok(link.flags.includes('UP'));
+      assert.equal(link.mtu, 1400, String(isAgain));
+      const addresses = link.addr_info.filter(({ scope }) => scope === 'global').map(({ local }) => local);
+      assert.deepEqual(addresses, ['10.99.0.1', 'fd00:9::1']);
+    }
+    // Who stood in one that somebody took away stands in the new one; an interface that is gone is no failure.
+    execFileSync('ip', ['link', 'add', 'port0', 'type', 'veth', 'peer', 'port1']);
+    await run(section(driver.setup(made, [interfaceIndex('port0'), 999_999])));
+    assert.equal(ip('link', 'show', 'dev', 'port0').master, network.bridge);
+    execFileSync('ip', ['link', 'delete', 'port0']);
+    for (const isAgain of [false, true]) {
+      await run(section(driver.teardown(made)));
+      assert.equal(interfaceIndex(network.bridge), 0, String(isAgain));
+    }
+  }
 });
 
 test('a pair is made with its other end inside, and both are what the message says', async () => {

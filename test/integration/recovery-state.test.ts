@@ -3,13 +3,12 @@
  * files are damaged, another server on the same root. @vm
  */
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { randomUUID } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { PROJECT, run as runProgram, SLOWNESS } from '../harness/cli.ts';
 import { Host, type Host as HostType, startHost } from '../harness/host.ts';
+import { anotherBoot, BOOT_ID } from './another-boot.ts';
 import {
   api,
   checkClean,
@@ -36,21 +35,6 @@ before(async () => {
 });
 afterEach(() => checkClean(host));
 after(() => dispose(host));
-
-const BOOT_ID = '/proc/sys/kernel/random/boot_id';
-
-/** For the servers to come the machine was started again. @returns how to end that. */
-function anotherBoot(): () => Promise<void> {
-  const file = join(host.folder, 'boot_id');
-  writeFileSync(file, `${randomUUID()}\n`);
-  const mounted = spawnSync('mount', ['--bind', file, BOOT_ID], { encoding: 'utf8' });
-  assert.equal(mounted.status, 0, mounted.stderr);
-  return async () => {
-    assert.equal(spawnSync('umount', [BOOT_ID]).status, 0);
-    rmSync(file);
-    await host.restart();
-  };
-}
 
 /** One container of each kind. @returns pids of all that runs. */
 async function oneOfEach(): Promise<number[]> {
@@ -106,7 +90,7 @@ test('another boot: what ran is told as ended by it, and what still runs is ende
   const pids = await oneOfEach();
   const before = (await look(host, 'web'))?.run?.runId;
   await host.kill9();
-  const restore = anotherBoot();
+  const restore = anotherBoot(host);
   try {
     await host.start();
     await untilGone(pids);
@@ -142,7 +126,7 @@ test('a real reboot leaves an empty state folder and no process', async () => {
     }
   }
   rmSync(host.state, { recursive: true });
-  const restore = anotherBoot();
+  const restore = anotherBoot(host);
   try {
     await host.start();
     for (const name of ['web', other]) assert.equal(told(await wait(host, name)), 'reboot 255 signal 0');

@@ -3,14 +3,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseNetworkName } from '../../../server/model/network-name.ts';
 import { checkSubnet } from '../../../server/network/check-subnet.ts';
-import { driverOf } from '../../../server/network/driver.ts';
+import { DRIVERS, driverOf } from '../../../server/network/driver.ts';
 import { localAddresses } from '../../../server/network/observe.ts';
 import { NETWORK } from '../spec/sample-plans.ts';
 
-const DRIVERS = ['', 'bridge'];
-
 test('a driver makes and takes away what is its own, refuses what it does not know, and harms nothing twice', () => {
-  for (const name of DRIVERS) {
+  for (const name of ['', ...DRIVERS]) {
     const driver = driverOf(name);
     assert.deepEqual(driver.validate({}), {});
     for (const options of [{ nosuch: '1' }, { mtu: '67' }, { mtu: '65536' }, { mtu: '1400; x' }, { mtu: '' }])
