@@ -22,7 +22,7 @@ import { type Peer, startContainerd, startDocker, startPodman } from './peers.ts
 import { measurePublishBandwidth, measurePublishCost } from './publish.ts';
 import { measurePull, measurePush } from './registry.ts';
 import { prepareRuntime, type Runtime } from './runtimes.ts';
-import { describeMachine, measureIdle, measureList, measurePs } from './standing.ts';
+import { describeMachine, measureIdle, measureList, measurePs, measureStats } from './standing.ts';
 import { measureKeystrokes, measureStreams } from './streams.ts';
 
 /** In the order of the document. */
@@ -38,6 +38,7 @@ const LINES: Readonly<Record<string, (field: Field) => Promise<Line>>> = {
   'publish-bandwidth': measurePublishBandwidth,
   idle: measureIdle,
   list: measureList,
+  stats: measureStats,
   ps: measurePs,
   log: measureLog,
   keystroke: measureKeystrokes,

@@ -1,5 +1,6 @@
 /** Lines about what stands still: memory of idle containers, lists, the command line's own start. */
 import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import type { Line } from './document.ts';
 import { effort as effortOf, type Field } from './lines.ts';
 import { inFlight, measure, type Result, timeEach } from './measure.ts';
@@ -93,6 +94,47 @@ export async function measureList(field: Field): Promise<Line> {
     moreIsBetter: false,
     results,
     promises: upTo(15, 'ms', results[0]),
+  };
+}
+
+/** Time on a processor of all threads of a process so far, in ms; those that have ended are not among them. */
+const busyMs = (pid: number): number =>
+  readdirSync(`/proc/${pid}/task`)
+    .map(
+      (thread) => Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e6,
+    )
+    .reduce((sum, ms) => sum + ms, 0);
+
+/** What a dashboard that watches everything costs the server. */
+export async function measureStats(field: Field): Promise<Line> {
+  const { own } = field;
+  const count = Math.max(20, Math.round(200 * field.scale));
+  const results: Result[] = [];
+  if (own !== undefined) {
+    const ids: string[] = [];
+    await inFlight(count, 4, async () => ids.push(await own.startDetached(['sleep', '100000'])));
+    const samples: number[] = [];
+    let [before, seen] = [0, 0];
+    for await (const { stats } of own.api.tasks.watchTaskStats({ intervalMs: 250 })) {
+      seen += stats.length;
+      if (seen % count !== 0) continue;
+      const now = busyMs(own.daemon.pid);
+      // The first rounds are slower, as everything is.
+      if (seen > 5 * count) samples.push(now - before);
+      before = now;
+      if (samples.length === 20) break;
+    }
+    results.push(one('mydocker server', samples));
+    await inFlight(count, 4, (number) => own.remove(ids[number] ?? ''));
+  }
+  return {
+    id: 'stats',
+    title: `A round of stats of ${count} containers`,
+    what: 'Time on a processor that the server takes for each round of WatchTaskStats, all of its threads.',
+    unit: 'ms',
+    moreIsBetter: false,
+    results,
+    promises: upTo(50, `ms for ${count} containers`, results[0]),
   };
 }
 
