@@ -94,6 +94,9 @@ enum op_code {
   OP_BIND,            /* tree b onto a, attributes x set, whole tree if y, propagation z unless 0 */
   OP_TREE,            /* a = a copy of the mounted tree b, in no namespace, whole tree if y */
   OP_PLACE,           /* tree b, which is in no namespace, onto a */
+  OP_FS_OPEN,         /* a = a filesystem of type s1 that is to be mounted */
+  OP_FS_CONFIG,       /* its option s1 is s2; empty: it has no value */
+  OP_FS_MOUNT,        /* a = filesystem b, mounted in no namespace, attributes x */
   OP_SETATTR,         /* mount_setattr(a, set x), whole tree if y */
   OP_PROPAGATION,     /* mount(NULL, slot a, flags x) */
   OP_PIVOT,           /* a becomes /, the old root is detached */

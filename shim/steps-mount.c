@@ -41,6 +41,23 @@ static int bind_tree(const struct op *op) {
   return place(tree, fd_of(op->a));
 }
 
+/* In the shim: a filesystem reaches its server, or its disk, as the host does. */
+static int filesystem(const struct plan *plan, const struct op *op) {
+  if (op->code == OP_FS_OPEN)
+    return slot_set(op->a, (int)syscall(SYS_fsopen, plan_str(plan, op->s1), FSOPEN_CLOEXEC));
+  if (op->code == OP_FS_CONFIG) {
+    const char *value = plan_str(plan, op->s2);
+    bool is_flag = value[0] == 0;
+    return syscall(SYS_fsconfig, fd_of(op->a), is_flag ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING,
+                   plan_str(plan, op->s1), is_flag ? NULL : value, 0) < 0
+               ? -errno
+               : 0;
+  }
+  if (syscall(SYS_fsconfig, fd_of(op->b), FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+    return -errno;
+  return slot_set(op->a, (int)syscall(SYS_fsmount, fd_of(op->b), FSMOUNT_CLOEXEC, op->x));
+}
+
 /* Without a place for the old root: both stand at "/", the old one on top, and
  * it is taken away. */
 static int pivot(int root) {
@@ -66,6 +83,10 @@ int step_mount(const struct plan *plan, const struct op *op) {
     return slot_set(op->a, copy_tree(fd_of(op->b), op->y != 0));
   case OP_PLACE:
     return place(fd_of(op->b), fd_of(op->a));
+  case OP_FS_OPEN:
+  case OP_FS_CONFIG:
+  case OP_FS_MOUNT:
+    return filesystem(plan, op);
   case OP_SETATTR:
     return set_attributes(fd_of(op->a), op->x, 0, op->y != 0);
   default:

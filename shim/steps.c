@@ -244,6 +244,9 @@ static int step_any(struct run *run, const struct op *op) {
   case OP_BIND:
   case OP_TREE:
   case OP_PLACE:
+  case OP_FS_OPEN:
+  case OP_FS_CONFIG:
+  case OP_FS_MOUNT:
   case OP_SETATTR:
   case OP_PROPAGATION:
   case OP_PIVOT:

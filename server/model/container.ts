@@ -44,6 +44,18 @@ export interface TmpfsMount {
   readonly options: readonly string[];
 }
 
+/** A filesystem that a volume says how to mount: of a disk, or of a server. */
+export interface FilesystemMount {
+  /** Absolute path inside the container, resolved below the rootfs only. */
+  readonly destination: string;
+  /** As in /proc/filesystems. */
+  readonly type: string;
+  /** `/dev/sdb1`, `:/export`, `//server/share`. */
+  readonly device: string;
+  /** As fstab writes them. */
+  readonly options: readonly string[];
+}
+
 /** A line of /etc/hosts. */
 export interface HostEntry {
   readonly hostname: string;

@@ -39,6 +39,14 @@ export type VolumeSource =
       readonly readOnly: boolean;
     }
   | {
+      readonly kind: 'filesystem';
+      /** As in /proc/filesystems. */
+      readonly type: string;
+      readonly device: string;
+      /** As fstab writes them. */
+      readonly options: readonly string[];
+    }
+  | {
       readonly kind: 'tmpfs';
       readonly readOnly: boolean;
       /** Permission bits of its root; absent: the usual ones. */
@@ -93,11 +101,29 @@ export function volumeSource(options: Readonly<Record<string, string>> = {}): Vo
   const words = o.split(',').filter(Boolean);
   if (type === 'tmpfs') return tmpfsSource(words);
   if (words.includes('bind') || words.includes('rbind')) return bindSource(device, words);
-  throw invalid(
-    type === '' ? 'type' : `type=${type}`,
-    type === '' || type === 'none' ? 'nothing says what to mount' : 'it cannot be mounted in a container',
-    { hint: 'type=tmpfs, or mount it on the host and use type=none, device=FOLDER, o=bind' },
-  );
+  if (type === '' || type === 'none')
+    throw invalid(type === '' ? 'type' : `type=${type}`, 'nothing says what to mount', {
+      hint: 'type=tmpfs, type=nfs, type=ext4, or type=none with device=FOLDER, o=bind',
+    });
+  return filesystemSource(type, device, words);
+}
+
+/** Of IPv4 or IPv6, as far as they can be told from a name. */
+const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f.]*:[0-9a-f:.]*(?:%\w+)?)$/i;
+/** Of the kernel's own, not of data. */
+const NO_DATA =
+  /^(?:proc|sysfs|cgroup2?|devpts|devtmpfs|mqueue|bpf|debugfs|tracefs|securityfs|configfs|overlay|autofs|fuse.*)$/;
+
+function filesystemSource(type: string, device: string, options: readonly string[]): VolumeSource {
+  if (!/^[a-z0-9_.]{1,32}$/.test(type) || NO_DATA.test(type))
+    throw invalid(`type=${type}`, 'no data is on such a filesystem', {
+      hint: 'for example nfs, cifs, ext4, tmpfs',
+    });
+  // Names are looked up by mount(8) elsewhere; the kernel takes none.
+  const address = options.find((option) => option.startsWith('addr='))?.slice('addr='.length);
+  if (address !== undefined && !ADDRESS.test(address))
+    throw invalid(`addr=${address}`, 'it is no IP address', { hint: `getent ahosts ${quoteId(address)}` });
+  return { kind: 'filesystem', type, device, options };
 }
 
 function bindSource(device: string, words: readonly string[]): VolumeSource {

@@ -50,6 +50,13 @@ const ADVICE: readonly Advice[] = [
     hint: 'something is mounted on this file, which a read-only mount around it must have',
   },
   { op: 'mount', errno: 'EPERM', hint: 'the server needs CAP_SYS_ADMIN' },
+  { op: 'fs-open', errno: 'ENODEV', hint: 'this kernel lacks the filesystem' },
+  { op: 'fs-config', errno: 'EINVAL', hint: 'the filesystem has no such option, or not with this value' },
+  {
+    op: 'fs-mount',
+    errno: 'EINVAL',
+    hint: 'an option is missing or wrong; the log of the kernel says which',
+  },
   { op: 'mount', errno: 'ENODEV', hint: 'this kernel lacks the filesystem' },
   { op: 'bind', errno: 'EINVAL', hint: 'a file is mounted on a file and a folder on a folder' },
   { op: 'setns', errno: 'ESRCH', hint: 'the other container has just ended' },

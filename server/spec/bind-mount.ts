@@ -34,13 +34,13 @@ export function bindMount(
   ];
   const place = [...(isFile ? touch(root, path) : mkdirs(root, path)), at];
   // What is on top alone is read-only: set when it is there, where nobody sees it yet.
-  const top = m.options.includes('ro') ? [at, ...closed(target, 0)] : [];
+  const top = m.type === 'bind' && m.options.includes('ro') ? [at, ...closed(target, 0)] : [];
   const tree = trees.get(m.destination);
   if (tree !== undefined)
     return [
       ...(attributes === 0 ? [] : closed(tree, recursive ? 1 : 0)),
       ...place,
-      { name: 'place', a: target, b: tree, about: `mount ${m.destination}, shared with the host` },
+      { name: 'place', a: target, b: tree, about: `mount ${m.destination}` },
       ...top,
     ];
   return [

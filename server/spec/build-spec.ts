@@ -43,7 +43,7 @@ export function completeEnv(
  * @param devices - of the host's, beside the usual ones.
  */
 export function buildSpec(
-  config: ContainerConfig,
+  config: Parameters<typeof userMounts>[0],
   user: Credentials,
   cgroupsPath: string,
   host: HostFacts,

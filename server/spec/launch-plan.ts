@@ -12,6 +12,7 @@ import {
   type Slot,
   type SlotAllocator,
 } from '../model/plan.ts';
+import { mountFilesystems } from './filesystems.ts';
 import { closeJoined, type Joins, joinOthers, joinPid } from './join-plan.ts';
 import { MOUNT_ATTR_RDONLY, MS_REC_PRIVATE, MS_REC_SLAVE } from './mount-options.ts';
 import { ANY, barrier, bind, O, open, openInRoot, touch, unshare, write } from './ops.ts';
@@ -25,7 +26,7 @@ import {
   type TerminalSize,
 } from './process-plan.ts';
 import { cgroupView, planRootfs, type RootfsParts } from './rootfs-plan.ts';
-import { takeSharedTrees } from './shared-trees.ts';
+import { type SharedTrees, takeSharedTrees } from './shared-trees.ts';
 import { isOfInterface, sysctlPath } from './sysctls.ts';
 
 /** A run and its folders. */
@@ -100,6 +101,7 @@ function childOps(
   stdio: Stdio,
   slots: SlotAllocator,
   known: { root: Slot; dev: Slot; gate: Slot },
+  filesystems: SharedTrees,
 ): Op[] {
   const { spec } = input;
   const { root, dev, gate } = known;
@@ -126,7 +128,7 @@ function childOps(
     ...input.network.handOver,
     ...planRootfs(
       spec,
-      { ...input.rootfs, mountShm: joined.mountShm, sharedTrees: shared.trees },
+      { ...input.rootfs, mountShm: joined.mountShm, sharedTrees: new Map([...shared.trees, ...filesystems]) },
       input.maskedFolders,
       slots,
       root,
@@ -181,6 +183,7 @@ export function planLaunch(input: LaunchInput, slots: SlotAllocator): Plan {
     input.terminalSize,
     slots,
   );
+  const filesystems = mountFilesystems(spec.mounts, slots);
   const cloneFlags = spec.linux.namespaces.reduce((flags, kind) => flags | (CLONE_FLAG[kind] ?? 0n), 0n);
   return {
     cloneFlags,
@@ -208,6 +211,8 @@ export function planLaunch(input: LaunchInput, slots: SlotAllocator): Plan {
         ...stdio.parentBefore,
         ...cgroup.parentBefore,
         ...joinPid(input.joins),
+        // Last: a server may let it wait.
+        ...filesystems.before,
       ],
       // Joining waits for the kernel (RCU), and so do interfaces (RTNL); the child mounts meanwhile, and both meet
       // at the barrier.
@@ -217,9 +222,10 @@ export function planLaunch(input: LaunchInput, slots: SlotAllocator): Plan {
         ...input.network.parentAfter,
         ...stdio.parentAfter,
         ...closeJoined(input.joins),
+        ...filesystems.after,
         barrier,
       ],
-      child: childOps(input, stdio, slots, { root, dev, gate }),
+      child: childOps(input, stdio, slots, { root, dev, gate }, filesystems.trees),
       'after-exit': [...cgroup.afterExit],
     },
   };

@@ -9,6 +9,7 @@ import type { Op, Slot, SlotAllocator } from '../model/plan.ts';
 import { slotPath } from '../model/plan.ts';
 import { bindMount, type MountSlots } from './bind-mount.ts';
 import { DEV_SYMLINKS } from './defaults.ts';
+import { isFilesystem } from './filesystems.ts';
 import { MOUNT_ATTR_RDONLY, MS_PRIVATE, splitMountOptions } from './mount-options.ts';
 import {
   ANY,
@@ -139,7 +140,7 @@ function userMounts(
   slots: MountSlots,
 ): Op[] {
   return mounts.flatMap((m) => {
-    if (m.type !== 'bind') {
+    if (m.type !== 'bind' && !isFilesystem(m)) {
       const open = { ...m, options: m.options.filter((option) => option !== 'ro') };
       return kernelMount(open, slots.root, slots.target, FOLLOWED_FOLDER);
     }
@@ -152,7 +153,7 @@ function userMounts(
 /** Empty file systems of the user's: closed once everything that lies on them has its place. */
 const closeEmpty = (mounts: readonly OciMount[], { root, target }: MountSlots): Op[] =>
   mounts
-    .filter(({ type, options }) => type !== 'bind' && options.includes('ro'))
+    .filter((m) => m.type !== 'bind' && !isFilesystem(m) && m.options.includes('ro'))
     .flatMap(({ destination }) => [
       openInRoot(target, root, inside(destination), FOLLOWED_FOLDER),
       { name: 'setattr', a: target, x: MOUNT_ATTR_RDONLY, about: `make ${destination} read-only` },

@@ -1,5 +1,5 @@
 /** What is mounted into a container, as the runtime specification writes it: the default ones, then the user's. */
-import type { BindMount, ContainerConfig, TmpfsMount } from '../model/container.ts';
+import type { BindMount, ContainerConfig, FilesystemMount, TmpfsMount } from '../model/container.ts';
 import type { OciMount } from '../model/oci-spec.ts';
 import { DEFAULT_MOUNTS } from './defaults.ts';
 
@@ -45,7 +45,9 @@ export const sourceKey = (source: string, subpath: string | undefined): string =
 const depth = (path: string): number => path.split('/').length;
 
 /** Parents are mounted before what lies below them. */
-export function userMounts(config: ContainerConfig): OciMount[] {
+export function userMounts(
+  config: ContainerConfig & { readonly filesystems?: readonly FilesystemMount[] },
+): OciMount[] {
   const binds = config.mounts.map(
     (mount): OciMount => ({
       destination: mount.destination,
@@ -60,7 +62,10 @@ export function userMounts(config: ContainerConfig): OciMount[] {
       ],
     }),
   );
-  return [...binds, ...(config.tmpfs ?? []).map(tmpfs)].sort(
+  const filesystems = (config.filesystems ?? []).map(
+    ({ type, device: source, destination, options }): OciMount => ({ type, source, destination, options }),
+  );
+  return [...binds, ...(config.tmpfs ?? []).map(tmpfs), ...filesystems].sort(
     (a, b) => depth(a.destination) - depth(b.destination),
   );
 }

@@ -17,7 +17,7 @@ export function tooLong(files: ReadonlyMap<string, string>): string[] {
 }
 
 /** The C program is what TypeScript cannot do and no more: growth is a decision, so it shows here. */
-export const SHIM_LINES = 2_500;
+export const SHIM_LINES = 2_550;
 
 /** Lines of code of C files: neither empty nor nothing but comment. */
 export function linesOfC(files: ReadonlyMap<string, string>): number {

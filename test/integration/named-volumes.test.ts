@@ -1,6 +1,16 @@
 /** Volumes with names: made, mounted, shown, kept, and removed only when nobody has them. @vm */
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
@@ -165,7 +175,11 @@ test('a volume may be a folder of the host, or memory', async () => {
   await refused(host, ['run', '--rm', '-v', 'bound:/v', 'busybox', 'true'], /device is not there/);
   await host.ok(['volume', 'rm', 'bound', 'closed', 'memory']);
   for (const [options, why] of [
-    [['type=nfs', 'device=:/x', 'o=addr=10.0.0.1'], /type=nfs.*cannot be mounted in a container/],
+    [
+      ['type=nfs', 'device=:/x', 'o=addr=server.example'],
+      /addr=server.example.*it is no IP address\nhint: getent/,
+    ],
+    [['type=proc', 'device=proc'], /type=proc.*no data is on such a filesystem/],
     [['type=none', 'device=/x'], /nothing says what to mount/],
     [['type=tmpfs'], /device.*it is missing/],
     [['size=1m'], /size.*there is no such option/],
@@ -173,6 +187,61 @@ test('a volume may be a folder of the host, or memory', async () => {
     [['type=none', 'device=x', 'o=bind'], /not an absolute path/],
   ] as const)
     await refused(host, create('bad', ...options), why);
+});
+
+test('a volume may be a disk, or whatever else the kernel mounts', async () => {
+  const file = join(host.folder, 'tmp/disk');
+  writeFileSync(file, '');
+  truncateSync(file, 16 << 20);
+  execFileSync('mkfs.ext4', ['-q', file]);
+  spawnSync('modprobe', ['loop']);
+  const disk = execFileSync('losetup', ['--find', '--show', file], { encoding: 'utf8' }).trim();
+  rmSync(file);
+  const create = (name: string, ...options: string[]): string[] => [
+    ...['volume', 'create', ...options.flatMap((option) => ['-o', option]), name],
+  ];
+  try {
+    await host.ok(create('disk', 'type=ext4', `device=${disk}`, 'o=noexec,commit=10'));
+    await inside(host, 'echo kept >/v/file; sync', ['-v', 'disk:/v']);
+    // Two at once have the same, and nothing is mounted on the host.
+    await host.ok(['run', '-d', '--name', 'one', '-v', 'disk:/v', 'busybox', 'sleep', '1000']);
+    assert.equal(
+      await inside(host, "echo more >>/v/file; grep ' /v ' /proc/mounts | cut -d ' ' -f 1-4", [
+        '-v',
+        'disk:/v',
+      ]),
+      `${disk} /v ext4 rw,noexec,relatime,commit=10`,
+    );
+    assert.equal(await host.ok(['exec', 'one', 'cat', '/v/file']), 'kept\nmore');
+    assert.equal((await host.cli(['run', '--rm', '-v', 'disk:/v:ro', 'busybox', 'touch', '/v/x'])).code, 1);
+    assert.match(await host.ok(['explain', 'one']), /fsopen\("ext4"\)[\s\S]*fsconfig\(.*"commit", "10"\)/);
+    await host.ok(['rm', '-f', 'one']);
+    await host.ok(create('closed', 'type=ext4', `device=${disk}`, 'o=ro'));
+    assert.equal((await host.cli(['run', '--rm', '-v', 'closed:/v', 'busybox', 'touch', '/v/x'])).code, 1);
+    await host.ok(create('wrong', 'type=ext4', `device=${disk}`, 'o=nosuch=1'));
+    const run = (name: string): string[] => ['run', '--rm', '-v', `${name}:/v`, 'busybox', 'true'];
+    await refused(
+      host,
+      run('wrong'),
+      /mount \/v \(ext4\): nosuch: EINVAL[\s\S]*hint: the filesystem has no such option/,
+    );
+    await host.ok(create('unknown', 'type=nosuchfs', 'device=x'));
+    await refused(
+      host,
+      run('unknown'),
+      /mount \/v \(nosuchfs\): ENODEV[\s\S]*hint: this kernel lacks the filesystem/,
+    );
+    await host.ok(create('gone', 'type=ext4', 'device=/dev/nosuch'));
+    await refused(host, run('gone'), /mount \/v \(ext4\).*: ENOENT/);
+    await refused(
+      host,
+      ['run', '--rm', '--mount', 'src=disk,dst=/v,volume-subpath=a', 'busybox', 'true'],
+      /a part can be mounted of a folder only/,
+    );
+    await host.ok(['volume', 'rm', 'disk', 'closed', 'wrong', 'unknown', 'gone']);
+  } finally {
+    execFileSync('losetup', ['--detach', disk]);
+  }
 });
 
 test('--mount makes a volume of the kind that it describes', async () => {

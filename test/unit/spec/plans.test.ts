@@ -61,6 +61,8 @@ for (const [kind, plan] of allPlans()) {
         pipe: ['a', 'b'],
         'pty-peer': ['b'],
         'recv-slot': ['a'],
+        'fs-open': ['a'],
+        'fs-mount': ['a'],
       },
     };
     for (const section of ['parent-before', 'child'] as const)

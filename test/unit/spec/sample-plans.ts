@@ -104,7 +104,7 @@ const SHARED: SharedNamespaces = {
 };
 
 export interface SampleChoice {
-  readonly config?: Partial<ContainerConfig>;
+  readonly config?: Partial<Parameters<typeof buildSpec>[0]>;
   readonly user?: Credentials;
   readonly layout?: CgroupLayout;
   readonly rootfs?: Rootfs;
@@ -223,6 +223,8 @@ export function allPlans(): ReadonlyMap<string, Plan> {
         resources,
       }),
     );
+    const disk = { destination: '/disk', type: 'ext4', device: '/dev/sdb1', options: ['ro', 'commit=10'] };
+    plans.set(`start with a disk on ${kind}`, launchPlan({ layout, config: { filesystems: [disk] } }));
     plans.set(`start with an init on ${kind}`, launchPlan({ layout, config: { init: true } }));
     plans.set(
       `start by a launcher on ${kind}`,
