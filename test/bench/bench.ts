@@ -15,6 +15,7 @@ import { isKept, type Line, type Report, renderDocument, renderPicture, short } 
 import { type Ground, prepareGround } from './ground.ts';
 import { watchLeftovers } from './leftovers.ts';
 import { type Field, measureExec, measureLog, measureRun, measureStart, measureThroughput } from './lines.ts';
+import { measureNetworks } from './live.ts';
 import { measureLoad } from './load.ts';
 import { measureNetworkBandwidth, measureNetworkCost, measureNetworkThroughput } from './network.ts';
 import { type Own, startOwn } from './own.ts';
@@ -34,6 +35,7 @@ const LINES: Readonly<Record<string, (field: Field) => Promise<Line>>> = {
   network: measureNetworkCost,
   'network-throughput': measureNetworkThroughput,
   'network-bandwidth': measureNetworkBandwidth,
+  networks: measureNetworks,
   publish: measurePublishCost,
   'publish-bandwidth': measurePublishBandwidth,
   idle: measureIdle,
