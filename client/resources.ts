@@ -81,6 +81,10 @@ function cpu(options: Given): ResourceFields {
     ...field('cpuQuotaUs', options.cpuQuota, (text) =>
       orDefault(BigInt(parseWhole('--cpu-quota', text, -1, MOST))),
     ),
+    ...field('cpuExceedRate', options.cpuExceedRate, (text) => {
+      const rate = Number(parseBillionths('--cpu-exceed-rate', text)) / 1e9;
+      return rate === 0 ? undefined : rate;
+    }),
     ...field('cpuRtPeriodUs', options.cpuRtPeriod, (text) =>
       orDefault(parseWhole('--cpu-rt-period', text, 0, 2_000_000)),
     ),
@@ -128,15 +132,24 @@ function blockIo(options: Given): ResourceFields {
       const [device, value] = split(option, text, '/dev/sda:10m');
       devices.set(device, { ...(devices.get(device) ?? { device }), [rate]: parse(option, value) });
     }
-  const weights = options.blkioWeightDevice.map((text): BlkioWeightDevice => {
-    const [device, weight] = split('--blkio-weight-device', text, '/dev/sda:500');
-    return { device, weight: parseWhole('--blkio-weight-device', weight, 0, 1000), leafWeight: 0 };
-  });
+  const weights = new Map<string, BlkioWeightDevice>();
+  for (const [option, texts, key] of [
+    ['--blkio-weight-device', options.blkioWeightDevice, 'weight'],
+    ['--blkio-leaf-weight-device', options.blkioLeafWeightDevice, 'leafWeight'],
+  ] as const)
+    for (const text of texts) {
+      const [device, weight] = split(option, text, '/dev/sda:500');
+      const before = weights.get(device) ?? { device, weight: 0, leafWeight: 0 };
+      weights.set(device, { ...before, [key]: parseWhole(option, weight, 0, 1000) });
+    }
   return {
     ...field('blkioWeight', options.blkioWeight, (text) =>
       orDefault(parseWhole('--blkio-weight', text, 0, 1000)),
     ),
-    ...(weights.length === 0 ? {} : { blkioWeightDevices: weights }),
+    ...field('blkioLeafWeight', options.blkioLeafWeight, (text) =>
+      orDefault(parseWhole('--blkio-leaf-weight', text, 0, 1000)),
+    ),
+    ...(weights.size === 0 ? {} : { blkioWeightDevices: [...weights.values()] }),
     ...(devices.size === 0 ? {} : { blkioThrottleDevices: [...devices.values()] }),
   };
 }

@@ -3,10 +3,10 @@
  * composition is the client's, each part is the server's.
  */
 import { RemoveContainerRequest } from '../../proto/gen/mydocker/v1/containers.ts';
-import { StartTaskRequest, WaitCondition } from '../../proto/gen/mydocker/v1/tasks.ts';
+import { PauseTaskRequest, StartTaskRequest, WaitCondition } from '../../proto/gen/mydocker/v1/tasks.ts';
 import type { Exit } from '../../proto/gen/mydocker/v1/types.ts';
 import { removeContainer } from '../api/containers.ts';
-import { startTask, waitTask } from '../api/tasks.ts';
+import { pauseTask, startTask, waitTask } from '../api/tasks.ts';
 import { attachSession } from '../attach/attach-session.ts';
 import { exitStatus } from '../attach/exit-status.ts';
 import { requireTerminal } from '../attach/require-terminal.ts';
@@ -18,6 +18,7 @@ import { newContainer } from '../new-container.ts';
 import { print } from '../output.ts';
 import { DEFAULT_DETACH_KEYS, parseDetachKeys } from '../parse/parse-detach-keys.ts';
 import { oneOf } from '../parse/parse-filters.ts';
+import { isFrozen } from '../parse/parse-kernel.ts';
 import { Code, RpcError } from '../transport/rpc-error.ts';
 import { UsageError } from '../usage-error.ts';
 
@@ -32,6 +33,8 @@ export const run: Action<RunOptions> = async (args, context) => {
   const { options } = args;
   const detached = options.detach ?? false;
   if (detached && options.attach.length > 0) throw new UsageError('-d and -a exclude each other');
+  const freezes = options.freezerState !== undefined && isFrozen(options.freezerState);
+  if (freezes && !detached) throw new UsageError('--freezer-state FROZEN goes with -d');
   const streams = attachedStreams(args);
   const detachKeys = parseDetachKeys(options.detachKeys ?? DEFAULT_DETACH_KEYS);
   const id = await newContainer(context, {
@@ -45,6 +48,7 @@ export const run: Action<RunOptions> = async (args, context) => {
   try {
     if (detached) {
       await context.connect().unary(startTask, StartTaskRequest.create({ container: id }));
+      if (freezes) await context.connect().unary(pauseTask, PauseTaskRequest.create({ container: id }));
       print(`${id}\n`);
       return 0;
     }

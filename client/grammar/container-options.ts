@@ -199,6 +199,12 @@ const RUN_ONLY = {
     value: 'STREAM',
     about: 'attach to stdin, stdout or stderr only',
   },
+  freezerState: {
+    names: ['--freezer-state'],
+    type: 'text',
+    value: 'STATE',
+    about: 'with -d: FROZEN pauses it as soon as it runs; THAWED lets it go on (default)',
+  },
   sigProxy: {
     names: ['--sig-proxy'],
     type: 'flag',

@@ -63,6 +63,12 @@ export const RESOURCE_OPTIONS = {
     value: 'US',
     about: 'CPU time in each period in µs; -1: no limit',
   },
+  cpuExceedRate: {
+    names: ['--cpu-exceed-rate'],
+    type: 'text',
+    value: 'N',
+    about: 'refuse a quota above so many times the CPUs of the host: 2.5',
+  },
   cpuRtPeriod: {
     names: ['--cpu-rt-period'],
     type: 'text',
@@ -104,6 +110,18 @@ export const RESOURCE_OPTIONS = {
     type: 'list',
     value: 'DEVICE:N',
     about: 'the same on one device: /dev/sda or 8:0',
+  },
+  blkioLeafWeight: {
+    names: ['--blkio-leaf-weight'],
+    type: 'text',
+    value: 'N',
+    about: 'the same against its own child groups (cgroup v1 of older kernels)',
+  },
+  blkioLeafWeightDevice: {
+    names: ['--blkio-leaf-weight-device'],
+    type: 'list',
+    value: 'DEVICE:N',
+    about: 'the same on one device',
   },
   deviceReadBps: {
     names: ['--device-read-bps'],

@@ -15,6 +15,12 @@ const UPDATE_ONLY = {
     value: 'RULE',
     about: 'devices that may be used no more, in the same form',
   },
+  freezerState: {
+    names: ['--freezer-state'],
+    type: 'text',
+    value: 'STATE',
+    about: 'FROZEN: as pause; THAWED: as unpause',
+  },
   publishAdd: {
     names: ['--publish-add'],
     type: 'list',

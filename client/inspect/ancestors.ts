@@ -111,7 +111,7 @@ function resources(limits: ContainerConfig['resources']): Fields {
     KernelMemoryLimit: number(limits?.kernelMemoryLimitBytes),
     KernelMemoryTCPLimit: number(limits?.kernelMemoryTcpLimitBytes),
     BlkioWeight: number(limits?.blkioWeight),
-    BlkioLeafWeight: 0,
+    BlkioLeafWeight: number(limits?.blkioLeafWeight),
     BlkioWeightDevice: [],
     BlkioLeafWeightDevice: [],
     BlkioThrottleReadBpsDevice: [],

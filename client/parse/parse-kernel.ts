@@ -66,3 +66,12 @@ export function parseDeviceRule(text: string): DeviceRule {
     access,
   };
 }
+
+/** `FROZEN` or `THAWED`, as the kernel's file has it. @throws UsageError */
+export function isFrozen(text: string): boolean {
+  if (text !== 'FROZEN' && text !== 'THAWED')
+    throw new UsageError(`invalid value ${JSON.stringify(text)} for --freezer-state`, {
+      hint: 'FROZEN or THAWED',
+    });
+  return text === 'FROZEN';
+}

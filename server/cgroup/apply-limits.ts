@@ -18,6 +18,7 @@ const USUAL = new Set<keyof Resources>([
   'nanoCpus',
   'cpuPeriodUs',
   'cpuQuotaUs',
+  'cpuExceedRate',
   'cpusetCpus',
   'pidsMax',
 ]);

@@ -90,7 +90,9 @@ const weightDevices =
   (files: readonly string[], leafFiles: readonly string[]): Writes =>
   ({ blkioWeightDevices: devices = [] }) =>
     devices.flatMap(({ device, weight, leafWeight }) => [
-      { controller: 'blkio', choices: files.map((file) => [file, `${device} ${weight}`] as const) },
+      ...(weight === 0 && leafWeight !== 0
+        ? []
+        : [{ controller: 'blkio', choices: files.map((file) => [file, `${device} ${weight}`] as const) }]),
       ...(leafWeight === 0
         ? []
         : [
@@ -219,6 +221,12 @@ export const KNOBS: readonly Knob[] = [
         ],
       },
     ],
+  },
+  {
+    fields: ['blkioLeafWeight'],
+    option: 'blkio leaf weight',
+    v1: ({ blkioLeafWeight: w = 500 }) => [one('blkio', 'blkio.leaf_weight', String(w))],
+    v2: ONLY_V1,
   },
   {
     fields: ['blkioWeightDevices'],

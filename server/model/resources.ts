@@ -72,6 +72,8 @@ export interface Resources {
   readonly cpuPeriodUs?: number;
   /** CPU time in each period in µs, at least 1000n. */
   readonly cpuQuotaUs?: bigint;
+  /** How often the CPUs of the host a quota may be; no limit of the kernel's. */
+  readonly cpuExceedRate?: number;
   /** In µs, at most 2000000. */
   readonly cpuRtPeriodUs?: number;
   /** In µs. */
@@ -84,6 +86,8 @@ export interface Resources {
   readonly pidsMax?: bigint;
   /** 10 to 1000. */
   readonly blkioWeight?: number;
+  /** Against the group's own children, 10 to 1000, of older kernels. */
+  readonly blkioLeafWeight?: number;
   readonly blkioWeightDevices?: readonly BlkioWeightDevice[];
   readonly blkioThrottleDevices?: readonly BlkioThrottleDevice[];
   readonly hugepageLimits?: readonly HugepageLimit[];

@@ -123,10 +123,23 @@ function checkCpu(resources: Resources, count: number): void {
   range('cpu period', cpuPeriodUs, 1000, 1_000_000);
   if (cpuQuotaUs !== undefined && (cpuQuotaUs < MIN_QUOTA_US || cpuQuotaUs > MAX_QUOTA_US))
     throw invalid('cpu quota', String(cpuQuotaUs), 'it is not at least 1000', { hint: '-1 is no limit' });
+  checkExceeding(resources, count);
   range('cpu real-time period', cpuRtPeriodUs, 1, 2_000_000);
   const most = BigInt(cpuRtPeriodUs ?? 1_000_000);
   if (cpuRtRuntimeUs !== undefined && (cpuRtRuntimeUs < 0n || cpuRtRuntimeUs > most))
     throw invalid('cpu real-time runtime', String(cpuRtRuntimeUs), `it is not between 0 and ${most}`);
+}
+
+function checkExceeding(
+  { cpuExceedRate: rate, cpuQuotaUs: quota, cpuPeriodUs: period = 100_000 }: Resources,
+  count: number,
+): void {
+  if (rate === undefined) return;
+  if (!(rate > 0 && rate <= 1000))
+    throw invalid('cpu exceed rate', String(rate), 'it is not between 0 and 1000');
+  const most = Math.floor(period * count * rate);
+  if (quota !== undefined && quota > BigInt(most))
+    throw invalid('cpu quota', String(quota), `it is above ${most}, which the exceed rate ${rate} allows`);
 }
 
 function checkNanoCpus(nanoCpus: bigint, count: number): void {
@@ -151,7 +164,9 @@ function checkList(what: string, thing: string, text: string, online: ReadonlySe
     });
 }
 
-function checkBlockIo({ blkioWeight, blkioWeightDevices = [], blkioThrottleDevices = [] }: Resources): void {
+function checkBlockIo(resources: Resources): void {
+  const { blkioWeight, blkioLeafWeight, blkioWeightDevices = [], blkioThrottleDevices = [] } = resources;
+  range('blkio leaf weight', blkioLeafWeight, 10, 1000);
   range('blkio weight', blkioWeight, 10, 1000);
   for (const { weight, leafWeight } of blkioWeightDevices) {
     if (weight !== 0) range('blkio weight of a device', weight, 10, 1000);

@@ -300,6 +300,7 @@ const KNOBS: readonly (readonly [options: string, v1: string, v2: string, onV1: 
   ['-m 64m --oom-kill-disable', 'memory.oom_control', '', 'oom_kill_disable 1', ''],
   ['--kernel-memory-tcp-limit 8m', 'memory.kmem.tcp.limit_in_bytes', '', '8388608', ''],
   ['--cpu-rt-runtime 1000', 'cpu.rt_runtime_us', '', '1000', ''],
+  ['--blkio-leaf-weight 300', 'blkio.leaf_weight', '', '300', ''],
   ['--blkio-weight 300', 'blkio.bfq.weight', 'io.weight', '300', 'default 2930'],
 ];
 
@@ -336,6 +337,8 @@ test('limits that exclude each other, or that the kernel does not take, are refu
     ['--cpus 1 --cpu-quota 5000', /period or quota is given too/],
     ['--cpu-period 999', /between 1000 and 1000000/],
     ['--cpu-quota 999', /cpu quota/],
+    ['--cpu-quota 100000000 --cpu-exceed-rate 2.5', /cpu quota.*which the exceed rate 2.5 allows/],
+    ['--blkio-leaf-weight 5', /between 10 and 1000/],
     ['--cpu-rt-runtime 2000000', /between 0 and 1000000/],
     ['--cpuset-mems 7', /the host has no memory node 7/],
     ['--blkio-weight 5', /between 10 and 1000/],

@@ -98,6 +98,19 @@ test('a paused container stands still, says so, and goes on', async () => {
   await refused(host, ['pause', 'idle'], /cannot pause container idle: it is created\nhint: start it first/);
 });
 
+test('--freezer-state is a pause in other words', async () => {
+  const state = (): Promise<string> => host.ok(['inspect', '-f', '{{.State.Status}}', 'frozen']);
+  await host.ok(['run', '-d', '--name', 'frozen', '--freezer-state', 'FROZEN', 'busybox', 'sleep', '1000']);
+  assert.equal(await state(), 'paused');
+  await host.ok(['update', '--freezer-state', 'THAWED', 'frozen']);
+  assert.equal(await state(), 'running');
+  await host.ok(['update', '--freezer-state', 'FROZEN', '--pids-limit', '9', 'frozen']);
+  assert.equal(await state(), 'paused');
+  await refused(host, ['run', '--freezer-state', 'FROZEN', 'busybox', 'true'], /goes with -d/);
+  await refused(host, ['run', '-d', '--freezer-state', 'cold', 'busybox', 'true'], /FROZEN or THAWED/);
+  await host.ok(['rm', '-f', 'frozen']);
+});
+
 test('signals and a paused container', async () => {
   await counter('web');
   // By then it has its trap.

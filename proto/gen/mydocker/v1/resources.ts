@@ -126,6 +126,12 @@ export interface Resources {
    * cgroup v2 only; names that are not plain interface files are refused.
    */
   readonly unified: { [key: string]: string };
+  /** Weight of block I/O against the cgroup's own children, 10 to 1000; kernels before 5.0 with cgroup v1. */
+  readonly blkioLeafWeight?:
+    | number
+    | undefined;
+  /** A CPU quota above its period times the CPUs of the host times this is refused. Not given: whatever. */
+  readonly cpuExceedRate?: number | undefined;
 }
 
 export interface Resources_NetPrioritiesEntry {
@@ -230,6 +236,8 @@ function createBaseResources(): Resources {
     netPriorities: {},
     deviceRules: [],
     unified: {},
+    blkioLeafWeight: undefined,
+    cpuExceedRate: undefined,
   };
 }
 
@@ -336,6 +344,12 @@ export const Resources: MessageFns<Resources> = {
     globalThis.Object.entries(message.unified).forEach(([key, value]: [string, string]) => {
       Resources_UnifiedEntry.encode({ key: key as any, value }, writer.uint32(194).fork()).join();
     });
+    if (message.blkioLeafWeight !== undefined) {
+      writer.uint32(200).uint32(message.blkioLeafWeight);
+    }
+    if (message.cpuExceedRate !== undefined) {
+      writer.uint32(209).double(message.cpuExceedRate);
+    }
     return writer;
   },
 
@@ -550,6 +564,22 @@ export const Resources: MessageFns<Resources> = {
             }
             continue;
           }
+          case 25: {
+            if (tag !== 200) {
+              break;
+            }
+
+            message.blkioLeafWeight = reader.uint32();
+            continue;
+          }
+          case 26: {
+            if (tag !== 209) {
+              break;
+            }
+
+            message.cpuExceedRate = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -626,6 +656,8 @@ export const Resources: MessageFns<Resources> = {
       },
       {},
     );
+    message.blkioLeafWeight = object.blkioLeafWeight ?? undefined;
+    message.cpuExceedRate = object.cpuExceedRate ?? undefined;
     return message;
   },
 };
