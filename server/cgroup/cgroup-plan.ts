@@ -130,10 +130,14 @@ const openFolder = (a: Slot, folder: string): Op => ({
   about: `open cgroup ${folder}`,
 });
 
-/** An additional process joins the same groups: by itself, before it leaves the host's view of them. */
+/**
+ * An additional process joins the same groups: by itself, before it leaves the host's view of them.
+ * @param joined - on v2 the group that it is born in, the container's or one below.
+ */
 export function planCgroupExec(
   place: CgroupPlace,
   slots: (count: number) => Slot[],
+  joined: string = place.path,
 ): CgroupOps & { child: readonly Op[] } {
   const { layout, path } = place;
   const none = { parentAfter: [], afterExit: memoryReads(place) };
@@ -145,7 +149,7 @@ export function planCgroupExec(
     return { ...none, parentBefore: [], child };
   }
   const [cgroup = 0] = slots(1);
-  return { ...none, parentBefore: [openFolder(cgroup, `${layout.unified}${path}`)], child: [], cgroup };
+  return { ...none, parentBefore: [openFolder(cgroup, `${layout.unified}${joined}`)], child: [], cgroup };
 }
 
 /** Labels under which the memory counters stand in an exit record. */

@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { cannot } from '../model/error.ts';
 import { type CgroupLayout, cgroupFolders, hierarchyOf, SERVER_LEAF } from './layout.ts';
-import { pidsIn } from './processes.ts';
+import { listedPids } from './processes.ts';
 
 /** Controllers that a container's limits may need, where the machine has them. */
 const WANTED_V2 = ['cpu', 'cpuset', 'io', 'memory', 'pids', 'hugetlb'];
@@ -61,11 +61,11 @@ const ROUNDS = 10;
 
 /** Moves all of a cgroup2 group that this process is in into one below it. @returns false for another's group. */
 export function makeRoom(folder: string): boolean {
-  if (!pidsIn(folder).includes(process.pid)) return false;
+  if (!listedPids(folder).includes(process.pid)) return false;
   const leaf = `${folder}/${SERVER_LEAF}`;
   mkdirSync(leaf, { recursive: true });
   for (let round = 0; round < ROUNDS; round += 1) {
-    const pids = pidsIn(folder);
+    const pids = listedPids(folder);
     if (pids.length === 0) return true;
     for (const pid of pids) {
       try {

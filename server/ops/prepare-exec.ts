@@ -1,5 +1,6 @@
 /** Everything about an additional process that can be decided before anything is made: who it is, and its plan. */
 import { planCgroupExec } from '../cgroup/cgroup-plan.ts';
+import { groupToJoin } from '../cgroup/processes.ts';
 import { oomKills } from '../cgroup/usage.ts';
 import type { ContainerRecord } from '../model/container.ts';
 import { cannot } from '../model/error.ts';
@@ -91,7 +92,7 @@ function planExec(
         },
         openStdin: request.openStdin,
         terminalSize: request.terminalSize,
-        cgroup: planCgroupExec({ layout, path }, take),
+        cgroup: planCgroupExec({ layout, path }, take, groupToJoin(layout, path, record.run?.pid ?? 0)),
       },
       slots,
     );
