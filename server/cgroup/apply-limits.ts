@@ -20,6 +20,7 @@ const USUAL = new Set<keyof Resources>([
   'cpuQuotaUs',
   'cpuExceedRate',
   'cpusetCpus',
+  'cpusetMems',
   'pidsMax',
 ]);
 

@@ -37,7 +37,5 @@ export function shortId(id: string): string {
 }
 
 function randomHex(bytes: number): string {
-  return Array.from(globalThis.crypto.getRandomValues(new Uint8Array(bytes)), (b) =>
-    b.toString(16).padStart(2, '0'),
-  ).join('');
+  return Buffer.from(globalThis.crypto.getRandomValues(new Uint8Array(bytes)).buffer).toString('hex');
 }

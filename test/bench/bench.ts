@@ -24,11 +24,14 @@ import { measurePublishBandwidth, measurePublishCost } from './publish.ts';
 import { measurePull, measurePush } from './registry.ts';
 import { prepareRuntime, type Runtime } from './runtimes.ts';
 import { describeMachine, measureIdle, measureList, measurePs, measureStats } from './standing.ts';
+import { measureLimits, measureReady } from './starts.ts';
 import { measureKeystrokes, measureStreams } from './streams.ts';
 
 /** In the order of the document. */
 const LINES: Readonly<Record<string, (field: Field) => Promise<Line>>> = {
   start: measureStart,
+  ready: measureReady,
+  limits: measureLimits,
   run: measureRun,
   exec: measureExec,
   throughput: measureThroughput,

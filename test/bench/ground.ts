@@ -26,7 +26,7 @@ import { listMounts } from '../harness/leaks.ts';
 export interface Ground {
   /** Folder on the disk, for roots and images. */
   readonly folder: string;
-  /** Parent of the peers' control groups, such as `/mydocker-bench-ab12`; mydocker's are the same with `-own`, `-traced`. */
+  /** Parent of the peers' control groups, such as `/mydocker-bench-ab12`; mydocker's are the same with `-own`, `-traced`, `-unprepared`. */
   readonly cgroupParent: string;
   /** The image of all contenders: busybox and the writer of log lines, as a rootfs tar. */
   readonly tar: string;
@@ -143,7 +143,7 @@ export async function prepareGround(): Promise<Ground> {
     ...(await benchImage(folder)),
     daemon: (name, command, args, env) => startDaemon(folder, name, command, args, env),
     clear: async () => {
-      for (const parent of ['', '-own', '-traced'].map((end) => `${cgroupParent}${end}`)) {
+      for (const parent of ['', '-own', '-traced', '-unprepared'].map((end) => `${cgroupParent}${end}`)) {
         await endEverything(parent, folder);
         removeCgroups(parent);
       }
