@@ -1,5 +1,6 @@
 /** The archive that a command was given: a file, or standard input. */
 import { createReadStream, fstatSync, openSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { UsageError } from '../usage-error.ts';
 
 const STDIN = 0;
@@ -12,6 +13,8 @@ export interface Input {
   readonly isDirectory: boolean;
   /** Of a regular file; 0n where it is not known. */
   readonly totalBytes: bigint;
+  /** A regular file that was named, and what tells it from others of this name. */
+  readonly file?: { readonly path: string; readonly device: bigint; readonly inode: bigint };
 }
 
 /**
@@ -21,11 +24,13 @@ export interface Input {
  */
 export function openInput(path: string, hint: string): Input {
   const fd = path === '-' ? STDIN : openFile(path, hint);
-  const stat = fstatSync(fd);
+  const stat = fstatSync(fd, { bigint: true });
+  const isNamed = path !== '-' && stat.isFile();
   return {
     fd,
     isDirectory: stat.isDirectory(),
-    totalBytes: stat.isFile() ? BigInt(stat.size) : 0n,
+    totalBytes: stat.isFile() ? stat.size : 0n,
+    ...(isNamed ? { file: { path: resolve(path), device: stat.dev, inode: stat.ino } } : {}),
   };
 }
 

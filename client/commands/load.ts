@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { isatty } from 'node:tty';
-import { LoadHeader, LoadImagesRequest } from '../../proto/gen/mydocker/v1/images.ts';
+import { type HostFile, LoadHeader, LoadImagesRequest } from '../../proto/gen/mydocker/v1/images.ts';
 import { loadImages } from '../api/images.ts';
 import { tarFolder } from '../archive/folder-tar.ts';
 import { inputChunks, openInput } from '../archive/open-input.ts';
@@ -14,6 +14,8 @@ import { printable } from '../render/printable.ts';
 import { progressLine } from '../render/progress.ts';
 import { showReference } from '../render/values.ts';
 import type { Call } from '../transport/call.ts';
+import type { Connection } from '../transport/connection.ts';
+import { RpcError } from '../transport/rpc-error.ts';
 import { UsageError } from '../usage-error.ts';
 
 const STDIN = 0;
@@ -21,19 +23,40 @@ const STDERR = 2;
 
 /** What is read, and how much of it there is; 0n: not known. */
 interface Source {
-  readonly chunks: AsyncIterable<Buffer>;
+  chunks(): AsyncIterable<Buffer>;
   readonly totalBytes: bigint;
+  /** Where a server on this machine finds it. */
+  readonly file?: HostFile;
 }
 
 export const load: Action<typeof LOAD_OPTIONS> = async ({ options }, context) => {
-  const { chunks, totalBytes } = openSource(options.input ?? '-');
+  const { chunks, totalBytes, file } = openSource(options.input ?? '-');
   const header = LoadHeader.create({
     ...{ totalBytes, defaultReference: options.name ?? '' },
     ...(options.platform === undefined ? {} : { platform: parsePlatform(options.platform) }),
   });
-  using progress = options.quiet !== true && isatty(STDERR) ? progressLine() : undefined;
-  const call = context.connect().bidi(loadImages);
-  const sent = sendAll(call, header, chunks);
+  const connection = context.connect();
+  if (file !== undefined) {
+    try {
+      return await transfer(connection, { ...header, file }, undefined, options.quiet);
+    } catch (error) {
+      // The server lives among other mounts, or may not read it.
+      if (!(error instanceof RpcError && error.reason === 'ARCHIVE_NOT_HERE')) throw error;
+    }
+  }
+  return await transfer(connection, header, chunks(), options.quiet);
+};
+
+/** @param chunks - undefined: the header says where they are. */
+async function transfer(
+  connection: Connection,
+  header: LoadHeader,
+  chunks: AsyncIterable<Buffer> | undefined,
+  quiet: boolean | undefined,
+): Promise<number> {
+  using progress = quiet !== true && isatty(STDERR) ? progressLine() : undefined;
+  const call = connection.bidi(loadImages);
+  const sent = sendAll(call, header, chunks ?? []);
   for await (const { event } of call.responses()) {
     if (event?.$case === 'progress') progress?.show(event.value);
     if (event?.$case !== 'image') continue;
@@ -44,13 +67,13 @@ export const load: Action<typeof LOAD_OPTIONS> = async ({ options }, context) =>
   }
   await sent;
   return 0;
-};
+}
 
 /** Stops where the server does not read any more: its answer says why. */
 async function sendAll(
   call: Call<LoadImagesRequest, unknown>,
   header: LoadHeader,
-  chunks: AsyncIterable<Buffer>,
+  chunks: AsyncIterable<Buffer> | readonly Buffer[],
 ): Promise<void> {
   try {
     if (!(await call.send(LoadImagesRequest.create({ frame: { $case: 'header', value: header } })))) return;
@@ -66,12 +89,14 @@ async function sendAll(
 
 function openSource(path: string): Source {
   const input = openInput(path, 'give an archive of docker save, an OCI layout, or -');
-  if (input.isDirectory) return { chunks: openFolder(path === '-' ? '/dev/stdin/' : path), totalBytes: 0n };
+  if (input.isDirectory)
+    return { chunks: () => openFolder(path === '-' ? '/dev/stdin/' : path), totalBytes: 0n };
   if (path === '-' && isatty(STDIN))
     throw new UsageError('cannot load from a terminal', {
       hint: 'give -i FILE, or send the archive by a pipe',
     });
-  return { chunks: inputChunks(input), totalBytes: input.totalBytes };
+  const { totalBytes, file } = input;
+  return { chunks: () => inputChunks(input), totalBytes, ...(file === undefined ? {} : { file }) };
 }
 
 function openFolder(path: string): AsyncIterable<Buffer> {

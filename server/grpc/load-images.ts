@@ -9,6 +9,7 @@ import {
 } from '../../proto/gen/mydocker/v1/images.ts';
 import { invalidArgument } from '../model/error.ts';
 import type { ImageEngine } from '../ops/image-engine.ts';
+import { loadHostFile } from '../ops/load-host-file.ts';
 import { type LoadedImage, type LoadProgress, type LoadReport, loadImages } from '../ops/load-images.ts';
 import type { RequestIds } from '../ops/request-ids.ts';
 import { decodePlatform } from './encode-image.ts';
@@ -41,9 +42,10 @@ export async function* serveLoad(
     ...{ rpc: RPC, requestId, news, encode: encodeLoaded },
     fingerprint: fingerprintOf({ requestType: LoadHeader }, header),
     work: () => {
-      const archive = chunksOf(requests, totalBytes, report);
       const wish = { defaultReference, ...(platform === undefined ? {} : { platform }) };
-      return loadImages(engine, wish, archive, report, signal);
+      return header.file === undefined
+        ? loadImages(engine, wish, chunksOf(requests, totalBytes, report), report, signal)
+        : loadHostFile(engine, wish, header.file, report, signal);
     },
     isResult: (event) => event?.$case === 'image',
   });

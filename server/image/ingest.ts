@@ -10,7 +10,7 @@ import type { LaunchWorker } from '../model/worker.ts';
 import { ArchiveFiles } from './archive-files.ts';
 import { ARCHIVE_LIMITS, type ArchiveLimits } from './archive-limits.ts';
 import { withinDisk } from './layer-store.ts';
-import { runSpool } from './run-worker.ts';
+import { type ArchiveSource, runSpool } from './run-worker.ts';
 import { decodeTable, MAX_TABLE_BYTES, TABLE_NAME } from './spool-table.ts';
 
 /** An archive in pieces. */
@@ -27,7 +27,7 @@ export interface Ingest {
    * @returns its files; to be disposed of. After a failure nothing is left.
    * @throws MydockerError as run-worker.ts; what the archive's source throws; the signal's reason.
    */
-  spool(archive: AsyncIterable<Uint8Array>, signal?: AbortSignal): Promise<SpooledArchive>;
+  spool(archive: ArchiveSource, signal?: AbortSignal): Promise<SpooledArchive>;
 }
 
 /**

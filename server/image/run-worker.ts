@@ -67,7 +67,7 @@ export async function runUnpack(
 export async function runSpool(
   target: WorkerTarget,
   limits: ArchiveLimits,
-  input: AsyncIterable<Uint8Array>,
+  input: ArchiveSource,
 ): Promise<void> {
   // The folder is the server's own: nothing is given away, no capability is needed.
   await runJob(target, { verb: 'spool', limits }, [], [], input);

@@ -11,6 +11,7 @@ import { hostPlatform, type Platform } from '../image/choose-platform.ts';
 import { filePosition } from '../image/file-position.ts';
 import type { SpooledArchive } from '../image/ingest.ts';
 import { readArchive } from '../image/read-archive.ts';
+import type { ArchiveSource } from '../image/run-worker.ts';
 import type { Digest } from '../model/digest.ts';
 import { familiarReference, parseReference } from '../model/reference.ts';
 import type { Lease } from './garbage.ts';
@@ -59,7 +60,7 @@ export interface LoadReport {
 export async function loadImages(
   engine: ImageEngine,
   request: LoadRequest,
-  archive: AsyncIterable<Uint8Array>,
+  archive: ArchiveSource,
   report: LoadReport,
   signal?: AbortSignal,
 ): Promise<LoadedImage[]> {

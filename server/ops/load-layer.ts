@@ -4,6 +4,7 @@
  * topmost layer; only then are they recorded.
  */
 import { failpoint } from '../failpoint.ts';
+import { watchPosition } from '../image/file-position.ts';
 import type { ArchiveSource } from '../image/run-worker.ts';
 import { type ContentDigest, chainIdOn, type Digest, isDigest } from '../model/digest.ts';
 import { internal, invalidArgument, MydockerError } from '../model/error.ts';
@@ -13,9 +14,6 @@ import { UndoStack } from '../model/undo.ts';
 import { changeLayers, type Lease } from './garbage.ts';
 import type { ImageEngine } from './image-engine.ts';
 import { inLayer } from './load-error.ts';
-
-/** Between two looks at how far a worker is. */
-const WATCH_MS = 250;
 
 /** A layer as it was sent. */
 export interface PackedLayer {
@@ -174,7 +172,7 @@ async function unpack(
   const { digest, diffId } = layer;
   try {
     await using input = await layer.open();
-    using _watch = watch(input, progress);
+    using _watch = watchPosition(input.position, progress);
     // Another one than sha256 is checked by who fetches it.
     const own = isDigest(digest) ? { digest } : {};
     const options = { ...how, ...own, ...(signal === undefined ? {} : { signal }) };
@@ -193,14 +191,6 @@ async function unpack(
   } catch (error) {
     throw inLayer(digest, error);
   }
-}
-
-function watch({ position }: LayerInput, progress: UnpackHow['progress']): Disposable {
-  const timer = setInterval(() => {
-    const done = position();
-    if (done !== undefined) progress(done);
-  }, WATCH_MS);
-  return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 /** Once it is recorded, the lease keeps it, and what has no lease is collected; until then it is undone here. */

@@ -68,11 +68,11 @@ export async function measureLoad(field: Field): Promise<Line> {
     moreIsBetter: false,
     results,
     why:
-      'What dominates, traced: half of the time goes into taking the archive in (client, server and the worker that ' +
-      'hashes it and writes it down share two processors), since what is in it is known at its end only; the other ' +
-      'half unpacks the layers, one after the other, each on what is below it, and waits for the disk once. What was ' +
-      'tried, and stayed: each byte is hashed once, nothing but the result is synced, a spooled layer is gone before ' +
-      'the disk hears of it, and the code of the worker is kept compiled.',
+      'What dominates: the worker that takes the archive apart, hashes it and writes it down, since what is in it is ' +
+      'known at its end only, then those that unpack the layers, one after the other, each on what is below it, and the ' +
+      'wait for the disk, once. What was tried, and stayed: the server reads a file that it sees in place of being ' +
+      'sent it, each byte is hashed once, nothing but the result is synced, a spooled layer is gone before the disk ' +
+      'hears of it, and the code of the worker is kept compiled.',
     promises: promises(results, burden),
   };
 }

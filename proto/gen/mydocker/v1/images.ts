@@ -379,6 +379,21 @@ export interface LoadHeader {
   readonly defaultReference: string;
   /** Size of the archive in bytes, for progress only; 0: not known. */
   readonly totalBytes: bigint;
+  /**
+   * Where the archive is, in place of chunks: for callers on the server's machine. FAILED_PRECONDITION with reason
+   * ARCHIVE_NOT_HERE when the server does not see that file there; send chunks then.
+   */
+  readonly file: HostFile | undefined;
+}
+
+/** A regular file of a machine, by its path and by what tells it from any other one that has this path elsewhere. */
+export interface HostFile {
+  /** Absolute. */
+  readonly path: string;
+  /** Device that it is on: st_dev of stat(2). */
+  readonly device: bigint;
+  /** Its inode: st_ino. */
+  readonly inode: bigint;
 }
 
 /** News of a load. */
@@ -2536,7 +2551,7 @@ export const LoadImagesRequest: MessageFns<LoadImagesRequest> = {
 };
 
 function createBaseLoadHeader(): LoadHeader {
-  return { requestId: "", platform: undefined, defaultReference: "", totalBytes: 0n };
+  return { requestId: "", platform: undefined, defaultReference: "", totalBytes: 0n, file: undefined };
 }
 
 export const LoadHeader: MessageFns<LoadHeader> = {
@@ -2555,6 +2570,9 @@ export const LoadHeader: MessageFns<LoadHeader> = {
         throw new globalThis.Error("value provided for field message.totalBytes of type uint64 too large");
       }
       writer.uint32(32).uint64(message.totalBytes);
+    }
+    if (message.file !== undefined) {
+      HostFile.encode(message.file, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -2604,6 +2622,14 @@ export const LoadHeader: MessageFns<LoadHeader> = {
             message.totalBytes = reader.uint64() as bigint;
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.file = HostFile.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2629,6 +2655,92 @@ export const LoadHeader: MessageFns<LoadHeader> = {
     message.totalBytes = (object.totalBytes !== undefined && object.totalBytes !== null)
       ? BigInt(object.totalBytes)
       : 0n;
+    message.file = (object.file !== undefined && object.file !== null) ? HostFile.fromPartial(object.file) : undefined;
+    return message;
+  },
+};
+
+function createBaseHostFile(): HostFile {
+  return { path: "", device: 0n, inode: 0n };
+}
+
+export const HostFile: MessageFns<HostFile> = {
+  encode(message: HostFile, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.device !== 0n) {
+      if (BigInt.asUintN(64, message.device) !== message.device) {
+        throw new globalThis.Error("value provided for field message.device of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.device);
+    }
+    if (message.inode !== 0n) {
+      if (BigInt.asUintN(64, message.inode) !== message.inode) {
+        throw new globalThis.Error("value provided for field message.inode of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.inode);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HostFile {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHostFile() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.device = reader.uint64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.inode = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<HostFile>): HostFile {
+    return HostFile.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HostFile>): HostFile {
+    const message = createBaseHostFile() as any;
+    message.path = object.path ?? "";
+    message.device = (object.device !== undefined && object.device !== null) ? BigInt(object.device) : 0n;
+    message.inode = (object.inode !== undefined && object.inode !== null) ? BigInt(object.inode) : 0n;
     return message;
   },
 };
@@ -4365,7 +4477,7 @@ export const ImagesServiceDefinition = {
     },
     /**
      * Reads an archive of images (`docker save` of any age, OCI layout). The first message is the header, then
-     * chunks. The server answers with progress while it reads and a result for each image.
+     * chunks, unless the header names a file of the server's machine. The server answers with progress while it reads and a result for each image.
      */
     loadImages: {
       name: "LoadImages",
