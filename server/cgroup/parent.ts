@@ -132,13 +132,9 @@ export class CgroupParents {
     }
   }
 
-  /**
-   * Whether nobody has removed it since: of the server's own, which is nobody else's, one folder tells that somebody
-   * swept empty groups away.
-   */
+  /** Whether nobody has removed it since, or a part of it: systemd on v1 sweeps empty groups away, here and there. */
   #isThere(parent: string): boolean {
-    const folders = cgroupFolders(this.#layout, parent);
-    return (parent === this.#usual ? folders.slice(-1) : folders).every((path) => existsSync(path));
+    return cgroupFolders(this.#layout, parent).every((path) => existsSync(path));
   }
 
   /** @throws MydockerError `failed-precondition` where it cannot be made. */

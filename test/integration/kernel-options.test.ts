@@ -4,6 +4,8 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
+import { cgroupFolders, readCgroupLayout } from '../../server/cgroup/layout.ts';
+import { CgroupParents } from '../../server/cgroup/parent.ts';
 import { removeCgroups } from '../harness/clean.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { cgroupMounts } from '../harness/leaks.ts';
@@ -273,6 +275,16 @@ test('the parent of all is made again where somebody has swept empty groups away
   await host.ok(['run', '--rm', 'busybox', 'true']);
   removeCgroups(host.cgroupParent);
   await host.ok(['run', '--rm', '-m', '64m', 'busybox', 'true']);
+  // In one hierarchy only, as systemd does on v1.
+  const layout = readCgroupLayout();
+  const path = `${host.cgroupParent}-swept`;
+  const parents = new CgroupParents(layout, path, join(host.folder, 'parents.json'));
+  for (const folder of cgroupFolders(layout, path)) {
+    parents.prepare();
+    rmdirSync(folder);
+  }
+  parents.prepare();
+  for (const folder of cgroupFolders(layout, path)) rmdirSync(folder);
 });
 
 test('the view of the cgroup tree', async () => {
