@@ -244,7 +244,10 @@ export interface ContainerConfig {
   readonly storageLimitBytes?:
     | bigint
     | undefined;
-  /** Cgroup below which the container's is made, begins with `/`. Empty: the server's. */
+  /**
+   * Cgroup below which the container's is made, begins with `/`; where systemd makes them, the name of a slice. Empty:
+   * the server's.
+   */
   readonly cgroupParent: string;
   /** Platform to choose from an image with several. Not given: the host's. */
   readonly platform:
