@@ -189,6 +189,12 @@ export const DIFFERENCES: readonly Difference[] = [
     about: 'Volumes of `--mount` are among `Binds` too.',
   },
   {
+    aspect: 'exit',
+    commands: /volume-opt=device=other/,
+    when: refused,
+    about: 'A volume that is there is refused where other options are given for it; Docker ignores them.',
+  },
+  {
     aspect: 'output',
     commands: /events .*volume=other/,
     about: 'A volume is created once; Docker tells it again when it is asked for again.',
