@@ -7,7 +7,7 @@ import { interfaceIndex } from '../../native/interfaces.ts';
 import { rulesGeneration, runNft } from '../../native/nftables.ts';
 import type { NetworkRecord } from '../model/network.ts';
 import { elementKey, elementLines, elementValue, type PortElement, usesLoopback } from './port-map.ts';
-import { type Elements, tableElements, tableName, tableScript } from './rules.ts';
+import { type Elements, gatewayScript, tableElements, tableName, tableScript } from './rules.ts';
 
 /** @returns 0 when there is no such interface. */
 export const indexOf = (name: string): number => interfaceIndex(name);
@@ -42,6 +42,8 @@ interface InstalledRules {
   generation: number;
   /** As nft lists it, without elements. */
   readonly structure: string;
+  /** The table for what passes inside the bridges, as nft lists it; undefined where the kernel has none of the kind. */
+  readonly gateways: string | undefined;
 }
 
 const keyOf = (port: PortElement): string => `${port.map} ${elementKey(port)}`;
@@ -93,10 +95,26 @@ export class HostRules {
   install(networks: readonly NetworkRecord[]): void {
     this.#installed = undefined;
     runNft(tableScript(this.#instance, networks, [...this.#ports.values()]));
+    const isGuarded = this.#guardGateways(networks);
     // Before the look at it: what changes meanwhile is seen the next time.
     const generation = rulesGeneration();
-    this.#installed = { networks, generation, structure: structureOf(this.#list(true)) };
+    const gateways = isGuarded ? this.#listGateways() : undefined;
+    this.#installed = { networks, generation, structure: structureOf(this.#list(true)), gateways };
     this.#leadLoopback(true);
+  }
+
+  /** @returns false where the kernel cannot look into bridges: then members of a network trust each other. */
+  #guardGateways(networks: readonly NetworkRecord[]): boolean {
+    try {
+      runNft(gatewayScript(this.#instance, networks));
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #listGateways(): string {
+    return runNft(`list table bridge ${tableName(this.#instance)}`);
   }
 
   /** Whether the table was installed for this network. */
@@ -114,6 +132,7 @@ export class HostRules {
       const listing = this.#list();
       if (structureOf(listing) !== installed.structure) return false;
       if (!sameElements(this.#elements(installed.networks), elementsIn(listing))) return false;
+      if (installed.gateways !== undefined && this.#listGateways() !== installed.gateways) return false;
     } catch {
       // It is gone.
       return false;

@@ -105,9 +105,9 @@ const listFiles = (path: string, name: string): string[] =>
 const output = (command: string, args: readonly string[]): string =>
   spawnSync(command, args, { encoding: 'utf8' }).stdout ?? '';
 
-/** A server's own bridge and table: made with its first container in a network, and kept. */
+/** A server's own bridge and tables: made with its first container in a network, and kept. */
 const KEPT_BRIDGE = /^mydocker(?:0|-[0-9a-f]{6})$/;
-const KEPT_TABLE = /^table inet mydocker_[0-9a-f]{8} \{[\s\S]*?^\}\n?/gm;
+const KEPT_TABLE = /^table (?:inet|bridge) mydocker_[0-9a-f]{8} \{[\s\S]*?^\}\n?/gm;
 
 /** The names of all links of this network namespace, but for servers' own bridges. */
 export function listLinks(): string[] {

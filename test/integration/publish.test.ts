@@ -271,12 +271,16 @@ test('rules that somebody takes away come back, and what of others drops packets
   for (const damage of [
     ['flush', 'ruleset'],
     ['delete', 'chain', 'inet', table, 'guard'],
+    ['delete', 'table', 'bridge', table],
     ['delete', 'element', 'inet', table, 'any4', '{ tcp . 8080 }'],
   ]) {
     nft(...damage);
     await until(
       () => nft('list', 'ruleset'),
-      (rules) => rules.includes('chain guard') && publishedElements().join() === elements.join(),
+      (rules) =>
+        rules.includes('chain guard') &&
+        rules.includes('chain gateways') &&
+        publishedElements().join() === elements.join(),
     );
   }
   assert.deepEqual(ask(topology.neighbour.pid, ['tcp', HOST_NEXT_DOOR, 8080]), [NEIGHBOUR_ADDRESS]);
