@@ -72,7 +72,8 @@ const addressIn = async (container: string, network: string): Promise<string> =>
 test('neighbours find each other by name, alias and id while they run, before and after the server does', async () => {
   await host.ok(['network', 'create', '--ipv6', 'a']);
   await host.ok(['network', 'create', 'b']);
-  await host.ok(['run', '-d', '--name', 'web', ...DNS, '--network', 'a', ...FOREVER]);
+  const pair = ['--network-alias', 'pair'];
+  await host.ok(['run', '-d', '--name', 'web', ...DNS, '--network', 'a', ...pair, ...FOREVER]);
   const id = await host.ok([
     'run',
     '-d',
@@ -82,6 +83,7 @@ test('neighbours find each other by name, alias and id while they run, before an
     'a',
     '--network-alias',
     'store',
+    ...pair,
     ...FOREVER,
   ]);
   await host.ok(['run', '-d', '--name', 'far', ...DNS, '--network', 'b', ...FOREVER]);
@@ -90,6 +92,8 @@ test('neighbours find each other by name, alias and id while they run, before an
   const db6 = endpoints[0].ipv6Address.split('/')[0];
   for (const name of ['db', 'store', id.slice(0, 12)])
     assert.equal((await within('web', look(name))).trim(), [db, db6].sort().join(' '), name);
+  // A name of two is an answer with both.
+  assert.equal((await within('web', look('pair'))).split(' ').filter(Boolean).length, 4);
   assert.match(await within('web', `ping -c 1 -W 2 db`), /1 packets received/);
   assert.match(await within('web', `nslookup ${db}`), /DB/);
   // Not of another network, until one stands there too.
