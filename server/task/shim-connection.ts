@@ -34,6 +34,7 @@ export interface Created {
 
 /** A shim whose launcher waits for the plan of a start. */
 export interface Waiting {
+  readonly launcherPid: number;
   readonly shimPid: number;
   readonly shimStartTime: bigint;
 }
@@ -225,7 +226,7 @@ export class ShimConnection {
     this.#spoken.resolve();
     switch (message.type) {
       case NOTICE.parked:
-        this.#parked.resolve({ shimPid: message.b, shimStartTime: message.y });
+        this.#parked.resolve({ launcherPid: message.a, shimPid: message.b, shimStartTime: message.y });
         break;
       case NOTICE.created:
         this.#created.resolve({

@@ -1,6 +1,6 @@
 /**
  * Launchers that wait for the next start: taken where they fit, made again behind the answer, gone with their server
- * however that one ends, and nobody's concern when they die.
+ * however that one ends, and nobody's concern when they die. @vm
  */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';

@@ -41,6 +41,8 @@ import { listCgroups, listMounts, listProcesses } from '../harness/leaks.ts';
 
 /** What a test may change of a container. */
 export interface RunChoice {
+  /** Of a launcher's groups. */
+  readonly waiting?: string;
   readonly config?: Partial<ContainerConfig>;
   readonly user?: Credentials;
   readonly rootfs?: Rootfs;
@@ -237,7 +239,11 @@ export class ShimGround {
         init: config.init === true,
         joins: {},
         terminalSize: { rows: 24, columns: 80 },
-        cgroup: planCgroup({ layout: this.layout, path: cgroupPath }, config.resources, take),
+        cgroup: planCgroup(
+          { layout: this.layout, path: cgroupPath, waiting: choice.waiting },
+          config.resources,
+          take,
+        ),
         network: LOOPBACK_ONLY,
       },
       slots,

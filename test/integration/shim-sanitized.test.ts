@@ -11,10 +11,14 @@ import { exitCode, PROJECT, SLOWNESS } from '../harness/cli.ts';
 
 /** Where the sanitizers write; see shim-sanitizer.c. */
 const REPORTS = /^mydocker-sanitizer\.\d+$/;
-const FILES = ['launch', 'faults', 'stdio', 'clients', 'deaths'].map(
+const FILES = ['launch', 'park', 'faults', 'stdio', 'clients', 'deaths'].map(
   (name) => `test/integration/shim-${name}.test.ts`,
 );
 const TIMEOUT_MS = 120_000 * SLOWNESS;
+
+/** No finding: the child of a launcher ends on the launcher's stack, which the sanitizer does not know. */
+const FOREIGN_STACK =
+  /^==\d+==WARNING: ASan is ignoring requested __asan_handle_no_return:.*\nFalse positive.*\nFor details.*\n/gm;
 
 /** What the sanitizers found; read once, since the next run is judged by its own. */
 function takeReports(): string[] {
@@ -23,8 +27,9 @@ function takeReports(): string[] {
     .map((name) => {
       const text = readFileSync(join('/tmp', name), 'utf8');
       rmSync(join('/tmp', name));
-      return text;
-    });
+      return text.replaceAll(FOREIGN_STACK, '');
+    })
+    .filter((text) => text !== '');
 }
 
 async function runTests(): Promise<{ code: number; output: string }> {
