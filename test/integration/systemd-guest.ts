@@ -5,7 +5,7 @@
  *   systemd-guest.ts IMAGE.tar
  */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -35,6 +35,7 @@ const scopes = async (): Promise<string[]> => {
   const lines = await systemctl('list-units', '--all', '--plain', '--no-legend', 'mydocker-*.scope');
   return lines.split('\n').flatMap((line) => line.split(' ')[0] || []);
 };
+const pidOf = (name: string): Promise<string> => mydocker('inspect', '-f', '{{.State.Pid}}', name);
 const groupOf = (pid: string | number): string =>
   /^(?:0::|\d+:pids:)(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))?.[1] ?? '';
 
@@ -176,6 +177,34 @@ test('containers outlive the server; it, the zygote and the shims are in its own
     procs.some((one) => shim.test(readFileSync(`/proc/${one}/cmdline`, 'utf8'))),
     procs.join(' '),
   );
+});
+
+test('whoever dies in between, no unit stays that nobody knows', async () => {
+  const known = await scopes();
+  const dropIn = `${UNIT}.d`;
+  for (const point of ['start.launch', 'start.created']) {
+    mkdirSync(dropIn);
+    writeFileSync(join(dropIn, 'fail.conf'), `[Service]\nEnvironment=MYDOCKER_FAILPOINTS=${point}=exit\n`);
+    await systemctl('daemon-reload');
+    await systemctl('restart', 'mydockerd');
+    const args = ['run', '-d', '--name', 'dies', '--network', 'none', 'busybox', 'sleep', '10000'];
+    assert.notEqual((await run(join(PROJECT, 'bin/mydocker'), args)).code, 0);
+    rmSync(dropIn, { recursive: true });
+    await systemctl('daemon-reload');
+    await systemctl('restart', 'mydockerd');
+    await mydocker('rm', '-f', 'dies');
+    await until(scopes, (now) => now.length === known.length);
+  }
+  await start('lost');
+  const shim = /\) \S+ (\d+)/.exec(readFileSync(`/proc/${await pidOf('lost')}/stat`, 'utf8'))?.[1];
+  process.kill(Number(shim), 'SIGKILL');
+  assert.equal(await mydocker('wait', 'lost'), '137');
+  assert.deepEqual(await scopes(), known);
+  await mydocker('rm', 'lost');
+  // It closes its connections and forgets nothing.
+  await systemctl('daemon-reexec');
+  await mydocker('update', '-m', '96m', 'web');
+  assert.equal(await property(known[0] ?? '', isV2 ? 'MemoryMax' : 'MemoryLimit'), String(96 << 20));
 });
 
 test('a unit that is stopped ends its container, and one that ends leaves no unit and no group', async () => {
