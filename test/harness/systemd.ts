@@ -27,7 +27,8 @@ done
 mount -t tmpfs -o mode=755 run /run
 mkdir -p /run/systemd/system
 if [ "$LAYOUT" = v2 ]; then
-  mount -t cgroup2 -o nsdelegate cgroup2 /sys/fs/cgroup
+  umount -R /sys/fs/cgroup
+  mount -t cgroup2 cgroup2 /sys/fs/cgroup
 else
   mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
   cut -d: -f2 /proc/self/cgroup | while read -r controllers; do
@@ -44,7 +45,10 @@ else
   fi
 fi
 ip link set lo up
-cp "$UNITS"/* /run/systemd/system/
+# On v2 whoever made these namespaces has to leave the group first, or it hands no controllers down.
+: >"$UNITS/ready"
+while [ ! -e "$UNITS/go" ]; do sleep 0.1; done
+cp "$UNITS"/*.* /run/systemd/system/
 for unit in dbus.socket dbus.service; do
   mkdir "/run/systemd/system/$unit.d"
   printf '[Unit]\\nDefaultDependencies=no\\n' >"/run/systemd/system/$unit.d/alone.conf"
@@ -90,7 +94,7 @@ function makeGroups(name: string): { folders: readonly string[]; procs: readonly
     const enable = (): void =>
       writeFileSync(`${layout.unified}/cgroup.subtree_control`, has.map((one) => `+${one}`).join(' '));
     try {
-      enable();
+      if (has[0] !== '') enable();
     } catch (error) {
       if (!makeRoom(layout.unified)) throw error;
       enable();
@@ -129,11 +133,20 @@ export async function underSystemd(
   writeFileSync(join(folder, 'inside'), INSIDE);
   const { folders, procs } = makeGroups(`mydocker-systemd-${randomBytes(4).toString('hex')}`);
   try {
-    const join_ = procs.map((file) => `echo $$ >${quote(file)}`).join('\n');
-    const separate =
-      'unshare --mount --net --uts --ipc --cgroup --pid --fork --kill-child --propagation private';
-    const script = `set -eu\n${join_}\nexec ${separate} sh ${quote(join(folder, 'inside'))}`;
-    const env = { LAYOUT: readCgroupLayout().kind, UNITS: join(folder, 'units') };
+    const { kind, unified = '' } = readCgroupLayout();
+    const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1] ?? '';
+    const script = [
+      'set -eu',
+      ...procs.map((file) => `echo $$ >${quote(file)}`),
+      'unshare --mount --net --uts --ipc --cgroup --pid --fork --kill-child --propagation private sh "$UNITS/../inside" &',
+      'while [ ! -e "$UNITS/ready" ] && kill -0 $!; do sleep 0.1; done',
+      ...(kind === 'v2' ? ['$!', '$$'] : []).map(
+        (pid) => `echo ${pid} >${quote(`${unified}${own}/cgroup.procs`)}`,
+      ),
+      ': >"$UNITS/go"',
+      'wait $!',
+    ].join('\n');
+    const env = { LAYOUT: kind, UNITS: join(folder, 'units') };
     const ended = await run('sh', ['-c', script], { env, timeoutMs });
     const text = existsSync(output) ? readFileSync(output, 'utf8') : '';
     const status = /^status (\d+)$/m.exec(text)?.[1];
