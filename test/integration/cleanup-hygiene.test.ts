@@ -18,6 +18,7 @@ import {
   pidsTitled,
   remove,
   run,
+  serverDescriptors,
   settles,
   shimOf,
   start,
@@ -57,7 +58,7 @@ async function useOnce(): Promise<void> {
 /** Descriptors of the server and of the zygote are back where they were. */
 async function same(work: () => Promise<void>): Promise<void> {
   const zygote = pidsTitled(host, 'mydocker-zygote')[0] ?? 0;
-  const before = { server: descriptorsOf(host.serverPid), zygote: descriptorsOf(zygote) };
+  const before = { server: await serverDescriptors(host), zygote: descriptorsOf(zygote) };
   await work();
   await settles(host.serverPid, before.server);
   await settles(zygote, before.zygote);

@@ -25,6 +25,7 @@ import {
   pidsTitled,
   remove,
   run,
+  serverDescriptors,
   settles,
   shimOf,
   statusOf,
@@ -90,7 +91,7 @@ test('clients killed at any moment leave no descriptor and no process', async ()
   // What is opened once and stays (a watch, the zygote) is there after the first round.
   await killClients(chance);
   await sleep(300);
-  const server = descriptorsOf(host.serverPid);
+  const server = await serverDescriptors(host);
   const shim = descriptorsOf(await shimOf(host, id));
   for (let round = 0; round < 3; round++) await killClients(chance);
   await settles(host.serverPid, server);
@@ -102,7 +103,7 @@ test('clients killed at any moment leave no descriptor and no process', async ()
 
 test('a terminal that is torn away: run -it and exec -it', async () => {
   await run(host, FOREVER, { name: 'web' });
-  const before = descriptorsOf(host.serverPid);
+  const before = await serverDescriptors(host);
   for (const args of [
     ['exec', '-it', 'web', 'sh'],
     ['run', '--rm', '-it', '--name', 'shell', 'busybox', 'sh'],
@@ -150,7 +151,7 @@ const OPEN = {
 
 test('attached calls that are cancelled at random, 200 of them', async () => {
   const id = await run(host, 'cat', { stdin: true });
-  const server = descriptorsOf(host.serverPid);
+  const server = await serverDescriptors(host);
   const shim = descriptorsOf(await shimOf(host, id));
   const chance = random(2);
   for (let round = 0; round < 10; round++) {
@@ -170,7 +171,7 @@ test('attached calls that are cancelled at random, 200 of them', async () => {
 });
 
 test('starts that are cancelled at random: all or nothing', async () => {
-  const server = descriptorsOf(host.serverPid);
+  const server = await serverDescriptors(host);
   const chance = random(3);
   for (let round = 0; round < 4; round++) {
     const ids = await Promise.all(Array.from({ length: 10 }, () => create(host, FOREVER)));
@@ -196,7 +197,7 @@ test('starts that are cancelled at random: all or nothing', async () => {
 
 test('additional processes whose start is cancelled at random', async () => {
   const id = await run(host, FOREVER);
-  const server = descriptorsOf(host.serverPid);
+  const server = await serverDescriptors(host);
   const chance = random(4);
   for (let round = 0; round < 5; round++) {
     await Promise.all(
@@ -219,7 +220,7 @@ test('additional processes whose start is cancelled at random', async () => {
 });
 
 test('100 starts at once, some cancelled, some killed', async () => {
-  const server = descriptorsOf(host.serverPid);
+  const server = await serverDescriptors(host);
   const chance = random(5);
   const ids = await Promise.all(Array.from({ length: 100 }, () => create(host, FOREVER)));
   await Promise.all(

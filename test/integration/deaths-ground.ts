@@ -227,10 +227,15 @@ export async function launchersWait(host: Host, count = 1): Promise<number[]> {
   return all;
 }
 
-/** Stops the zygote, so that the next start that needs one waits for it. @returns its pid. */
-export async function stopZygote(host: Host): Promise<number> {
+/** A server has something open for its launcher, so one waits before that is counted. */
+async function launcherWaits(host: Host): Promise<void> {
   await run(host, 'exit 0', { autoRemove: true });
   await launchersWait(host);
+}
+
+/** Stops the zygote, so that the next start that needs one waits for it. @returns its pid. */
+export async function stopZygote(host: Host): Promise<number> {
+  await launcherWaits(host);
   const [zygote = 0] = pidsTitled(host, 'mydocker-zygote');
   process.kill(zygote, 'SIGSTOP');
   // The launcher that waits does without the zygote.
@@ -251,6 +256,12 @@ export function descriptorsOf(pid: number): string[] {
       return []; // the one that lists
     }
   });
+}
+
+/** Of the server, while a launcher waits, as one does again when everything has settled. */
+export async function serverDescriptors(host: Host): Promise<string[]> {
+  await launcherWaits(host);
+  return descriptorsOf(host.serverPid);
 }
 
 const kindOf = (descriptor: string): string => descriptor.replace(/:\[\d+\]$/, '');
