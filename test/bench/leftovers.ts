@@ -1,6 +1,6 @@
 /** What contenders leave behind: counted after each turn, once what they clear up behind an answer is over. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { compareSnapshots, type Snapshot, takeSnapshot } from '../harness/leaks.ts';
+import { compareSnapshots, LAUNCHER_CGROUPS, type Snapshot, takeSnapshot } from '../harness/leaks.ts';
 import type { Ground } from './ground.ts';
 
 /** Longest wait for what goes on behind an answer. */
@@ -21,7 +21,9 @@ export function watchLeftovers({ cgroupParent }: Ground, serverPid: number | und
         folders: {},
         pids: serverPid === undefined ? [] : [serverPid],
         ignoredFiles: /^$/,
-        ignoredProcesses: /^$/,
+        // What waits for the next start is not what the last one has left.
+        ignoredProcesses: /^mydocker-launcher /,
+        ignoredCgroups: LAUNCHER_CGROUPS,
       }),
     );
   return () => {

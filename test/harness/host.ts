@@ -29,7 +29,7 @@ import {
   SLOWNESS,
   type Terminal,
 } from './cli.ts';
-import { compareSnapshots, type Places, type Snapshot, takeSnapshot } from './leaks.ts';
+import { compareSnapshots, LAUNCHER_CGROUPS, type Places, type Snapshot, takeSnapshot } from './leaks.ts';
 
 /** What a host may be given. */
 export interface HostOptions {
@@ -58,7 +58,6 @@ const KEPT_FILES =
 const KEPT_PROCESSES = /^mydocker-(zygote|worker|unpack)/;
 // What a server has started ahead is its own as long as it runs, and goes with it.
 const KEPT_WHILE_RUNNING = /^mydocker-(zygote|worker|unpack|launcher)/;
-const LAUNCHER_CGROUPS = /\/launcher-[0-9a-f]{16}$/;
 
 /** A running server and everything needed to use and to check it. */
 export class Host {

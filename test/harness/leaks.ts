@@ -63,6 +63,9 @@ export function listCgroups(parent: string): string[] {
   return cgroupMounts().flatMap((mount) => below(join(mount, parent)));
 }
 
+/** What a launcher waits in: a server's own as long as it runs. */
+export const LAUNCHER_CGROUPS: RegExp = /\/launcher-[0-9a-f]{16}$/;
+
 /** A process of this pid namespace. */
 export interface ProcessEntry {
   readonly pid: number;
