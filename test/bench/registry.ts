@@ -10,7 +10,7 @@ import { debianArchive } from '../fixtures/debian-image.ts';
 import { TestRegistry } from '../fixtures/registry.ts';
 import type { Line, Promised } from './document.ts';
 import { effort, type Field, resultOf } from './lines.ts';
-import { ask, floor, memoryMb } from './load.ts';
+import { ask, floor, memoryMb, memoryNow } from './load.ts';
 import { type Contender, measure, type Result, timeEach } from './measure.ts';
 import type { Own } from './own.ts';
 
@@ -90,7 +90,7 @@ export async function measurePush(field: Field): Promise<Line> {
   if (own !== undefined) {
     await own.cli(['pull', '-q', name]);
     await own.cli(['tag', name, there]);
-    const before = memoryMb(own.daemon.pid, 'VmRSS');
+    const before = memoryNow(own.daemon.pid);
     contenders.push({
       name: 'mydocker',
       sample: async () => {
@@ -132,7 +132,7 @@ export async function measurePush(field: Field): Promise<Line> {
 
 function ourPulls(own: Own, root: string, name: string, burden: Burden): Contender[] {
   const layers = join(root, 'layers');
-  const before = memoryMb(own.daemon.pid, 'VmRSS');
+  const before = memoryNow(own.daemon.pid);
   const forget = async (there: number): Promise<void> => {
     await own.cli(['rmi', name]);
     while (readdirSync(layers).length > there) await sleep(20);
