@@ -40,6 +40,7 @@ import { FirstCopies } from './ops/first-copies.ts';
 import { Garbage } from './ops/garbage.ts';
 import { HeldVolumes } from './ops/held-volumes.ts';
 import { workerLauncher } from './ops/launch-worker.ts';
+import { MemoryVolumes } from './ops/memory-volumes.ts';
 import { ObjectQueues } from './ops/object-queues.ts';
 import { parkLauncher } from './ops/park-launcher.ts';
 import { highestSerial, type Prepared, prepareFolders, readRecoverable } from './ops/prepare-folders.ts';
@@ -150,6 +151,7 @@ function buildEngine(
     ...{ registries, registryLimits, downloads },
     garbage: new Garbage({ store, queues, layers, blobs, log }),
     heldVolumes: new HeldVolumes(queues),
+    memory: new MemoryVolumes(),
     copyTree,
     storage,
     snapshotters: { overlay: overlaySnapshotter(paths.root), vfs: vfsSnapshotter(paths.root, copyTree) },

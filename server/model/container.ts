@@ -31,7 +31,7 @@ export interface BindMount {
   readonly subpath?: string;
 }
 
-/** A filesystem in memory, empty at each start. */
+/** A filesystem in memory, empty at each start unless others have it. */
 export interface TmpfsMount {
   /** Absolute path inside the container, resolved below the rootfs only. */
   readonly destination: string;
@@ -42,6 +42,10 @@ export interface TmpfsMount {
   readonly mode?: number;
   /** Further ones, as fstab writes them: `exec`, `uid=1000`, `size=50%`. */
   readonly options: readonly string[];
+  /** A volume's, so that it is shared between those who have it at the same time. Absent: the container's own. */
+  readonly volume?: string;
+  /** A folder in it is mounted, which leads nowhere else. Absent: the whole. */
+  readonly subpath?: string;
 }
 
 /** A filesystem that a volume says how to mount: of a disk, or of a server. */
@@ -54,6 +58,8 @@ export interface FilesystemMount {
   readonly device: string;
   /** As fstab writes them. */
   readonly options: readonly string[];
+  /** A folder in it is mounted, which leads nowhere else. Absent: the whole. */
+  readonly subpath?: string;
 }
 
 /** A line of /etc/hosts. */
@@ -239,6 +245,15 @@ export interface Run {
   readonly cgroupPath: string;
   /** Single published ports, with the host's ports that were picked. Absent: none. */
   readonly ports?: readonly PublishedPort[];
+  /** Volumes of memory, and which of the shim's slots holds each. Absent: none. */
+  readonly memory?: readonly RunMemory[];
+}
+
+/** A volume of memory that a shim keeps. */
+export interface RunMemory {
+  readonly volume: string;
+  /** Slot of the launch plan. */
+  readonly slot: number;
 }
 
 /** A container as the store keeps it. */

@@ -27,6 +27,7 @@ import type { HeldAddresses } from './container-places.ts';
 import type { FirstCopies } from './first-copies.ts';
 import type { Garbage } from './garbage.ts';
 import type { HeldVolumes } from './held-volumes.ts';
+import type { MemoryVolumes } from './memory-volumes.ts';
 import type { ObjectQueues } from './object-queues.ts';
 import type { PortRegistry } from './port-registry.ts';
 import type { PrepareNetwork } from './prepare-network.ts';
@@ -76,6 +77,8 @@ export interface Engine {
   readonly queues: ObjectQueues;
   /** Volumes that are about to be used. */
   readonly heldVolumes: HeldVolumes;
+  /** Volumes of memory that starts have open. */
+  readonly memory: MemoryVolumes;
   readonly cgroups: {
     readonly layout: CgroupLayout;
     /** `/mydocker-<instance>`; with systemd the path of a slice. */

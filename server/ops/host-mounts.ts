@@ -6,7 +6,6 @@ import type {
   TmpfsMount,
   VolumeMount,
 } from '../model/container.ts';
-import { cannot } from '../model/error.ts';
 import { volumeSource } from '../model/volume.ts';
 import type { Engine } from './engine.ts';
 import { volumeData } from './volume-folders.ts';
@@ -42,12 +41,6 @@ function mountOf(
 ): Any {
   const source = volumeSource(store.volumes.get(volume)?.options);
   const below = subpath === undefined ? {} : { subpath };
-  if (subpath !== undefined && source.kind !== 'folder' && source.kind !== 'bind')
-    throw cannot('failed-precondition', 'mount', 'volume', volume, 'a part can be mounted of a folder only', {
-      reason: 'VOLUME_OPTION_INVALID',
-      hint: 'leave out volume-subpath',
-      exitStatus: 125,
-    });
   switch (source.kind) {
     case 'folder':
       return { source: volumeData(paths, volume), destination, readOnly, ...below };
@@ -59,13 +52,14 @@ function mountOf(
       };
     case 'filesystem':
       return {
-        ...{ destination, type: source.type, device: source.device },
+        ...{ destination, type: source.type, device: source.device, ...below },
         // Of this mount alone: others may write to the same filesystem.
         options: [...source.options, ...(readOnly ? ['rro'] : [])],
       };
     case 'tmpfs':
       return {
-        ...{ destination, readOnly: readOnly || source.readOnly, options: tmpfsOptions(source.options) },
+        ...{ destination, readOnly: readOnly || source.readOnly, volume, ...below },
+        options: tmpfsOptions(source.options),
         ...(source.mode === undefined ? {} : { mode: source.mode }),
       };
   }

@@ -6,10 +6,10 @@ import { closeSync } from 'node:fs';
 import { planCgroup } from '../cgroup/cgroup-plan.ts';
 import { loadRules } from '../cgroup/device-program.ts';
 import { cgroupMounts } from '../cgroup/layout.ts';
-import type { ContainerConfig } from '../model/container.ts';
+import type { ContainerConfig, RunMemory } from '../model/container.ts';
 import { type Endpoint, wayOut } from '../model/network.ts';
 import type { OciSpec } from '../model/oci-spec.ts';
-import { type Plan, slotAllocator } from '../model/plan.ts';
+import { INHERIT_MAX, type Plan, slotAllocator } from '../model/plan.ts';
 import type { DeviceRule } from '../model/resources.ts';
 import { buildSpec } from '../spec/build-spec.ts';
 import { planLaunch, type RunPlace } from '../spec/launch-plan.ts';
@@ -27,6 +27,7 @@ import { etcFiles, type HostAddresses } from './etc-files.ts';
 import { hostDevices } from './host-devices.ts';
 import { hostMounts } from './host-mounts.ts';
 import { lookUpUser } from './look-up-user.ts';
+import { type HeldMemory, memoryOf } from './memory-volumes.ts';
 import { fileSources } from './mount-sources.ts';
 import { networkBehind, takeLauncher } from './park-launcher.ts';
 import { networkOwner, openShared } from './shared-namespaces.ts';
@@ -49,6 +50,8 @@ export interface PreparedLaunch extends Disposable {
   /** Descriptors for the plan's first slots; those that are this launch's alone are closed with the value. */
   readonly descriptors: readonly number[];
   readonly cgroupPath: string;
+  /** Which of its slots hold volumes of memory. */
+  readonly memory: readonly RunMemory[];
   readonly runFolder: string;
   readonly logFrom: LogPosition;
   /** That the plan is made for; absent: the zygote launches it. Goes back with the value where it was not used. */
@@ -84,10 +87,18 @@ function deviceProgramFor(engine: Engine, rules: readonly DeviceRule[], opened: 
   return [opened.adopt(loadRules(rules), closeSync)];
 }
 
+/** What a start has made for its shim already, and what it may use. */
+export interface Held {
+  /** Whether a launcher that was started ahead may do it. */
+  readonly ahead?: boolean;
+  /** Of the container's unit, where systemd has its group. */
+  readonly keeper?: Keeper | undefined;
+  /** Absent where nothing is started. */
+  readonly memory?: HeldMemory;
+}
+
 /**
  * @param runId - of the run to come.
- * @param ahead - whether a launcher that was started ahead may do it.
- * @param keeper - of the container's unit, where systemd has its group.
  * @throws MydockerError `invalid-argument` for a user that the image does not have, `failed-precondition` for
  * a limit that this machine cannot set; RangeError for what no plan can hold.
  */
@@ -96,8 +107,7 @@ export function prepareLaunch(
   container: Launchable,
   runId: string,
   terminalSize: TerminalSize,
-  ahead = false,
-  keeper?: Keeper,
+  { ahead = false, keeper, memory }: Held = {},
 ): PreparedLaunch {
   const { id, config } = container;
   const { paths, cgroups, bootId } = engine;
@@ -113,7 +123,17 @@ export function prepareLaunch(
   const shared = opened.use(openShared(engine, container, device.length));
   // The last one is for no operation: the shim has it until it ends.
   const leash = keeper === undefined ? [] : [keeper.leash];
-  const descriptors = [...device, ...shared.descriptors, ...leash];
+  const before = device.length + shared.descriptors.length;
+  const volumes = memory?.volumes ?? memoryOf(engine, config);
+  const kept = volumes.map((volume, index) => ({ ...volume, slot: before + index }));
+  const descriptors = [
+    ...device,
+    ...shared.descriptors,
+    ...kept.map(({ descriptor }) => descriptor),
+    ...leash,
+  ];
+  if (descriptors.length > INHERIT_MAX)
+    throw new RangeError(`it has ${kept.length} volumes of memory, which are too many`);
   const owner = networkOwner(engine, container);
   const slots = slotAllocator(descriptors.length);
   const mounted = hostMounts(engine, config);
@@ -164,16 +184,18 @@ export function prepareLaunch(
       openStdin: config.openStdin,
       init: config.init === true,
       joins: shared.joins,
+      memory: kept,
       terminalSize,
       cgroup,
       network: networkBehind(launcher, planNetwork(engine, container, runId, slots)),
     },
     slots,
   );
-  const kept = opened.move();
+  const own = opened.move();
   return {
     ...{ spec, plan, descriptors, cgroupPath, runFolder: place.runFolder, logFrom },
+    memory: kept.map(({ volume, slot }) => ({ volume, slot })),
     ...(launcher === undefined ? {} : { launcher }),
-    [Symbol.dispose]: () => kept.dispose(),
+    [Symbol.dispose]: () => own.dispose(),
   };
 }

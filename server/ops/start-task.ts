@@ -13,7 +13,6 @@ import { transition } from '../model/task-state.ts';
 import { nowNs } from '../model/time.ts';
 import { encodePlan } from '../spec/plan-codec.ts';
 import type { TerminalSize } from '../spec/process-plan.ts';
-import type { Keeper } from '../systemd/keeper.ts';
 import type { LiveRun } from '../task/runs.ts';
 import type { ShimConnection } from '../task/shim-connection.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
@@ -29,8 +28,9 @@ import { discardRunFolder, type Ending, failedExit, removeIfAsked, superviseRun 
 import { hostMounts } from './host-mounts.ts';
 import { keepTrying } from './keep-trying.ts';
 import { launchError } from './launch-error.ts';
+import { present } from './merge-mounts.ts';
 import { makeSources } from './mount-sources.ts';
-import { type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
+import { type Held, type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
 import { leadPorts, releasePorts, reservePorts } from './publish-ports.ts';
 import { tellVolumes } from './volume-event.ts';
 import { volumesFolder } from './volume-folders.ts';
@@ -90,8 +90,10 @@ async function launch(
   await prepareNetworks(engine, placed);
   // Where systemd makes the groups: who keeps the container's unit.
   using keeper = await keeperFor(engine);
+  // What volumes of memory its shim is to keep.
+  using memory = await engine.memory.hold(engine, before);
   const size = request.terminalSize ?? { rows: 0, columns: 0 };
-  using prepared = decide(engine, placed, runId, size, keeper);
+  using prepared = decide(engine, placed, runId, size, { ahead: true, keeper, memory });
   await failpoint('start.plan');
   // 3. What must exist on the host: the parent of the groups, sources of mounts, what is copied once.
   using _parent = engine.cgroups.hold(before.config.cgroupParent);
@@ -112,7 +114,8 @@ async function launch(
     pidStartTime: 0n,
     startedAt: nowNs(),
     cgroupPath: prepared.cgroupPath,
-    ...(ports.ports.length === 0 ? {} : { ports: ports.ports }),
+    ...present('ports', ports.ports),
+    ...present('memory', prepared.memory),
   };
   const written = engine.store.containers.put({ ...placed, status: 'starting', run });
   written.catch(() => undefined);
@@ -174,10 +177,10 @@ function decide(
   record: ContainerRecord,
   runId: string,
   size: TerminalSize,
-  keeper: Keeper | undefined,
+  held: Held,
 ): PreparedLaunch {
   try {
-    return prepareLaunch(engine, record, runId, size, true, keeper);
+    return prepareLaunch(engine, record, runId, size, held);
   } catch (thrown) {
     throw thrown instanceof RangeError
       ? cannot('invalid-argument', 'start', 'container', record.name, thrown.message, { exitStatus: 125 })

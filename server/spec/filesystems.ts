@@ -4,7 +4,9 @@
  */
 import type { OciMount } from '../model/oci-spec.ts';
 import type { Op, Slot, SlotAllocator } from '../model/plan.ts';
+import { O, open, openInRoot } from './ops.ts';
 import type { SharedTrees } from './shared-trees.ts';
+import { isSubdir, subdirOf } from './spec-mounts.ts';
 
 /** What the container's own mounts are. */
 const OTHERS = new Set(['bind', 'tmpfs', 'proc', 'sysfs', 'devpts', 'mqueue', 'cgroup']);
@@ -25,11 +27,19 @@ const USUAL = new Set(['rw', 'defaults', 'relatime', 'suid', 'dev', 'exec']);
 
 export const isFilesystem = ({ type }: OciMount): boolean => !OTHERS.has(type);
 
+/** One that is mounted nowhere yet. */
+export interface FilesystemTree {
+  readonly destination: string;
+  readonly tree: Slot;
+  /** What of it the container has; absent: all. */
+  readonly subdir: string | undefined;
+}
+
 /** Operations of the shim: before the clone, and what it closes behind it. */
 export interface Filesystems {
   readonly before: readonly Op[];
   readonly after: readonly Op[];
-  readonly trees: SharedTrees;
+  readonly trees: readonly FilesystemTree[];
 }
 
 export function mountFilesystems(mounts: readonly OciMount[], slots: SlotAllocator): Filesystems {
@@ -37,15 +47,50 @@ export function mountFilesystems(mounts: readonly OciMount[], slots: SlotAllocat
   return {
     before: made.flatMap(({ before }) => before),
     after: made.flatMap(({ after }) => after),
-    trees: new Map(made.map(({ destination, tree }) => [destination, tree])),
+    trees: made,
   };
 }
 
+/**
+ * In the child, before it makes its root where this mounts: a part can be copied only of what is mounted somewhere.
+ * @param mountPoint - folder of the host; what is left there goes with everything else of the host.
+ */
+export function takeParts(
+  filesystems: readonly FilesystemTree[],
+  mountPoint: string,
+  slots: SlotAllocator,
+): { readonly ops: readonly Op[]; readonly trees: SharedTrees } {
+  const trees = new Map<string, Slot>();
+  const ops = filesystems.flatMap(({ destination, tree, subdir }): Op[] => {
+    if (subdir === undefined) {
+      trees.set(destination, tree);
+      return [];
+    }
+    const at = slots.take();
+    const part = slots.take();
+    trees.set(destination, part);
+    return [
+      open(at, mountPoint, O.path | O.directory),
+      { name: 'place', a: at, b: tree, about: `mount the whole of what ${destination} is a part of` },
+      open(at, mountPoint, O.path | O.directory),
+      {
+        ...openInRoot(part, at, subdir, O.path | O.directory),
+        about: `open /${subdir} of the volume at ${destination}`,
+      },
+      { name: 'tree', a: part, b: part, about: `take the part that is mounted at ${destination}` },
+    ];
+  });
+  return { ops, trees };
+}
+
 function one(
-  { type, source, destination, options }: OciMount,
+  mount: OciMount,
   context: Slot,
   tree: Slot,
-): { before: Op[]; after: Op[]; destination: string; tree: Slot } {
+): FilesystemTree & { readonly before: Op[]; readonly after: Op[] } {
+  const { type, source, destination } = mount;
+  const subdir = subdirOf(mount);
+  const options = mount.options.filter((option) => !isSubdir(option));
   const about = `mount ${destination} (${type})`;
   const config = (s1: string, s2: string): Op => ({
     name: 'fs-config',
@@ -71,7 +116,6 @@ function one(
       },
     ],
     after: [context, tree].map((a) => ({ name: 'close', a, about: `leave ${destination} to the container` })),
-    destination,
-    tree,
+    ...{ destination, tree, subdir },
   };
 }

@@ -4,7 +4,7 @@
  * shows whose namespace it stands in.
  */
 import { CLONE, type Op, type Slot, type SlotAllocator } from '../model/plan.ts';
-import { close, FOLDER, mkdirs, O, open, openInRoot } from './ops.ts';
+import { close, FOLDER, mkdirs, O, open, openInRoot, setns } from './ops.ts';
 
 export type JoinedKind = 'pid' | 'ipc' | 'network';
 
@@ -17,13 +17,11 @@ export interface Join {
 
 export type Joins = Readonly<Partial<Record<JoinedKind, Join>>>;
 
-const join = (a: Slot, x: bigint, about: string): Op => ({ name: 'setns', a, x, about });
-
 /** In the shim, last before the clone. */
 export function joinPid({ pid }: Joins): Op[] {
   return pid === undefined
     ? []
-    : [join(pid.slot, CLONE.newPid, `bear the process among those of container ${pid.container}`)];
+    : [setns(pid.slot, CLONE.newPid, `bear the process among those of container ${pid.container}`)];
 }
 
 /** In the shim, after the clone: nobody needs them any more. */
@@ -41,20 +39,20 @@ export interface Joined {
 export function joinOthers({ ipc, network }: Joins, slots: SlotAllocator): Joined {
   const ops: Op[] = [];
   if (network !== undefined)
-    ops.push(join(network.slot, CLONE.newNet, `join the network of container ${network.container}`));
+    ops.push(setns(network.slot, CLONE.newNet, `join the network of container ${network.container}`));
   if (ipc === undefined) return { ops, mountShm: () => [] };
   const home = slots.take();
   const there = slots.take();
   const shm = slots.take();
   ops.push(
-    join(ipc.slot, CLONE.newIpc, `join the IPC namespace of container ${ipc.container}`),
+    setns(ipc.slot, CLONE.newIpc, `join the IPC namespace of container ${ipc.container}`),
     // Its /dev/shm is a mount of its own mount namespace, where alone it can be copied.
     open(home, '/proc/self/ns/mnt', O.rdonly),
-    join(ipc.slot, CLONE.newNs, `look into the files of container ${ipc.container}`),
+    setns(ipc.slot, CLONE.newNs, `look into the files of container ${ipc.container}`),
     open(there, '/', O.path | O.directory),
     openInRoot(shm, there, 'dev/shm', FOLDER),
     { name: 'tree', a: shm, b: shm, about: `take the /dev/shm of container ${ipc.container}` },
-    join(home, CLONE.newNs, 'come back'),
+    setns(home, CLONE.newNs, 'come back'),
   );
   const mountShm = (root: Slot): readonly Op[] => {
     const target = slots.take();

@@ -12,8 +12,9 @@ import {
   type Slot,
   type SlotAllocator,
 } from '../model/plan.ts';
-import { mountFilesystems } from './filesystems.ts';
+import { type FilesystemTree, mountFilesystems, takeParts } from './filesystems.ts';
 import { closeJoined, type Joins, joinOthers, joinPid } from './join-plan.ts';
+import { type MemorySlot, takeMemory } from './memory-plan.ts';
 import { MOUNT_ATTR_RDONLY, MS_REC_PRIVATE, MS_REC_SLAVE } from './mount-options.ts';
 import { ANY, barrier, bind, O, open, openInRoot, touch, unshare, write } from './ops.ts';
 import {
@@ -26,7 +27,7 @@ import {
   type TerminalSize,
 } from './process-plan.ts';
 import { cgroupView, planRootfs, type RootfsParts } from './rootfs-plan.ts';
-import { type SharedTrees, takeSharedTrees } from './shared-trees.ts';
+import { takeSharedTrees } from './shared-trees.ts';
 import { isOfInterface, sysctlPath } from './sysctls.ts';
 
 /** A run and its folders. */
@@ -55,6 +56,8 @@ export interface LaunchInput {
   readonly terminalSize: TerminalSize;
   /** Namespaces of other containers. */
   readonly joins: Joins;
+  /** Volumes that are shared memory. The shim keeps them until it ends. */
+  readonly memory: readonly MemorySlot[];
   readonly cgroup: Omit<PlanPart, 'child'> & { readonly cgroup?: Slot };
   /** Messages in the host's and the container's network namespace. */
   readonly network: NetworkPart;
@@ -101,7 +104,7 @@ function childOps(
   stdio: Stdio,
   slots: SlotAllocator,
   known: { root: Slot; dev: Slot; gate: Slot },
-  filesystems: SharedTrees,
+  filesystems: readonly FilesystemTree[],
 ): Op[] {
   const { spec } = input;
   const { root, dev, gate } = known;
@@ -109,6 +112,8 @@ function childOps(
   const cwd = planWorkingDirectory(spec.process.cwd, root, slots);
   const joined = joinOthers(input.joins, slots);
   const shared = takeSharedTrees(spec.mounts, slots);
+  const memory = takeMemory(input.memory, spec.mounts, slots);
+  const parts = takeParts(filesystems, input.rootfs.mountPoint, slots);
   const own = (kind: OciNamespace): boolean => spec.linux.namespaces.includes(kind);
   return [
     { name: 'umask', x: 0, about: 'make files with exactly the modes given' },
@@ -124,11 +129,17 @@ function childOps(
     oomScore(spec.process),
     { name: 'keyring', s1: '_ses.mydocker', about: 'make a session keyring' },
     ...joined.ops,
+    ...memory.ops,
+    ...parts.ops,
     // Before the mounts, which the shim spends with making the interface.
     ...input.network.handOver,
     ...planRootfs(
       spec,
-      { ...input.rootfs, mountShm: joined.mountShm, sharedTrees: new Map([...shared.trees, ...filesystems]) },
+      {
+        ...input.rootfs,
+        mountShm: joined.mountShm,
+        sharedTrees: new Map([...shared.trees, ...memory.trees, ...parts.trees]),
+      },
       input.maskedFolders,
       slots,
       root,

@@ -168,4 +168,5 @@ export const barrier: Op = {
   name: 'barrier',
   about: 'meet the shim: the process is in its cgroup, with its interface',
 };
+export const setns = (a: Slot, x: bigint, about: string): Op => ({ name: 'setns', a, x, about });
 export const unshare = (flags: bigint, about: string): Op => ({ name: 'unshare', x: flags, about });

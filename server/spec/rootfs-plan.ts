@@ -140,7 +140,7 @@ function userMounts(
   slots: MountSlots,
 ): Op[] {
   return mounts.flatMap((m) => {
-    if (m.type !== 'bind' && !isFilesystem(m)) {
+    if (m.type !== 'bind' && !isFilesystem(m) && !slots.trees.has(m.destination)) {
       const open = { ...m, options: m.options.filter((option) => option !== 'ro') };
       return kernelMount(open, slots.root, slots.target, FOLLOWED_FOLDER);
     }

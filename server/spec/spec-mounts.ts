@@ -34,9 +34,15 @@ export const isSlave = ({ propagation }: BindMount): boolean =>
 /** mount(8)'s word for a path below the source. */
 const SUBDIR = 'X-mount.subdir=';
 
+/** Whether an option says which part of a source is mounted. */
+export const isSubdir = (option: string): boolean => option.startsWith(SUBDIR);
+
 /** Path below the source that a mount is about; undefined: none. */
 export const subdirOf = ({ options }: OciMount): string | undefined =>
-  options.find((option) => option.startsWith(SUBDIR))?.slice(SUBDIR.length);
+  options.find(isSubdir)?.slice(SUBDIR.length);
+
+const subdir = (subpath: string | undefined): string[] =>
+  subpath === undefined ? [] : [`${SUBDIR}${subpath}`];
 
 /** Tells a source and a path below it from every other. */
 export const sourceKey = (source: string, subpath: string | undefined): string =>
@@ -58,20 +64,30 @@ export function userMounts(
         ...(mount.propagation === undefined ? [] : [mount.propagation]),
         // As the runtime specification has it: recursive, or of this mount alone.
         ...(mount.readOnly ? [mount.readOnlyTop === true ? 'ro' : 'rro'] : []),
-        ...(mount.subpath === undefined ? [] : [`${SUBDIR}${mount.subpath}`]),
+        ...subdir(mount.subpath),
       ],
     }),
   );
   const filesystems = (config.filesystems ?? []).map(
-    ({ type, device: source, destination, options }): OciMount => ({ type, source, destination, options }),
+    ({ type, device: source, destination, options, subpath }): OciMount => ({
+      ...{ type, source, destination },
+      options: [...options, ...subdir(subpath)],
+    }),
   );
-  return [...binds, ...(config.tmpfs ?? []).map(tmpfs), ...filesystems].sort(
+  return [...binds, ...(config.tmpfs ?? []).map(tmpfsMount), ...filesystems].sort(
     (a, b) => depth(a.destination) - depth(b.destination),
   );
 }
 
 /** Docker's: nothing that is executed, no setuid, no devices, unless that is asked for. */
-function tmpfs({ destination, readOnly, sizeBytes, mode = 0o1777, options }: TmpfsMount): OciMount {
+export function tmpfsMount({
+  destination,
+  readOnly,
+  sizeBytes,
+  mode = 0o1777,
+  options,
+  subpath,
+}: TmpfsMount): OciMount {
   const given = new Set(options);
   const usual = ['exec', 'suid', 'dev'].filter((name) => !given.has(name)).map((name) => `no${name}`);
   const more = options.filter((option) => !/^(?:no)?(?:exec|suid|dev)$|^r[ow]$/.test(option));
@@ -85,6 +101,7 @@ function tmpfs({ destination, readOnly, sizeBytes, mode = 0o1777, options }: Tmp
       ...more,
       `mode=${mode.toString(8)}`,
       ...(sizeBytes === undefined ? [] : [`size=${sizeBytes}`]),
+      ...subdir(subpath),
     ],
   };
 }

@@ -92,8 +92,16 @@ function isEndpoint(value: unknown): boolean {
 
 function isRun(value: unknown): boolean {
   if (!isFields(value)) return false;
-  const ports = value['ports'];
-  return ports === undefined || (Array.isArray(ports) && ports.every(isPublishedPort));
+  const { ports, memory } = value as { readonly ports?: unknown; readonly memory?: unknown };
+  return (
+    (ports === undefined || (Array.isArray(ports) && ports.every(isPublishedPort))) &&
+    (memory === undefined || (Array.isArray(memory) && memory.every(isRunMemory)))
+  );
+}
+
+/** The slot becomes part of a path. */
+function isRunMemory(value: unknown): boolean {
+  return isFields(value) && isText(value['volume']) && Number.isInteger(value['slot']);
 }
 
 /** They become part of a script for nft. */

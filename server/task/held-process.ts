@@ -1,7 +1,7 @@
 /**
  * A process held by pid and start time together: a pid alone may be another process by tomorrow.
  */
-import { closeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { pidfdOpen, pidfdSendSignal } from '../../native/pidfd.ts';
 import { processStartTime } from '../../native/process.ts';
 
@@ -19,6 +19,23 @@ export function openProcess(pid: number, startTime: bigint): number | undefined 
   }
   if (processStartTime(pid) === startTime) return pidfd;
   closeSync(pidfd);
+  return undefined;
+}
+
+/**
+ * What exactly that process has below its folder in /proc, to be closed by the caller.
+ * @param path - `ns/mnt`, `fd/40`.
+ * @returns undefined when it has ended.
+ */
+export function openOfProcess(pid: number, startTime: bigint, path: string): number | undefined {
+  let descriptor: number;
+  try {
+    descriptor = openSync(`/proc/${pid}/${path}`, 'r');
+  } catch {
+    return undefined;
+  }
+  if (processStartTime(pid) === startTime) return descriptor;
+  closeSync(descriptor);
   return undefined;
 }
 

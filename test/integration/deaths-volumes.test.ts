@@ -1,9 +1,10 @@
 /** The server dies at each step of a volume's life: what is in it stays, half a volume is never seen. */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
+import { shimOf } from './deaths-ground.ts';
 import { assertClean, importEntries, inside, until } from './ground.ts';
 
 let host: Host;
@@ -85,5 +86,44 @@ test('a volume over the deaths of its server', async () => {
   await host.ok(['volume', 'rm', 'data']);
   await until(folders, (names) => names.length === 0);
   await host.ok(['rmi', 'full']);
+  await assertClean(host);
+});
+
+/** Mount namespaces that a process keeps without standing in them. */
+const namespacesHeld = (pid: number): number =>
+  readdirSync(`/proc/${pid}/fd`).filter((fd) => {
+    try {
+      return readlinkSync(`/proc/${pid}/fd/${fd}`).startsWith('mnt:');
+    } catch {
+      return false; // closed meanwhile
+    }
+  }).length;
+
+test('shared memory over the deaths of its server and of shims', async () => {
+  await host.ok(['volume', 'create', '-o', 'type=tmpfs', '-o', 'device=tmpfs', 'memory']);
+  const run = (name: string): Promise<string> =>
+    host.ok(['run', '-d', '--name', name, '-v', 'memory:/v', 'busybox', 'sleep', '1000']);
+  await run('one');
+  await host.ok(['exec', 'one', 'sh', '-c', 'echo mine >/v/file']);
+  assert.equal(namespacesHeld(await shimOf(host, 'one')), 1);
+  // The next server finds it with the shim that keeps it, and keeps nothing itself.
+  await host.kill9();
+  await host.start();
+  await run('two');
+  assert.equal(await host.ok(['exec', 'two', 'cat', '/v/file']), 'mine');
+  // A server that dies half way through a start, and a shim that is killed, take nothing away from the others.
+  await dieAt('start.launch', ['run', '--name', 'three', '-v', 'memory:/v', 'busybox', 'true']);
+  const wait = host.ok(['wait', 'one']);
+  process.kill(await shimOf(host, 'one'), 'SIGKILL');
+  assert.equal(await wait, '137');
+  assert.equal(await inside(host, 'cat /v/file', ['-v', 'memory:/v']), 'mine');
+  assert.equal(namespacesHeld(host.serverPid), 0);
+  // With the last shim it goes.
+  const last = host.ok(['wait', 'two']);
+  process.kill(await shimOf(host, 'two'), 'SIGKILL');
+  assert.equal(await last, '137');
+  assert.equal(await inside(host, 'ls /v', ['-v', 'memory:/v']), '');
+  await host.ok(['rm', 'one', 'two', 'three']);
+  await host.ok(['volume', 'rm', 'memory']);
   await assertClean(host);
 });

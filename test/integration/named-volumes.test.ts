@@ -189,6 +189,34 @@ test('a volume may be a folder of the host, or memory', async () => {
     await refused(host, create('bad', ...options), why);
 });
 
+test('memory is shared by those who have it at the same time, and gone with the last of them', async () => {
+  await host.ok(['volume', 'create', '-o', 'type=tmpfs', '-o', 'device=tmpfs', '-o', 'o=size=64k', 'memory']);
+  // Two that begin at once have the same.
+  const sleeper = (name: string, place: string): string[] => [
+    ...['run', '-d', '--name', name, '-v', place, 'busybox', 'sleep', '1000'],
+  ];
+  await Promise.all([host.ok(sleeper('one', 'memory:/v')), host.ok(sleeper('two', 'memory:/w:ro'))]);
+  await host.ok(['exec', 'one', 'sh', '-c', 'mkdir /v/part; echo mine >/v/part/file']);
+  assert.equal(await host.ok(['exec', 'two', 'cat', '/w/part/file']), 'mine');
+  assert.notEqual((await host.cli(['exec', 'two', 'touch', '/w/no'])).code, 0);
+  const part = (path: string): string[] => [
+    ...['--mount', `src=memory,dst=/p,volume-subpath=${path}`, '-v', 'memory:/v'],
+  ];
+  assert.equal(await inside(host, 'echo more >>/p/file; cat /v/part/file', part('part')), 'mine\nmore');
+  await refused(
+    host,
+    ['run', '--rm', ...part('nosuch'), 'busybox', 'true'],
+    /open \/nosuch of volume memory: ENOENT/,
+  );
+  assert.match(await host.ok(['explain', 'one']), /setns[\s\S]*take volume memory[\s\S]*move_mount/);
+  await host.ok(['rm', '-f', 'one']);
+  // The one that made it is gone, and what looked in stands where it stood before.
+  assert.equal(await inside(host, 'cat /v/part/file', ['-v', 'memory:/v:ro']), 'mine\nmore');
+  await host.ok(['rm', '-f', 'two']);
+  assert.equal(await inside(host, 'ls /v', ['-v', 'memory:/v']), '');
+  await host.ok(['volume', 'rm', 'memory']);
+});
+
 test('a volume may be a disk, or whatever else the kernel mounts', async () => {
   const file = join(host.folder, 'tmp/disk');
   writeFileSync(file, '');
@@ -233,10 +261,17 @@ test('a volume may be a disk, or whatever else the kernel mounts', async () => {
     );
     await host.ok(create('gone', 'type=ext4', 'device=/dev/nosuch'));
     await refused(host, run('gone'), /mount \/v \(ext4\).*: ENOENT/);
+    const part = (path: string): string[] => ['--mount', `src=disk,dst=/p,volume-subpath=${path}`];
+    await inside(host, 'mkdir -p /v/a/b; echo in >/v/a/b/f; ln -s / /v/out', ['-v', 'disk:/v']);
+    assert.equal(
+      await inside(host, 'echo 1 >/p/new; cat /p/b/f /v/a/new', [...part('a'), '-v', 'disk:/v']),
+      'in\n1',
+    );
+    assert.equal(await inside(host, 'ls /p', part('out/a')), 'b\nnew');
     await refused(
       host,
-      ['run', '--rm', '--mount', 'src=disk,dst=/v,volume-subpath=a', 'busybox', 'true'],
-      /a part can be mounted of a folder only/,
+      ['run', '--rm', ...part('nosuch'), 'busybox', 'true'],
+      /open \/nosuch of the volume at \/p: ENOENT/,
     );
     await host.ok(['volume', 'rm', 'disk', 'closed', 'wrong', 'unknown', 'gone']);
   } finally {

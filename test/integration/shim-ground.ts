@@ -238,6 +238,7 @@ export class ShimGround {
         openStdin: config.openStdin,
         init: config.init === true,
         joins: {},
+        memory: [],
         terminalSize: { rows: 24, columns: 80 },
         cgroup: planCgroup(
           { layout: this.layout, path: cgroupPath, waiting: choice.waiting },

@@ -23,6 +23,7 @@ import type { Engine } from '../../../server/ops/engine.ts';
 import { FirstCopies } from '../../../server/ops/first-copies.ts';
 import { Garbage } from '../../../server/ops/garbage.ts';
 import { HeldVolumes } from '../../../server/ops/held-volumes.ts';
+import { MemoryVolumes } from '../../../server/ops/memory-volumes.ts';
 import { ObjectQueues } from '../../../server/ops/object-queues.ts';
 import { PortRegistry } from '../../../server/ops/port-registry.ts';
 import { prepareFolders, readRecoverable } from '../../../server/ops/prepare-folders.ts';
@@ -73,6 +74,7 @@ export async function engineHere(
     registryLimits: REGISTRY_LIMITS,
     garbage: new Garbage({ store, queues, layers, blobs, log }),
     heldVolumes: new HeldVolumes(queues),
+    memory: new MemoryVolumes(),
     copyTree,
     storage: probeStorage(paths.root, undefined),
     snapshotters: { overlay: overlaySnapshotter(paths.root), vfs: vfsSnapshotter(paths.root, copyTree) },

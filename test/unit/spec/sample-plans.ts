@@ -1,7 +1,12 @@
 /** Plans of every kind, as the server makes them, for tests that look at plans and run none. */
 import { planCgroup, planCgroupExec, planWaitingGroups } from '../../../server/cgroup/cgroup-plan.ts';
 import { type CgroupLayout, cgroupMounts, parseCgroupLayout } from '../../../server/cgroup/layout.ts';
-import type { ContainerConfig, NetworkMode, SharedNamespaces } from '../../../server/model/container.ts';
+import type {
+  ContainerConfig,
+  NetworkMode,
+  SharedNamespaces,
+  TmpfsMount,
+} from '../../../server/model/container.ts';
 import type { Endpoint, NetworkRecord } from '../../../server/model/network.ts';
 import {
   type NetworkPart,
@@ -19,8 +24,10 @@ import type { HostFacts } from '../../../server/spec/defaults.ts';
 import { EXEC_INHERITED, planExecProcess } from '../../../server/spec/exec-plan.ts';
 import type { Joins } from '../../../server/spec/join-plan.ts';
 import { planLaunch } from '../../../server/spec/launch-plan.ts';
+import { planMemory } from '../../../server/spec/memory-plan.ts';
 import { planParking } from '../../../server/spec/park-plan.ts';
 import type { Rootfs } from '../../../server/spec/rootfs-plan.ts';
+import { tmpfsMount } from '../../../server/spec/spec-mounts.ts';
 import { planWorker } from '../../../server/spec/worker-plan.ts';
 
 /** A host whose facts are the same everywhere. */
@@ -114,6 +121,8 @@ export interface SampleChoice {
   readonly waiting?: string;
   /** Their slots are the first ones. */
   readonly joins?: Joins;
+  /** Of shared memory, mounted at `/memory`, in the first slot. */
+  readonly memory?: TmpfsMount;
 }
 
 const taking =
@@ -128,9 +137,16 @@ function networkPart(mode: NetworkMode, slots: SlotAllocator): NetworkPart {
 }
 
 export function launchPlan(choice: SampleChoice = {}): Plan {
-  const config = { ...CONFIG, ...choice.config };
+  const config = {
+    ...CONFIG,
+    ...choice.config,
+    ...(choice.memory === undefined ? {} : { tmpfs: [choice.memory] }),
+  };
   const layout = choice.layout ?? LAYOUTS.v2;
-  const inherited = (choice.deviceProgram === true ? 1 : 0) + Object.keys(choice.joins ?? {}).length;
+  const inherited =
+    (choice.deviceProgram === true ? 1 : 0) +
+    Object.keys(choice.joins ?? {}).length +
+    (choice.memory === undefined ? 0 : 1);
   const slots = slotAllocator(inherited);
   const path = '/mydocker-1/c';
   return planLaunch(
@@ -156,6 +172,10 @@ export function launchPlan(choice: SampleChoice = {}): Plan {
       openStdin: config.openStdin,
       init: config.init === true,
       joins: choice.joins ?? {},
+      memory:
+        choice.memory === undefined
+          ? []
+          : [{ volume: 'memory', slot: 0, destinations: [choice.memory.destination] }],
       terminalSize: { rows: 24, columns: 80 },
       cgroup: planCgroup(
         { layout, path, waiting: choice.waiting },
@@ -224,7 +244,14 @@ export function allPlans(): ReadonlyMap<string, Plan> {
       }),
     );
     const disk = { destination: '/disk', type: 'ext4', device: '/dev/sdb1', options: ['ro', 'commit=10'] };
-    plans.set(`start with a disk on ${kind}`, launchPlan({ layout, config: { filesystems: [disk] } }));
+    const part = { ...disk, destination: '/part', subpath: 'a/b' };
+    plans.set(`start with a disk on ${kind}`, launchPlan({ layout, config: { filesystems: [disk, part] } }));
+    const memory = { destination: '/memory', readOnly: true, options: ['size=1m'], subpath: 'a' };
+    plans.set(`start with shared memory on ${kind}`, launchPlan({ layout, memory }));
+    plans.set(
+      `shared memory on ${kind}`,
+      planMemory('memory', tmpfsMount(memory), '/run/mydocker/mount/root', 0, slotAllocator(1)),
+    );
     plans.set(`start with an init on ${kind}`, launchPlan({ layout, config: { init: true } }));
     plans.set(
       `start by a launcher on ${kind}`,
