@@ -97,7 +97,7 @@ enum op_code {
   OP_FS_OPEN,         /* a = a filesystem of type s1 that is to be mounted */
   OP_FS_CONFIG,       /* its option s1 is s2; empty: it has no value */
   OP_FS_MOUNT,        /* a = filesystem b, mounted in no namespace, attributes x */
-  OP_SETATTR,         /* mount_setattr(a, set x), whole tree if y */
+  OP_SETATTR,         /* mount_setattr(a, set x, owners by user namespace b), whole tree if y */
   OP_PROPAGATION,     /* mount(NULL, slot a, flags x) */
   OP_PIVOT,           /* a becomes /, the old root is detached */
   OP_SETNS,           /* setns(a, kinds x) */

@@ -12,8 +12,13 @@
 
 /* glibc 2.36 has these calls, but its header cannot stand beside
  * <linux/mount.h>. */
-static int set_attributes(int fd, uint64_t set, uint64_t propagation, bool whole_tree) {
+/* @param owners - user namespace that maps them, or -1. */
+static int set_attributes(int fd, uint64_t set, uint64_t propagation, bool whole_tree, int owners) {
   struct mount_attr attr = {.attr_set = set, .propagation = propagation};
+  if (owners >= 0) {
+    attr.attr_set |= MOUNT_ATTR_IDMAP;
+    attr.userns_fd = (unsigned)owners;
+  }
   unsigned flags = AT_EMPTY_PATH | (whole_tree ? AT_RECURSIVE : 0);
   return syscall(SYS_mount_setattr, fd, "", flags, &attr, sizeof attr) < 0 ? -errno : 0;
 }
@@ -34,7 +39,7 @@ static int bind_tree(const struct op *op) {
   if (tree < 0)
     return -errno;
   if (op->x != 0 || op->z != 0) {
-    int result = set_attributes(tree, op->x, op->z, op->y != 0);
+    int result = set_attributes(tree, op->x, op->z, op->y != 0, -1);
     if (result < 0)
       return result;
   }
@@ -88,7 +93,7 @@ int step_mount(const struct plan *plan, const struct op *op) {
   case OP_FS_MOUNT:
     return filesystem(plan, op);
   case OP_SETATTR:
-    return set_attributes(fd_of(op->a), op->x, 0, op->y != 0);
+    return set_attributes(fd_of(op->a), op->x, 0, op->y != 0, fd_of(op->b));
   default:
     return pivot(fd_of(op->a));
   }

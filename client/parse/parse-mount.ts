@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { type ContainerConfig, MountPropagation } from '../../proto/gen/mydocker/v1/config.ts';
 import { UsageError } from '../usage-error.ts';
+import { parseIdMap } from './parse-id-map.ts';
 import { parseSize } from './parse-number.ts';
 
 /** A mount as create sends it. */
@@ -29,7 +30,7 @@ const NAMES: Readonly<Record<string, string>> = {
 const KEYS: Readonly<Record<string, string>> = {
   ...{ type: '*', target: '*', readonly: '*', consistency: '*' },
   ...{ source: 'bind volume', 'bind-propagation': 'bind', 'bind-nonrecursive': 'bind' },
-  ...{ 'bind-recursive': 'bind', 'volume-driver': 'volume' },
+  ...{ 'bind-recursive': 'bind', 'volume-driver': 'volume', idmap: 'bind volume' },
   ...{
     'volume-opt': 'volume',
     'volume-label': 'volume',
@@ -40,7 +41,7 @@ const KEYS: Readonly<Record<string, string>> = {
   },
 };
 /** These alone may stand without a value. */
-const FLAGS = new Set(['readonly', 'bind-nonrecursive', 'volume-nocopy']);
+const FLAGS = new Set(['readonly', 'bind-nonrecursive', 'volume-nocopy', 'idmap']);
 /** `KEY=VALUE` each, as often as is liked: kept together, a line each. */
 const REPEATED = new Set(['volume-opt', 'volume-label']);
 const HINT = 'for example --mount type=bind,src=/data,dst=/data,readonly';
@@ -68,9 +69,11 @@ export function parseMount(text: string, folder: string): MountFields {
   const destination = values.get('target') ?? '';
   if (destination === '') throw bad('target is missing');
   if (!destination.startsWith('/')) throw bad(`target ${JSON.stringify(destination)} is not absolute`);
+  const map = values.get('idmap');
   return {
     destination,
     readOnly: isOn(values, 'readonly', bad),
+    ...(map === undefined ? {} : { idMap: parseIdMap(map, bad) }),
     source: type === 'bind' ? bindSource(values, folder, bad) : otherSource(type, values, bad),
   };
 }

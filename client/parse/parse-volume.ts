@@ -2,12 +2,14 @@
 import { resolve } from 'node:path';
 import { MountPropagation } from '../../proto/gen/mydocker/v1/config.ts';
 import { UsageError } from '../usage-error.ts';
+import { type IdMapFields, parseIdMap } from './parse-id-map.ts';
 import { PROPAGATION } from './parse-mount.ts';
 
 /** A mount as create sends it. */
 export type VolumeMount = {
   readonly destination: string;
   readonly readOnly: boolean;
+  readonly idMap?: IdMapFields;
   readonly source:
     | {
         readonly $case: 'bind';
@@ -43,20 +45,23 @@ function parseVolume(text: string, folder: string): VolumeMount {
   if (parts.length > 1 && source === '') throw bad('the path of the host is empty');
   let readOnly = false;
   let noCopy = false;
+  let map: string | undefined;
   let propagation: MountPropagation = MountPropagation.UNSPECIFIED;
   for (const option of options.split(',').filter(Boolean)) {
     const named = PROPAGATION[option];
     if (option === 'ro') readOnly = true;
     else if (option === 'nocopy') noCopy = true;
+    else if (/^idmap(?:=|$)/.test(option)) map = option.slice('idmap='.length);
     else if (named !== undefined) {
       if (propagation !== MountPropagation.UNSPECIFIED) throw bad('it has two propagations');
       propagation = named;
     } else if (!IGNORED.has(option)) throw bad(`unknown option ${JSON.stringify(option)}`);
   }
+  const how = { destination, readOnly, ...(map === undefined ? {} : { idMap: parseIdMap(map, bad) }) };
   if (/^\.{0,2}\//.test(source) || source === '.' || source === '..') {
     const value = { source: resolve(folder, source), propagation };
-    return { destination, readOnly, source: { $case: 'bind', value } };
+    return { ...how, source: { $case: 'bind', value } };
   }
   if (/^[^/]*\//.test(source)) throw bad('a path of the host begins with / or ./');
-  return { destination, readOnly, source: { $case: 'volume', value: { name: source, noCopy } } };
+  return { ...how, source: { $case: 'volume', value: { name: source, noCopy } } };
 }

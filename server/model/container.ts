@@ -3,6 +3,7 @@
  * change and the API shows. No behaviour lives here but questions about a value.
  */
 
+import type { IdMap } from './id-map.ts';
 import type { HealthCheck } from './image.ts';
 import type { DnsConfig, Endpoint } from './network.ts';
 import type { PublishedPort } from './port.ts';
@@ -29,6 +30,8 @@ export interface BindMount {
   readonly nonRecursive?: boolean;
   /** What is mounted: a path below the source, which leads nowhere else. Absent: the source. */
   readonly subpath?: string;
+  /** Whose its files are inside. Absent: as on the disk. */
+  readonly idMap?: IdMap;
 }
 
 /** A filesystem in memory, empty at each start unless others have it. */
@@ -46,6 +49,8 @@ export interface TmpfsMount {
   readonly volume?: string;
   /** A folder in it is mounted, which leads nowhere else. Absent: the whole. */
   readonly subpath?: string;
+  /** Of a volume: whose its files are inside. Absent: as they are in memory. */
+  readonly idMap?: IdMap;
 }
 
 /** A filesystem that a volume says how to mount: of a disk, or of a server. */
@@ -60,6 +65,8 @@ export interface FilesystemMount {
   readonly options: readonly string[];
   /** A folder in it is mounted, which leads nowhere else. Absent: the whole. */
   readonly subpath?: string;
+  /** Whose its files are inside. Absent: as on the disk. */
+  readonly idMap?: IdMap;
 }
 
 /** A line of /etc/hosts. */
@@ -82,6 +89,8 @@ export interface VolumeMount {
   readonly readOnly: boolean;
   /** A volume that is new stays empty, instead of taking what the image has there. */
   readonly noCopy?: boolean;
+  /** Whose its files are inside. Absent: as in the volume. */
+  readonly idMap?: IdMap;
 }
 
 /** How a root filesystem is made from layers. */

@@ -3,12 +3,17 @@
  * config-linux.md), between a container's configuration and its launch plan.
  */
 
+import type { IdRange } from './id-map.ts';
+
 export interface OciMount {
   readonly destination: string;
   readonly type: string;
   readonly source: string;
   /** As in fstab: `ro`, `nosuid`, `rbind`, and data of the filesystem. */
   readonly options: readonly string[];
+  /** With the option `idmap`; absent: owners as on the disk. */
+  readonly uidMappings?: readonly IdRange[];
+  readonly gidMappings?: readonly IdRange[];
 }
 
 export interface OciDevice {

@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import type { ContainerConfig, TmpfsMount } from '../model/container.ts';
 import { type ErrorDetails, invalidArgument, type MydockerError, quoteId } from '../model/error.ts';
+import { checkIdMap } from '../model/id-map.ts';
 import { parseVolumeName } from '../model/volume.ts';
 
 const MAX_MOUNTS = 512;
@@ -49,6 +50,8 @@ export function checkMounts({
     parseVolumeName(volume);
     if (subpath !== undefined) checkSubpath(subpath);
   }
+  for (const { idMap, destination } of [...mounts, ...volumes])
+    if (idMap !== undefined) checkIdMap(idMap, destination);
   for (const mount of tmpfs) checkTmpfs(mount);
   if (shmSizeBytes < MIN_TMPFS_BYTES)
     throw invalid('size of /dev/shm', String(shmSizeBytes), 'it is below 4 KiB', { hint: 'for example 64m' });

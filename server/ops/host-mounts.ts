@@ -37,10 +37,13 @@ const isTmpfs = (mount: Any): mount is TmpfsMount => !isBind(mount) && !isFilesy
 
 function mountOf(
   { paths, store }: Pick<Engine, 'paths' | 'store'>,
-  { volume, destination, readOnly, subpath }: VolumeMount,
+  { volume, destination, readOnly, subpath, idMap }: VolumeMount,
 ): Any {
   const source = volumeSource(store.volumes.get(volume)?.options);
-  const below = subpath === undefined ? {} : { subpath };
+  const below = {
+    ...(subpath === undefined ? {} : { subpath }),
+    ...(idMap === undefined ? {} : { idMap }),
+  };
   switch (source.kind) {
     case 'folder':
       return { source: volumeData(paths, volume), destination, readOnly, ...below };

@@ -59,6 +59,11 @@ const ADVICE: readonly Advice[] = [
   },
   { op: 'mount', errno: 'ENODEV', hint: 'this kernel lacks the filesystem' },
   { op: 'bind', errno: 'EINVAL', hint: 'a file is mounted on a file and a folder on a folder' },
+  {
+    op: 'setattr',
+    errno: 'EINVAL',
+    hint: 'the kernel maps no owners on this filesystem; leave out idmap',
+  },
   { op: 'setns', errno: 'ESRCH', hint: 'the other container has just ended' },
   { op: 'write', errno: 'EINVAL', hint: 'the kernel refuses the value' },
   { op: 'join', errno: 'EAGAIN', hint: 'the pids limit is reached' },

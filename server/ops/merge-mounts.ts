@@ -1,6 +1,7 @@
 /** What is mounted into a container to be: what a client asks for, joined with the volumes that the image names. Pure. */
 import { posix } from 'node:path';
 import type { BindMount, ContainerConfig } from '../model/container.ts';
+import type { IdMap } from '../model/id-map.ts';
 import type { ImageConfig } from '../model/image.ts';
 import { newVolumeName } from '../model/volume.ts';
 import type { ContainerOptions } from './container-options.ts';
@@ -17,6 +18,7 @@ export interface VolumeChoice {
   readonly noCopy: boolean;
   /** Absent: the whole volume. */
   readonly subpath?: string;
+  readonly idMap?: IdMap;
   /** What it is to be where it is not there yet. Absent: a folder of the server's. */
   readonly made?: Pick<CreateVolumeRequest, 'options' | 'labels'>;
 }
@@ -59,12 +61,13 @@ export function mergeMounts(
   inherited: Inherited = { mounts: [], volumes: [] },
 ): Pick<ContainerConfig, 'mounts' | 'volumes' | 'volumesFrom' | 'tmpfs'> {
   const mounts = (options.mounts ?? []).map(normalMount);
-  const given = (options.volumes ?? []).map(({ name, destination, readOnly, noCopy, subpath }) => ({
+  const given = (options.volumes ?? []).map(({ name, destination, readOnly, noCopy, subpath, idMap }) => ({
     ...(name === undefined ? { volume: newVolumeName() } : { volume: name, named: true }),
     destination: normalPath(destination),
     readOnly,
     ...(noCopy ? { noCopy } : {}),
     ...(subpath === undefined ? {} : { subpath }),
+    ...(idMap === undefined ? {} : { idMap }),
   }));
   const tmpfs = (options.tmpfs ?? []).map((mount) => ({
     ...mount,

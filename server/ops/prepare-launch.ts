@@ -24,10 +24,10 @@ import { nameServerOf } from './container-names.ts';
 import { planNetwork } from './container-places.ts';
 import { cgroupPathOf, containerFolder, type Engine, runFolder, snapshotterOf } from './engine.ts';
 import { etcFiles, type HostAddresses } from './etc-files.ts';
+import { type HeldNamespaces, namespacesOf } from './held-namespaces.ts';
 import { hostDevices } from './host-devices.ts';
 import { hostMounts } from './host-mounts.ts';
 import { lookUpUser } from './look-up-user.ts';
-import { type HeldMemory, memoryOf } from './memory-volumes.ts';
 import { fileSources } from './mount-sources.ts';
 import { networkBehind, takeLauncher } from './park-launcher.ts';
 import { networkOwner, openShared } from './shared-namespaces.ts';
@@ -94,7 +94,7 @@ export interface Held {
   /** Of the container's unit, where systemd has its group. */
   readonly keeper?: Keeper | undefined;
   /** Absent where nothing is started. */
-  readonly memory?: HeldMemory;
+  readonly namespaces?: HeldNamespaces;
 }
 
 /**
@@ -107,7 +107,7 @@ export function prepareLaunch(
   container: Launchable,
   runId: string,
   terminalSize: TerminalSize,
-  { ahead = false, keeper, memory }: Held = {},
+  { ahead = false, keeper, namespaces = namespacesOf(engine, container.config) }: Held = {},
 ): PreparedLaunch {
   const { id, config } = container;
   const { paths, cgroups, bootId } = engine;
@@ -124,16 +124,18 @@ export function prepareLaunch(
   // The last one is for no operation: the shim has it until it ends.
   const leash = keeper === undefined ? [] : [keeper.leash];
   const before = device.length + shared.descriptors.length;
-  const volumes = memory?.volumes ?? memoryOf(engine, config);
-  const kept = volumes.map((volume, index) => ({ ...volume, slot: before + index }));
+  const kept = namespaces.memory.map((volume, index) => ({ ...volume, slot: before + index }));
+  const maps = namespaces.maps.map((map, index) => ({ ...map, slot: before + kept.length + index }));
   const descriptors = [
     ...device,
     ...shared.descriptors,
-    ...kept.map(({ descriptor }) => descriptor),
+    ...[...kept, ...maps].map(({ descriptor }) => descriptor),
     ...leash,
   ];
   if (descriptors.length > INHERIT_MAX)
-    throw new RangeError(`it has ${kept.length} volumes of memory, which are too many`);
+    throw new RangeError(
+      `it has ${kept.length} volumes of memory and ${maps.length} maps of owners, which are too many`,
+    );
   const owner = networkOwner(engine, container);
   const slots = slotAllocator(descriptors.length);
   const mounted = hostMounts(engine, config);
@@ -185,6 +187,7 @@ export function prepareLaunch(
       init: config.init === true,
       joins: shared.joins,
       memory: kept,
+      maps,
       terminalSize,
       cgroup,
       network: networkBehind(launcher, planNetwork(engine, container, runId, slots)),

@@ -25,6 +25,7 @@ import { cgroupPathOf, containerFolder, type Engine } from './engine.ts';
 import { fillVolumes } from './fill-volumes.ts';
 import { findContainer } from './find-container.ts';
 import { discardRunFolder, type Ending, failedExit, removeIfAsked, superviseRun } from './finish-run.ts';
+import { holdNamespaces } from './held-namespaces.ts';
 import { hostMounts } from './host-mounts.ts';
 import { keepTrying } from './keep-trying.ts';
 import { launchError } from './launch-error.ts';
@@ -88,12 +89,11 @@ async function launch(
   const placed = places.endpoints === undefined ? before : { ...before, endpoints: places.endpoints };
   // Who answers for names in its networks is known once they are there.
   await prepareNetworks(engine, placed);
-  // Where systemd makes the groups: who keeps the container's unit.
+  // Where systemd makes the groups, who keeps its unit; and namespaces that are there before its own.
   using keeper = await keeperFor(engine);
-  // What volumes of memory its shim is to keep.
-  using memory = await engine.memory.hold(engine, before);
+  using namespaces = await holdNamespaces(engine, before);
   const size = request.terminalSize ?? { rows: 0, columns: 0 };
-  using prepared = decide(engine, placed, runId, size, { ahead: true, keeper, memory });
+  using prepared = decide(engine, placed, runId, size, { ahead: true, keeper, namespaces });
   await failpoint('start.plan');
   // 3. What must exist on the host: the parent of the groups, sources of mounts, what is copied once.
   using _parent = engine.cgroups.hold(before.config.cgroupParent);

@@ -1,7 +1,7 @@
 /** One bind mount as operations: its source, its place below the root, and what may be done with it. */
 import type { OciMount } from '../model/oci-spec.ts';
 import type { Op, Slot } from '../model/plan.ts';
-import { MOUNT_ATTR_RDONLY } from './mount-options.ts';
+import { MOUNT_ATTR_RDONLY, MS_REC } from './mount-options.ts';
 import { bind, mkdirs, O, open, openInRoot, touch } from './ops.ts';
 import type { SharedTrees } from './shared-trees.ts';
 import { subdirOf } from './spec-mounts.ts';
@@ -12,6 +12,8 @@ export interface MountSlots {
   readonly target: Slot;
   readonly source: Slot;
   readonly trees: SharedTrees;
+  /** User namespaces that say whose files are whose, by destination. */
+  readonly maps: ReadonlyMap<string, Slot>;
 }
 
 /**
@@ -21,7 +23,7 @@ export interface MountSlots {
 export function bindMount(
   m: OciMount,
   propagation: number,
-  { root, target, source, trees }: MountSlots,
+  { root, target, source, trees, maps }: MountSlots,
   isFile: boolean,
 ): Op[] {
   const path = m.destination.replace(/^\/+/, '');
@@ -35,17 +37,45 @@ export function bindMount(
   const place = [...(isFile ? touch(root, path) : mkdirs(root, path)), at];
   // What is on top alone is read-only: set when it is there, where nobody sees it yet.
   const top = m.type === 'bind' && m.options.includes('ro') ? [at, ...closed(target, 0)] : [];
-  const tree = trees.get(m.destination);
+  const map = maps.get(m.destination);
+  const mapOwners = (a: Slot): Op[] =>
+    map === undefined
+      ? []
+      : [{ name: 'setattr', a, b: map, x: 0, y: 0, about: `map the owners of ${m.destination}` }];
+  const sourceOps = [
+    open(source, m.source, O.path),
+    ...(subdir === undefined ? [] : [openInRoot(source, source, subdir, O.path)]),
+  ];
+  const shared = trees.get(m.destination);
+  // Only what nobody can see yet is mapped.
+  const tree = shared ?? (map === undefined ? undefined : source);
   if (tree !== undefined)
     return [
+      ...(shared === undefined
+        ? [
+            ...sourceOps,
+            { name: 'tree', a: tree, b: tree, y: recursive ? 1 : 0, about: `take ${m.source}` } as const,
+          ]
+        : []),
+      ...mapOwners(tree),
       ...(attributes === 0 ? [] : closed(tree, recursive ? 1 : 0)),
       ...place,
       { name: 'place', a: target, b: tree, about: `mount ${m.destination}` },
+      ...(propagation === 0 || shared !== undefined
+        ? []
+        : [
+            at,
+            {
+              name: 'propagation',
+              a: target,
+              x: MS_REC | propagation,
+              about: `cut ${m.destination} off`,
+            } as const,
+          ]),
       ...top,
     ];
   return [
-    open(source, m.source, O.path),
-    ...(subdir === undefined ? [] : [openInRoot(source, source, subdir, O.path)]),
+    ...sourceOps,
     ...place,
     bind(target, source, attributes, recursive, m.destination, propagation),
     ...top,

@@ -62,7 +62,8 @@ const CALLS: Partial<Record<OpName, (op: Op, showEnv: boolean) => string>> = {
   'fs-open': (op) => `${slot(op.a)} = fsopen(${text(op.s1)})`,
   'fs-config': (op) => `fsconfig(${slot(op.a)}, ${text(op.s1)}, ${text(op.s2)})`,
   'fs-mount': (op) => `${slot(op.a)} = fsconfig(${slot(op.b)}, CREATE), fsmount(${bits(MOUNT_FLAGS, op.x)})`,
-  setattr: (op) => `mount_setattr(${slot(op.a)}, ${bits(MOUNT_FLAGS, op.x)})`,
+  setattr: (op) =>
+    `mount_setattr(${slot(op.a)}, ${op.b === undefined ? bits(MOUNT_FLAGS, op.x) : `IDMAP ${slot(op.b)}`})`,
   propagation: (op) => `mount(NULL, ${slot(op.a)}, ${bits(MOUNT_FLAGS, op.x)})`,
   pivot: (op) => `fchdir(${slot(op.a)}), pivot_root(".", "."), umount2(".", DETACH)`,
   setns: (op) => `setns(${slot(op.a)}, ${bits(NAMESPACES, op.x)})`,

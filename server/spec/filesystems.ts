@@ -6,7 +6,7 @@ import type { OciMount } from '../model/oci-spec.ts';
 import type { Op, Slot, SlotAllocator } from '../model/plan.ts';
 import { O, open, openInRoot } from './ops.ts';
 import type { SharedTrees } from './shared-trees.ts';
-import { isSubdir, subdirOf } from './spec-mounts.ts';
+import { isForMaker, subdirOf } from './spec-mounts.ts';
 
 /** What the container's own mounts are. */
 const OTHERS = new Set(['bind', 'tmpfs', 'proc', 'sysfs', 'devpts', 'mqueue', 'cgroup']);
@@ -90,7 +90,7 @@ function one(
 ): FilesystemTree & { readonly before: Op[]; readonly after: Op[] } {
   const { type, source, destination } = mount;
   const subdir = subdirOf(mount);
-  const options = mount.options.filter((option) => !isSubdir(option));
+  const options = mount.options.filter((option) => !isForMaker(option));
   const about = `mount ${destination} (${type})`;
   const config = (s1: string, s2: string): Op => ({
     name: 'fs-config',

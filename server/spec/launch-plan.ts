@@ -13,6 +13,7 @@ import {
   type SlotAllocator,
 } from '../model/plan.ts';
 import { type FilesystemTree, mountFilesystems, takeParts } from './filesystems.ts';
+import { closeMaps, type MapSlot } from './id-map-plan.ts';
 import { closeJoined, type Joins, joinOthers, joinPid } from './join-plan.ts';
 import { type MemorySlot, takeMemory } from './memory-plan.ts';
 import { MOUNT_ATTR_RDONLY, MS_REC_PRIVATE, MS_REC_SLAVE } from './mount-options.ts';
@@ -58,6 +59,8 @@ export interface LaunchInput {
   readonly joins: Joins;
   /** Volumes that are shared memory. The shim keeps them until it ends. */
   readonly memory: readonly MemorySlot[];
+  /** What maps owners of mounts. */
+  readonly maps: readonly MapSlot[];
   readonly cgroup: Omit<PlanPart, 'child'> & { readonly cgroup?: Slot };
   /** Messages in the host's and the container's network namespace. */
   readonly network: NetworkPart;
@@ -138,6 +141,7 @@ function childOps(
       {
         ...input.rootfs,
         mountShm: joined.mountShm,
+        maps: new Map(input.maps.flatMap(({ slot, destinations }) => destinations.map((at) => [at, slot]))),
         sharedTrees: new Map([...shared.trees, ...memory.trees, ...parts.trees]),
       },
       input.maskedFolders,
@@ -234,6 +238,7 @@ export function planLaunch(input: LaunchInput, slots: SlotAllocator): Plan {
         ...stdio.parentAfter,
         ...closeJoined(input.joins),
         ...filesystems.after,
+        ...closeMaps(input.maps),
         barrier,
       ],
       child: childOps(input, stdio, slots, { root, dev, gate }, filesystems.trees),

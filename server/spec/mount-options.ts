@@ -14,8 +14,9 @@ const FLAGS: Readonly<Record<string, number>> = {
 /** MOUNT_ATTR_RDONLY of mount_setattr(2). */
 export const MOUNT_ATTR_RDONLY = 0x1;
 
-export const MS_REC_SLAVE: number = 0x4000 | 0x80000;
-export const MS_REC_PRIVATE: number = 0x4000 | 0x40000;
+export const MS_REC = 0x4000;
+export const MS_REC_SLAVE: number = MS_REC | 0x80000;
+export const MS_REC_PRIVATE: number = MS_REC | 0x40000;
 /** As `propagation` of mount_setattr(2). */
 export const MS_PRIVATE: number = 0x40000;
 

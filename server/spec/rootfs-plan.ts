@@ -60,6 +60,8 @@ export interface RootfsParts {
   readonly fileSources: ReadonlySet<string>;
   /** What is shared with the host, taken before. Default nothing. */
   readonly sharedTrees?: SharedTrees;
+  /** User namespaces of mounts whose owners are mapped, by destination. Default none. */
+  readonly maps?: ReadonlyMap<string, Slot>;
   /** What comes onto /dev/shm instead of one of its own. Default nothing. */
   readonly mountShm?: (root: Slot) => readonly Op[];
   /** Empty on v2, where there is one hierarchy. */
@@ -267,7 +269,13 @@ export function planRootfs(
 ): Op[] {
   const target = slots.take();
   const source = slots.take();
-  const mountSlots = { root, target, source, trees: parts.sharedTrees ?? new Map() };
+  const mountSlots = {
+    root,
+    target,
+    source,
+    trees: parts.sharedTrees ?? new Map(),
+    maps: parts.maps ?? new Map(),
+  };
   // The cgroup view is the last of the default mounts; what the user mounts comes behind it.
   const cgroupAt = spec.mounts.findIndex(({ type }) => type === 'cgroup');
   const kernel = spec.mounts.slice(0, cgroupAt);

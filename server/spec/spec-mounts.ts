@@ -1,5 +1,6 @@
 /** What is mounted into a container, as the runtime specification writes it: the default ones, then the user's. */
 import type { BindMount, ContainerConfig, FilesystemMount, TmpfsMount } from '../model/container.ts';
+import type { IdMap } from '../model/id-map.ts';
 import type { OciMount } from '../model/oci-spec.ts';
 import { DEFAULT_MOUNTS } from './defaults.ts';
 
@@ -35,7 +36,7 @@ export const isSlave = ({ propagation }: BindMount): boolean =>
 const SUBDIR = 'X-mount.subdir=';
 
 /** Whether an option says which part of a source is mounted. */
-export const isSubdir = (option: string): boolean => option.startsWith(SUBDIR);
+const isSubdir = (option: string): boolean => option.startsWith(SUBDIR);
 
 /** Path below the source that a mount is about; undefined: none. */
 export const subdirOf = ({ options }: OciMount): string | undefined =>
@@ -47,6 +48,15 @@ const subdir = (subpath: string | undefined): string[] =>
 /** Tells a source and a path below it from every other. */
 export const sourceKey = (source: string, subpath: string | undefined): string =>
   subpath === undefined ? source : `${source}\0${subpath}`;
+
+/** The runtime specification's words for it; nothing where owners stay as they are. */
+const IDMAP = 'idmap';
+const mapped = (map: IdMap | undefined): Pick<OciMount, 'uidMappings' | 'gidMappings'> =>
+  map === undefined ? {} : { uidMappings: map.uids, gidMappings: map.gids };
+const mapping = (map: IdMap | undefined): string[] => (map === undefined ? [] : [IDMAP]);
+
+/** Whether an option is for whoever makes the mount, and not for the filesystem. */
+export const isForMaker = (option: string): boolean => isSubdir(option) || option === IDMAP;
 
 const depth = (path: string): number => path.split('/').length;
 
@@ -65,13 +75,15 @@ export function userMounts(
         // As the runtime specification has it: recursive, or of this mount alone.
         ...(mount.readOnly ? [mount.readOnlyTop === true ? 'ro' : 'rro'] : []),
         ...subdir(mount.subpath),
+        ...mapping(mount.idMap),
       ],
+      ...mapped(mount.idMap),
     }),
   );
   const filesystems = (config.filesystems ?? []).map(
-    ({ type, device: source, destination, options, subpath }): OciMount => ({
-      ...{ type, source, destination },
-      options: [...options, ...subdir(subpath)],
+    ({ type, device: source, destination, options, subpath, idMap }): OciMount => ({
+      ...{ type, source, destination, ...mapped(idMap) },
+      options: [...options, ...subdir(subpath), ...mapping(idMap)],
     }),
   );
   return [...binds, ...(config.tmpfs ?? []).map(tmpfsMount), ...filesystems].sort(
@@ -87,6 +99,7 @@ export function tmpfsMount({
   mode = 0o1777,
   options,
   subpath,
+  idMap,
 }: TmpfsMount): OciMount {
   const given = new Set(options);
   const usual = ['exec', 'suid', 'dev'].filter((name) => !given.has(name)).map((name) => `no${name}`);
@@ -102,6 +115,8 @@ export function tmpfsMount({
       `mode=${mode.toString(8)}`,
       ...(sizeBytes === undefined ? [] : [`size=${sizeBytes}`]),
       ...subdir(subpath),
+      ...mapping(idMap),
     ],
+    ...mapped(idMap),
   };
 }

@@ -134,7 +134,11 @@ function isRootfs(value: unknown): boolean {
 
 function isMount(value: unknown): boolean {
   return (
-    isFields(value) && isText(value['source']) && isText(value['destination']) && isFlag(value['readOnly'])
+    isFields(value) &&
+    isText(value['source']) &&
+    isText(value['destination']) &&
+    isFlag(value['readOnly']) &&
+    isIdMap(value['idMap'])
   );
 }
 
@@ -167,7 +171,25 @@ function isVolumeMount(value: unknown): boolean {
     isVolumeName(value['volume']) &&
     (value['subpath'] === undefined || isText(value['subpath'])) &&
     isText(value['destination']) &&
-    isFlag(value['readOnly'])
+    isFlag(value['readOnly']) &&
+    isIdMap(value['idMap'])
+  );
+}
+
+/** It becomes the map of a user namespace. */
+function isIdMap(value: unknown): boolean {
+  if (value === undefined) return true;
+  return (
+    isFields(value) &&
+    [value['uids'], value['gids']].every(
+      (ranges) =>
+        Array.isArray(ranges) &&
+        ranges.every(
+          (range) =>
+            isFields(range) &&
+            [range['containerID'], range['hostID'], range['size']].every((id) => Number.isInteger(id)),
+        ),
+    )
   );
 }
 

@@ -11,6 +11,7 @@ import type { Zygote } from './zygote.ts';
 /**
  * @param plan - encoded; its process waits at a gate in slot 0.
  * @param kind - as below /proc/PID/ns.
+ * @param prepare - what is done to it before it is opened.
  * @returns a descriptor, the caller's to close.
  * @throws LaunchFailure for the step that failed; ShimGone; MydockerError `unavailable`.
  */
@@ -18,12 +19,14 @@ export async function takeNamespace(
   zygote: Pick<Zygote, 'launch'>,
   plan: Uint8Array,
   kind: 'mnt' | 'user',
+  prepare?: (pid: number) => void,
 ): Promise<number> {
   const gate = makePipe();
   try {
     const connection = zygote.launch(plan, [gate.read]);
     try {
       const { pid, pidStartTime } = await connection.created;
+      prepare?.(pid);
       const descriptor = openOfProcess(pid, pidStartTime, `ns/${kind}`);
       if (descriptor === undefined) throw new ShimGone(false);
       return descriptor;

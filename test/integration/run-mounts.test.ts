@@ -1,7 +1,7 @@
 /** `--mount`, `--tmpfs`, `--shm-size`, `--group-add`, `--add-host`: what a process finds of them. @vm */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { chownSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
@@ -95,6 +95,59 @@ test('--mount type=bind wants its source, at create and at start; -v makes it', 
   mkdirSync(gone);
   assert.match((await host.cli(['start', '-a', 'later'])).stderr, /Read-only file system/);
   await host.ok(['rm', 'later']);
+});
+
+test('idmap: whose files are whose, both ways, with everything else of a mount', async () => {
+  chownSync(join(folder, 'file'), 1000, 1000);
+  chownSync(join(folder, 'sub'), 0, 7);
+  const map = 'idmap=uids=1000-0-1#0-1000-1;gids=1000-50-1#0-0-1';
+  const look = "stat -c '%n %u %g' /m/file /m/sub";
+  // What no range has is nobody's.
+  const seen = '/m/file 0 50\n/m/sub 1000 65534';
+  const mount = (...more: string[]): string[] => [
+    ...['--mount', ['type=bind', `src=${folder}`, 'dst=/m', `"${map}"`, ...more].join(',')],
+  ];
+  assert.equal(await inside(host, `${look}; touch /m/new; chgrp 50 /m/new`, mount()), seen);
+  const { uid, gid } = statSync(join(folder, 'new'));
+  assert.deepEqual([uid, gid], [1000, 1000]);
+  rmSync(join(folder, 'new'));
+  assert.match((await tryInside(host, 'chown 7 /m/file', mount())).stderr, /Value too large/);
+  for (const propagation of ['rslave', 'rprivate'])
+    assert.equal(await inside(host, look, mount(`bind-propagation=${propagation}`)), seen);
+  const closed = await tryInside(host, `${look}; touch /m/new`, mount('readonly'));
+  assert.equal(closed.stdout.trim(), seen);
+  assert.match(closed.stderr, /Read-only file system/);
+  assert.equal(
+    await inside(host, "stat -c '%u %g' /f; ls /m", ['-v', `${folder}/file:/f:${map}`, ...mount()]),
+    '0 50\nfile\nsub',
+  );
+  // Of a volume, and of one that is memory.
+  for (const volume of ['data', 'memory']) {
+    if (volume === 'memory')
+      await host.ok(['volume', 'create', '-o', 'type=tmpfs', '-o', 'device=tmpfs', volume]);
+    const both = ['-v', `${volume}:/v`, '-v', `${volume}:/w:${map}`];
+    assert.equal(await inside(host, "touch /v/f; chown 1000:1000 /v/f; stat -c '%u %g' /w/f", both), '0 50');
+    await host.ok(['volume', 'rm', volume]);
+  }
+  const sub = join(folder, 'sub');
+  assert.match(
+    await host.ok(['run', '--explain', ...mount(), 'busybox', 'true']),
+    /map the owners of \/m[\s\S]*mount_setattr\(fd \d+, IDMAP fd \d+\)/,
+  );
+  // Nothing but the whole of it is wrong: said before anything is made, or by the kernel in a sentence.
+  spawnSync('mount', ['-t', 'proc', 'proc', sub]);
+  await refused(
+    host,
+    ['run', '--rm', '--mount', `type=bind,src=${sub},dst=/m,"${map}"`, 'busybox', 'true'],
+    /map the owners of \/m: EINVAL[\s\S]*hint: the kernel maps no owners on this filesystem/,
+  );
+  spawnSync('umount', [sub]);
+  for (const [bad, why] of [
+    ['', /it says no ids, and the container has no user namespace/],
+    ['=uids=0-1-5#4-9-1', /two of its ranges overlap/],
+    ['=uids=0-4294967295-1', /goes above/],
+  ] as const)
+    await refused(host, ['create', '-v', `${folder}:/m:idmap${bad}`, 'busybox', 'true'], why);
 });
 
 test('mounts of the host show below a bind mount only where that is asked for', async () => {

@@ -239,6 +239,7 @@ export class ShimGround {
         init: config.init === true,
         joins: {},
         memory: [],
+        maps: [],
         terminalSize: { rows: 24, columns: 80 },
         cgroup: planCgroup(
           { layout: this.layout, path: cgroupPath, waiting: choice.waiting },

@@ -22,6 +22,7 @@ import { LOOPBACK_ONLY, NO_NETWORK, type Plug, planVeths } from '../../../server
 import { buildExecProcess, buildSpec, type ExecChoice } from '../../../server/spec/build-spec.ts';
 import type { HostFacts } from '../../../server/spec/defaults.ts';
 import { EXEC_INHERITED, planExecProcess } from '../../../server/spec/exec-plan.ts';
+import type { MapSlot } from '../../../server/spec/id-map-plan.ts';
 import type { Joins } from '../../../server/spec/join-plan.ts';
 import { planLaunch } from '../../../server/spec/launch-plan.ts';
 import { planMemory } from '../../../server/spec/memory-plan.ts';
@@ -121,6 +122,8 @@ export interface SampleChoice {
   readonly waiting?: string;
   /** Their slots are the first ones. */
   readonly joins?: Joins;
+  /** After the others. */
+  readonly maps?: readonly MapSlot[];
   /** Of shared memory, mounted at `/memory`, in the first slot. */
   readonly memory?: TmpfsMount;
 }
@@ -176,6 +179,7 @@ export function launchPlan(choice: SampleChoice = {}): Plan {
         choice.memory === undefined
           ? []
           : [{ volume: 'memory', slot: 0, destinations: [choice.memory.destination] }],
+      maps: choice.maps ?? [],
       terminalSize: { rows: 24, columns: 80 },
       cgroup: planCgroup(
         { layout, path, waiting: choice.waiting },
@@ -248,6 +252,16 @@ export function allPlans(): ReadonlyMap<string, Plan> {
     plans.set(`start with a disk on ${kind}`, launchPlan({ layout, config: { filesystems: [disk, part] } }));
     const memory = { destination: '/memory', readOnly: true, options: ['size=1m'], subpath: 'a' };
     plans.set(`start with shared memory on ${kind}`, launchPlan({ layout, memory }));
+    const idMap = { uids: [{ containerID: 0, hostID: 1000, size: 1 }], gids: [] };
+    const mapped = { source: '/data', destination: '/mapped', readOnly: true, idMap };
+    plans.set(
+      `start with mapped owners on ${kind}`,
+      launchPlan({
+        layout,
+        config: { mounts: [mapped] },
+        maps: [{ slot: 0, destinations: ['/mapped'] }],
+      }),
+    );
     plans.set(
       `shared memory on ${kind}`,
       planMemory('memory', tmpfsMount(memory), '/run/mydocker/mount/root', 0, slotAllocator(1)),

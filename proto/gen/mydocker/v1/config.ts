@@ -296,6 +296,19 @@ export interface Mount {
     /** The content of an image, read-only. */
     { readonly $case: "image"; readonly value: ImageMount }
     | undefined;
+  /**
+   * Whose its files seem to be inside, and whose files are that are made there; of a bind mount or a volume. Absent: as
+   * on the disk.
+   */
+  readonly idMap: IdMap | undefined;
+}
+
+/** Owners of a mount's files. Ids in no range are nobody's (65534) inside, and nothing can be given to them. */
+export interface IdMap {
+  /** Users: container_id is the first one on the disk, host_id the first one inside. None: all are as on the disk. */
+  readonly uids: readonly IdRange[];
+  /** Groups, as uids. */
+  readonly gids: readonly IdRange[];
 }
 
 /** A file or directory of the host. */
@@ -436,9 +449,9 @@ export interface NamespaceConfig {
 
 /** A range of ids of a user namespace. */
 export interface IdRange {
-  /** First id inside. */
+  /** First id inside; of a mount: on the disk. */
   readonly containerId: number;
-  /** First id on the host. */
+  /** First id on the host; of a mount: as it is seen. */
   readonly hostId: number;
   /** Number of ids, at least 1. */
   readonly count: number;
@@ -1363,7 +1376,7 @@ export const ContainerConfig_AnnotationsEntry: MessageFns<ContainerConfig_Annota
 };
 
 function createBaseMount(): Mount {
-  return { destination: "", readOnly: false, source: undefined };
+  return { destination: "", readOnly: false, source: undefined, idMap: undefined };
 }
 
 export const Mount: MessageFns<Mount> = {
@@ -1387,6 +1400,9 @@ export const Mount: MessageFns<Mount> = {
       case "image":
         ImageMount.encode(message.source.value, writer.uint32(50).fork()).join();
         break;
+    }
+    if (message.idMap !== undefined) {
+      IdMap.encode(message.idMap, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1452,6 +1468,14 @@ export const Mount: MessageFns<Mount> = {
             message.source = { $case: "image", value: ImageMount.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.idMap = IdMap.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1497,6 +1521,74 @@ export const Mount: MessageFns<Mount> = {
         break;
       }
     }
+    message.idMap = (object.idMap !== undefined && object.idMap !== null) ? IdMap.fromPartial(object.idMap) : undefined;
+    return message;
+  },
+};
+
+function createBaseIdMap(): IdMap {
+  return { uids: [], gids: [] };
+}
+
+export const IdMap: MessageFns<IdMap> = {
+  encode(message: IdMap, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.uids) {
+      IdRange.encode(v!, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.gids) {
+      IdRange.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): IdMap {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseIdMap() as any;
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.uids.push(IdRange.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.gids.push(IdRange.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  create(base?: DeepPartial<IdMap>): IdMap {
+    return IdMap.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<IdMap>): IdMap {
+    const message = createBaseIdMap() as any;
+    message.uids = object.uids?.map((e) => IdRange.fromPartial(e)) || [];
+    message.gids = object.gids?.map((e) => IdRange.fromPartial(e)) || [];
     return message;
   },
 };

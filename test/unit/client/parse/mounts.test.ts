@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseHost } from '../../../../client/parse/parse-host.ts';
 import { parseMount, parseTmpfs } from '../../../../client/parse/parse-mount.ts';
+import { parseVolumes } from '../../../../client/parse/parse-volume.ts';
 import { MountPropagation } from '../../../../proto/gen/mydocker/v1/config.ts';
 
 const mount = (text: string): ReturnType<typeof parseMount> => parseMount(text, '/here');
@@ -36,6 +37,26 @@ test('the three types of --mount', () => {
   assert.ok(quoted?.$case === 'bind' && quoted.value?.source === '/a,"b"');
 });
 
+test('idmap as podman writes it', () => {
+  const maps = 'idmap=uids=0-1-10#10-11-10;gids=0-100-10';
+  const wanted = {
+    uids: [
+      { containerId: 0, hostId: 1, count: 10 },
+      { containerId: 10, hostId: 11, count: 10 },
+    ],
+    gids: [{ containerId: 0, hostId: 100, count: 10 }],
+  };
+  assert.deepEqual(mount(`type=bind,src=/a,dst=/b,${maps}`).idMap, wanted);
+  assert.deepEqual(mount(`src=v,dst=/b,${maps}`).idMap, wanted);
+  assert.deepEqual(parseVolumes(`/a:/b:ro,${maps}`, '/')[0]?.idMap, wanted);
+  assert.deepEqual(mount('src=v,dst=/b,idmap=gids=@5-6-1').idMap, {
+    uids: [],
+    gids: [{ containerId: 5, hostId: 6, count: 1 }],
+  });
+  assert.deepEqual(mount('src=v,dst=/b,idmap').idMap, { uids: [], gids: [] });
+  assert.equal(mount('src=v,dst=/b').idMap, undefined);
+});
+
 test('what is wrong with a --mount is named', () => {
   for (const [text, said] of [
     ['', /empty part/],
@@ -59,6 +80,12 @@ test('what is wrong with a --mount is named', () => {
     ['type=volume,dst=/b,volume-opt=a', /volume-opt is KEY=VALUE/],
     ['type=bind,src=/a,dst=/b,bind-recursive=writable', /readonly is missing/],
     ['type=bind,src=/a,dst=/b,bind-recursive=deep', /bind-recursive is enabled, disabled/],
+    ['type=tmpfs,dst=/b,idmap', /idmap does not go with type=tmpfs/],
+    ['src=v,dst=/b,idmap=pids=0-1-1', /uids= and gids=, not "pids=0-1-1"/],
+    ['src=v,dst=/b,idmap=uids=0-1', /DISK-INSIDE-COUNT, not "0-1"/],
+    ['src=v,dst=/b,idmap=uids=0-1-0', /DISK-INSIDE-COUNT/],
+    ['src=v,dst=/b,idmap=uids=0-4294967296-1', /has no such ids/],
+    ['src=v,dst=/b,idmap=uids=0-1-1;uids=0-1-1', /uids twice/],
     ['type=bind,"src=/a,dst=/b', /quote/],
     ['type=bind,src=/a"b",dst=/b', /quote/],
     ['type=bind,src=/a,,dst=/b', /empty part/],
