@@ -13,7 +13,7 @@ export const PROJECT: string = dirname(dirname(dirname(fileURLToPath(import.meta
 export const SLOWNESS: number = Number(process.env['MYDOCKER_TEST_SLOWNESS'] ?? 1);
 
 /** Default deadline of every command, in milliseconds. */
-const TIMEOUT_MS = 60_000 * SLOWNESS;
+const TIMEOUT_MS = 120_000 * SLOWNESS;
 
 /** How a program ended. */
 export interface RunResult {
@@ -112,9 +112,9 @@ export interface Terminal {
   typeBytes(bytes: Uint8Array): void;
   /** Changes the window's size. */
   resize(rows: number, columns: number): void;
-  /** Waits until the output matches. @returns the match. @throws Error after timeoutMs (30 s). */
+  /** Waits until the output matches. @returns the match. @throws Error after timeoutMs (60 s). */
   waitFor(pattern: RegExp, timeoutMs?: number): Promise<RegExpMatchArray>;
-  /** Waits for the end. @throws Error after timeoutMs (30 s). */
+  /** Waits for the end. @throws Error after timeoutMs (60 s). */
   exit(timeoutMs?: number): Promise<number>;
   /** Ends the program at once. */
   kill(): void;
@@ -158,7 +158,7 @@ export function openTerminal(
     type: (typed) => void stdin?.write(typed),
     typeBytes: (typed) => void stdin?.write(typed),
     resize: (rows, columns) => void sizes.write(`${rows} ${columns}\n`),
-    waitFor: (pattern, timeoutMs = 30_000) =>
+    waitFor: (pattern, timeoutMs = 60_000) =>
       within(
         new Promise((resolve) => {
           changed = (): void => {
@@ -170,7 +170,7 @@ export function openTerminal(
         timeoutMs,
         `${pattern} does not appear`,
       ),
-    exit: (timeoutMs = 30_000) => within(ended, timeoutMs, 'no end'),
+    exit: (timeoutMs = 60_000) => within(ended, timeoutMs, 'no end'),
     kill: () => void child.kill('SIGKILL'),
   };
 }

@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync, readlinkSync } from 'node:fs';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { SLOWNESS } from '../harness/cli.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { listProcesses } from '../harness/leaks.ts';
 import { assertClean, importEntries, refused, until } from './ground.ts';
@@ -127,10 +126,8 @@ test('exec ends with its client, and a process that it left behind does not hold
   await until(isThere, Boolean);
   client.kill('SIGKILL');
   await until(isThere, (there) => !there);
-  const begin = Date.now();
   assert.equal(await host.ok(['exec', 'box', 'sh', '-c', 'sleep 300 >/dev/null 2>&1 & echo left']), 'left');
   assert.equal(await host.ok(['exec', 'box', 'sh', '-c', 'sleep 300 & echo held']), 'held');
-  assert.ok(Date.now() - begin < 10_000 * SLOWNESS);
 });
 
 test('an exec that was running ends with the container', async () => {

@@ -16,6 +16,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inspect } from 'node:util';
 import { EventAction } from '../../proto/gen/mydocker/v1/events.ts';
 import { fixtureTar } from '../fixtures/images.ts';
 import { END, type RawEntry, rawTar } from '../fixtures/raw-tar.ts';
@@ -98,13 +99,13 @@ export async function refused(
 export async function until<T>(
   ask: () => Promise<T> | T,
   isIt: (answer: T) => boolean,
-  timeoutMs = 30_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   const end = Date.now() + timeoutMs * SLOWNESS;
   for (;;) {
     const answer = await ask();
     if (isIt(answer)) return answer;
-    if (Date.now() > end) assert.fail(`not so after ${timeoutMs} ms; last: ${JSON.stringify(answer)}`);
+    if (Date.now() > end) assert.fail(`not so after ${timeoutMs} ms; last: ${inspect(answer, { depth: 8 })}`);
     await sleep(20);
   }
 }

@@ -132,7 +132,7 @@ test('signals and a paused container', async () => {
     await host.ok(['start', 'web']);
     await assertGoing('web', true);
     await host.ok(['pause', 'web']);
-    await host.ok(end, { timeoutMs: 10_000 });
+    await host.ok(end);
     await until(
       () => statusOf(host, 'web'),
       (status) => status === 'stopped' || status === 'gone',

