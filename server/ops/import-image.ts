@@ -158,7 +158,6 @@ async function recordImage(
   unpacked: UnpackResult,
   undo: UndoStack,
 ): Promise<ImageRecord> {
-  const { images } = engine.store;
   const now = nowNs();
   const comment = request.message === '' ? `imported ${unpacked.digest}` : request.message;
   const description = {
@@ -173,23 +172,17 @@ async function recordImage(
   const id = await engine.blobs.write(encodeImageConfig({ ...description, diffIds: [layer.diffId] }));
   undo.push(`remove config ${id}`, () => engine.blobs.remove(id));
   await failpoint('import.put-image');
-  const isFree = reference !== '' && images.idByReference(reference) === undefined;
   const record: ImageRecord = {
     ...description,
     ...{ v: 1, rev: 0n, createdAt: now, updatedAt: now, id },
-    references: isFree ? [reference] : [],
+    references: reference === '' ? [] : [reference],
     layers: [layer],
     sizeBytes: BigInt(unpacked.unpackedBytes),
   };
   const attributes = reference === '' ? {} : { reference };
   const event = { type: 'image.import', kind: 'image', id, attributes } as const;
-  if (reference === '' || isFree) return await images.put(record, { event });
-  // Taken from the image that had it, which stays without a name, as Docker does it.
-  await images.put(record, { sync: false });
-  undo.push(`remove image ${id}`, async () => {
-    await images.delete(id);
-  });
-  return await images.setReference(reference, id, { event });
+  // The reference is taken from the image that had it, which stays without a name, as Docker does it.
+  return await engine.store.images.addNamed(record, { event });
 }
 
 /** The worker speaks of an archive; the user asked for an image. */

@@ -5,7 +5,6 @@
 import { failpoint } from '../failpoint.ts';
 import type { KeptDocument } from '../image/archive-image.ts';
 import type { ImageDescription } from '../image/image-config.ts';
-import { MydockerError } from '../model/error.ts';
 import { type ImageLayer, type ImageRecord, tagsOf } from '../model/image.ts';
 import { nowNs } from '../model/time.ts';
 import type { Lease } from './garbage.ts';
@@ -106,26 +105,20 @@ async function keepDocument(engine: ImageEngine, document: KeptDocument): Promis
 }
 
 async function putImage(engine: ImageEngine, image: ImageToRecord, as: RecordedAs): Promise<void> {
-  const { images } = engine.store;
   const { diffIds: _, ...description } = image.description;
-  const free = as.references.filter((reference) => images.idByReference(reference) === undefined);
   const now = nowNs();
   const id = image.config.digest;
   const { layers } = image;
   const record: ImageRecord = {
     ...description,
     ...{ v: 1, rev: 0n, createdAt: now, updatedAt: now, id },
-    ...{ references: free, layers, sizeBytes: sizeOf(engine, layers) },
+    ...{ references: as.references, layers, sizeBytes: sizeOf(engine, layers) },
     ...(image.manifest === undefined ? {} : { manifestDigest: image.manifest.digest }),
   };
   const names = tagsOf(record);
   const attributes = names.length === 0 ? {} : { reference: names.join(' ') };
   const event = { type: `image.${as.verb}`, kind: 'image', id, attributes } as const;
-  await images.put(record, { event }).catch(async (error: unknown) => {
-    // A name was taken between the look and the put: then all of them in the next step.
-    if (!(error instanceof MydockerError) || error.code !== 'already-exists') throw error;
-    await images.put({ ...record, references: [] }, { event });
-  });
+  await engine.store.images.addNamed(record, { event });
 }
 
 async function pointReferences(

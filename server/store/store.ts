@@ -83,6 +83,12 @@ export interface ImageTable extends Table<ImageRecord> {
    * @throws MydockerError `not-found` when the image does not exist.
    */
   setReference(reference: string, id: string, options?: WriteOptions): Promise<ImageRecord>;
+  /**
+   * Adds an image with all of its references, in one batch also taking them from the images that had them: it is
+   * never there without a name, which whoever removes dangling images would take for his.
+   * @throws MydockerError `already-exists` when the image does.
+   */
+  addNamed(record: ImageRecord, options?: WriteOptions): Promise<ImageRecord>;
 }
 
 /** Layers by chain id. */

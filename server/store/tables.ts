@@ -76,21 +76,40 @@ export class Images extends RecordTable<ImageRecord> implements ImageTable {
   }
 
   async setReference(reference: string, id: string, options: WriteOptions = {}): Promise<ImageRecord> {
-    const busy = (): Promise<unknown> | undefined => this.busy(id, this.#references.holder(reference) ?? id);
+    const busy = (): Promise<unknown> | undefined => this.#busyWith(id, [reference]);
     for (let writes = busy(); writes !== undefined; writes = busy()) await writes;
-    const holder = this.#references.get(reference);
     const image = this.get(id);
     if (image === undefined) throw notFound('image', id);
-    if (holder === id) return image;
+    if (this.#references.get(reference) === id) return image;
     const after = this.next({ ...image, references: [...image.references, reference] });
-    const changes: Change<ImageRecord>[] = [{ before: image, after }];
-    const loser = holder === undefined ? undefined : this.get(holder);
-    if (loser !== undefined) {
-      const references = loser.references.filter((other) => other !== reference);
-      changes.push({ before: loser, after: this.next({ ...loser, references }) });
-    }
-    await this.commit(changes, options);
+    await this.commit([{ before: image, after }, ...this.#losers([reference])], options);
     return after;
+  }
+
+  async addNamed(record: ImageRecord, options: WriteOptions = {}): Promise<ImageRecord> {
+    const { id, references } = record;
+    const busy = (): Promise<unknown> | undefined => this.#busyWith(id, references);
+    for (let writes = busy(); writes !== undefined; writes = busy()) await writes;
+    if (this.get(id) !== undefined) throw alreadyExists('image', id);
+    const after = this.next(record);
+    await this.commit([{ after }, ...this.#losers(references)], options);
+    return after;
+  }
+
+  /** As busy, of an image and of those that have any of these references. */
+  #busyWith(id: string, references: readonly string[]): Promise<unknown> | undefined {
+    return this.busy(id, ...references.flatMap((reference) => this.#references.holder(reference) ?? []));
+  }
+
+  /** What becomes of the images that have these references now. */
+  #losers(references: readonly string[]): Change<ImageRecord>[] {
+    const holders = new Set(references.flatMap((reference) => this.#references.get(reference) ?? []));
+    return [...holders].flatMap((holder) => {
+      const before = this.get(holder);
+      if (before === undefined) return [];
+      const kept = before.references.filter((reference) => !references.includes(reference));
+      return [{ before, after: this.next({ ...before, references: kept }) }];
+    });
   }
 }
 

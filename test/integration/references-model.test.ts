@@ -248,3 +248,21 @@ test('clients at random agree with the model, and the disk with the records', as
   t.diagnostic(`${clients.reduce((sum, client) => sum + client.done, 0)} operations`);
   assert.doesNotMatch(host.log, /"level":"(error|fatal)"/);
 });
+
+test('an import that takes its name from another image is never seen as dangling', async () => {
+  const { images } = api(host);
+  let done = false;
+  const prunes = Array.from({ length: 2 }, async () => {
+    while (!done) await images.pruneImages({});
+  });
+  try {
+    for (let count = 0; count < 12; count += 1) {
+      const id = await importTar('taken:1', count % VARIANTS, 'one');
+      assert.equal((await images.getImage({ image: 'taken:1' })).image?.id, id);
+    }
+  } finally {
+    done = true;
+    await Promise.all(prunes);
+  }
+  await images.removeImage({ image: 'taken:1' });
+});

@@ -204,6 +204,26 @@ test('references point at one image each and move in one step', async (t) => {
     [[], []],
   );
   await assert.rejects(store.images.setReference(reference, digestOf('none')), { code: 'not-found' });
+  // Of two that come with it at once the second has it, and neither is ever seen without any name it still has.
+  const own = ['a', 'b'].map((name) => `docker.io/library/${name}:1`);
+  const added = own.map((name) => store.images.addNamed(image(name, [reference, name])));
+  const seen = new Set<string>();
+  let done = false;
+  const both = Promise.all(added).finally(() => {
+    done = true;
+  });
+  while (!done) {
+    for (const name of own)
+      seen.add((store.images.get(image(name).id)?.references.includes(name) ?? true) ? 'named' : 'bare');
+    await new Promise(setImmediate);
+  }
+  assert.deepEqual([...seen], ['named']);
+  assert.deepEqual(
+    (await both).map(({ id }) => store.images.get(id)?.references),
+    [own.slice(0, 1), [reference, ...own.slice(1)]],
+  );
+  await assert.rejects(store.images.addNamed(image(own[0] ?? '')), { code: 'already-exists' });
+  await store.images.setReference(reference, three.id);
   await Promise.all([one, two].map((i) => store.images.setReference('docker.io/library/new:1', i.id)));
   await store.close();
   const again = await open(t, root);
