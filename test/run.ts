@@ -6,7 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { FIXTURES, fixtureTar } from './fixtures/images.ts';
@@ -73,11 +73,16 @@ interface Counts {
   passed: number;
   failed: number;
   skipped: number;
+  /** How long each file took, in milliseconds. */
+  readonly times: Map<string, number>;
 }
+
+/** How many of the slowest files are named: the suite has a quarter of an hour, and each new test takes of it. */
+const SLOWEST = 12;
 
 /** Runs the files two at a time and prints each test as it ends. */
 async function runFiles(files: readonly string[]): Promise<Counts> {
-  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const counts: Counts = { passed: 0, failed: 0, skipped: 0, times: new Map() };
   const stream = run({
     files: files.map((file) => join(PROJECT, file)),
     concurrency: 2,
@@ -91,10 +96,20 @@ async function runFiles(files: readonly string[]): Promise<Counts> {
   stream.on('test:fail', (test) => {
     if (test.details.type !== 'suite') counts.failed += 1;
   });
+  stream.on('test:summary', ({ file, duration_ms: ms }) => {
+    if (file !== undefined) counts.times.set(relative(PROJECT, file), ms);
+  });
   const report = stream.compose(new spec());
   report.pipe(process.stdout);
   await new Promise((resolve) => report.once('end', resolve));
   return counts;
+}
+
+function printSlowest(times: ReadonlyMap<string, number>): void {
+  if (times.size <= SLOWEST) return;
+  console.log('\nthe slowest files:');
+  for (const [file, ms] of [...times].sort(([, a], [, b]) => b - a).slice(0, SLOWEST))
+    console.log(`${(ms / 1000).toFixed(1).padStart(7)} s  ${file}`);
 }
 
 /** @returns why the run failed, a line each. */
@@ -123,6 +138,7 @@ async function main(paths: readonly string[]): Promise<void> {
   const counts = await runFiles(files);
   const problems = judge(counts, paths.length === 0, compareSnapshots(before, machine(mark)));
   removeLeftovers(mark);
+  printSlowest(counts.times);
   const seconds = ((Date.now() - started) / 1000).toFixed(0);
   console.log(
     `\n${files.length} files: ${counts.passed} passed, ${counts.failed} failed, ${counts.skipped} skipped, ${seconds} s`,
