@@ -7,7 +7,7 @@ import { cannot, MydockerError } from '../model/error.ts';
 import { isAlive } from '../model/task-state.ts';
 import { signalProcess } from '../task/held-process.ts';
 import type { LiveRun } from '../task/runs.ts';
-import { LaunchFailure, ShimGone } from '../task/shim-error.ts';
+import { saysOver } from '../task/shim-error.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
 import { tell } from './container-event.ts';
 import type { Engine } from './engine.ts';
@@ -115,12 +115,6 @@ function inPidNamespace(engine: Engine, containerId: string): LiveRun[] {
   return [...engine.runs.execsOf(containerId), ...others];
 }
 
-/** There is nobody any more, or never was: the start failed. */
-function isOver(thrown: unknown): boolean {
-  if (thrown instanceof LaunchFailure || thrown instanceof ShimGone) return true;
-  return thrown instanceof MydockerError && (thrown.reason === 'SHIM_GONE' || thrown.reason === 'ESRCH');
-}
-
 /**
  * @param request - signal by number.
  * @throws MydockerError `failed-precondition` when it does not run; `not-found`.
@@ -143,7 +137,7 @@ export async function killTask(
     if (run.kind === 'init') tellSignal(engine, run, request.signal);
     await sendSignal(engine, run, request.signal);
   } catch (cause) {
-    if (!isOver(cause)) throw cause;
+    if (!saysOver(cause)) throw cause;
     throw cannot(
       'failed-precondition',
       'kill',

@@ -15,6 +15,7 @@ import { encodePlan } from '../spec/plan-codec.ts';
 import type { TerminalSize } from '../spec/process-plan.ts';
 import type { LiveRun } from '../task/runs.ts';
 import type { ShimConnection } from '../task/shim-connection.ts';
+import { saysOver } from '../task/shim-error.ts';
 import { REQUEST } from '../task/shim-protocol.ts';
 import { containerEvent, tellNetworks } from './container-event.ts';
 import { completeRootfs, makeFolders } from './container-folders.ts';
@@ -273,6 +274,8 @@ async function openGate(engine: Engine, record: ContainerRecord, live: LiveRun):
     await live.connection.started;
     return await noteBegun(engine, live);
   } catch (thrown) {
+    // Who is told finds it stopped, and can remove it.
+    if (saysOver(thrown)) await live.ended;
     throw launchError('start', record.name, live.plan, thrown);
   }
 }

@@ -1,5 +1,6 @@
 /** How a launch ends that comes to nothing: a step of its plan failed, or its shim is gone without a word. */
 import { getSystemErrorName } from 'node:util';
+import { MydockerError } from '../model/error.ts';
 import type { Found } from './shim-protocol.ts';
 
 /** What Node has no name for. */
@@ -36,4 +37,10 @@ export class ShimGone extends Error {
     super('the connection to the shim has ended');
     this.wanted = wanted;
   }
+}
+
+/** Whether this says that there is no process any more, or never was: the start failed, or the shim is gone. */
+export function saysOver(thrown: unknown): boolean {
+  if (thrown instanceof LaunchFailure || thrown instanceof ShimGone) return true;
+  return thrown instanceof MydockerError && (thrown.reason === 'SHIM_GONE' || thrown.reason === 'ESRCH');
 }

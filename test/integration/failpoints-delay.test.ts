@@ -15,6 +15,7 @@ import {
   dispose,
   FOREVER,
   kill,
+  list,
   look,
   pointsOf,
   remove,
@@ -207,6 +208,13 @@ test('the end of a run is slow to be recorded while it is started, stopped and r
     await remove(host, id, false);
     await checkRules(host);
   }
+});
+
+test('a container that was to go and could not run is gone when its client ends, slow as its end may be', async () => {
+  await restartWith(host, slow(pointsOf('exit')));
+  const { code, stderr } = await host.cli(['run', '--rm', 'busybox', '/etc/passwd']);
+  assert.equal(code, 126, stderr);
+  assert.deepEqual(await list(host), []);
 });
 
 test('a removal meets a start and another removal', async () => {
