@@ -22,8 +22,8 @@ import { cgroupPathOf, type Engine, launcherTitle, runFolder, shimsFolder, zygot
 import { superviseExec } from './exec-task.ts';
 import { type Ending, exitOf, lostExit, recordExit, removeIfAsked, superviseRun } from './finish-run.ts';
 import { keepTrying } from './keep-trying.ts';
+import { noteBegun } from './open-gate.ts';
 import { settleFrozen } from './pause-task.ts';
-import { noteBegun } from './start-task.ts';
 import { settleUpdate } from './update-container.ts';
 
 /** How long a shim may take to introduce itself; one that is stopped does not, until it goes on. */

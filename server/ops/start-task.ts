@@ -15,8 +15,6 @@ import { encodePlan } from '../spec/plan-codec.ts';
 import type { TerminalSize } from '../spec/process-plan.ts';
 import type { LiveRun } from '../task/runs.ts';
 import type { ShimConnection } from '../task/shim-connection.ts';
-import { saysOver } from '../task/shim-error.ts';
-import { REQUEST } from '../task/shim-protocol.ts';
 import { containerEvent, tellNetworks } from './container-event.ts';
 import { completeRootfs, makeFolders } from './container-folders.ts';
 import { prepareNetworks, takePlaces } from './container-places.ts';
@@ -32,6 +30,7 @@ import { keepTrying } from './keep-trying.ts';
 import { launchError } from './launch-error.ts';
 import { present } from './merge-mounts.ts';
 import { makeSources } from './mount-sources.ts';
+import { openGate } from './open-gate.ts';
 import { type Held, type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
 import { leadPorts, releasePorts, reservePorts } from './publish-ports.ts';
 import { tellVolumes } from './volume-event.ts';
@@ -264,40 +263,4 @@ async function undoStart(
     void removeIfAsked(engine, before.id);
   });
   live.end(exit);
-}
-
-/** The second half of a start that stopped at the gate. */
-async function openGate(engine: Engine, record: ContainerRecord, live: LiveRun): Promise<ContainerRecord> {
-  try {
-    await failpoint('start.gate');
-    await live.connection.request(REQUEST.start);
-    await live.connection.started;
-    return await noteBegun(engine, live);
-  } catch (thrown) {
-    // Who is told finds it stopped, and can remove it.
-    if (saysOver(thrown)) await live.ended;
-    throw launchError('start', record.name, live.plan, thrown);
-  }
-}
-
-/**
- * The process has begun. Whoever sees it first records it: the one who opened the gate, or the server that
- * found the shim there. By now it may be over, too.
- * @returns the record as it is then.
- */
-export function noteBegun(
-  engine: Engine,
-  { containerId: id, runId, created }: LiveRun,
-): Promise<ContainerRecord> {
-  const { pid = 0, pidStartTime = 0n } = created ?? {};
-  const record = engine.store.containers.get(id);
-  const details = { runId, attributes: { pid: String(pid) } };
-  return engine.store.containers.update(
-    id,
-    (now) =>
-      now.status === 'starting' && now.run?.runId === runId
-        ? { ...now, status: 'running', run: { ...now.run, pid, pidStartTime } }
-        : now,
-    { sync: false, ...(record === undefined ? {} : { event: containerEvent(record, 'start', details) }) },
-  );
 }
