@@ -194,8 +194,8 @@ async function start(config: ServerConfig, log: Logger): Promise<{ engine: Engin
     await engine.layers.prepare();
     ensureInitLayer(root);
     await recover(engine);
-    await recoverNetworks(engine);
     await restorePorts(engine);
+    await recoverNetworks(engine);
     await sweepContainers(engine);
     await sweepVolumes(engine);
     await sweepImages(engine);

@@ -70,7 +70,12 @@ export const NETWORK_CREATE_OPTIONS = {
   },
   internal: { names: ['--internal'], type: 'flag', about: 'without a way out' },
   driver: { names: ['-d', '--driver'], type: 'text', value: 'DRIVER', about: 'bridge' },
-  option: { names: ['-o', '--opt'], type: 'list', value: 'KEY=VALUE', about: 'of the driver: mtu=1400' },
+  option: {
+    names: ['-o', '--opt'],
+    type: 'list',
+    value: 'KEY=VALUE',
+    about: 'of the driver: mtu=1400, spoofing=allow',
+  },
   label: { names: ['-l', '--label'], type: 'list', value: 'KEY=VALUE', about: 'a label' },
 } as const;
 

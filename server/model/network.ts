@@ -30,6 +30,8 @@ export interface NetworkRecord extends NetworkSubnet {
   readonly ipv6?: NetworkSubnet;
   /** It has no way out; absent: it has. */
   readonly internal?: boolean;
+  /** Members may send under any address; absent: under those of their places alone. */
+  readonly spoofing?: true;
   /** Largest packet in bytes; absent: the kernel's default. */
   readonly mtu?: number;
   /** Driver options as given. Absent: none. */

@@ -5,7 +5,7 @@ import type { Op } from '../model/plan.ts';
 import { bridgeOps, removeLink } from './bridge.ts';
 
 /** What a driver makes of its options. */
-export type DriverSettings = Pick<NetworkRecord, 'mtu'>;
+export type DriverSettings = Pick<NetworkRecord, 'mtu' | 'spoofing'>;
 
 export interface NetworkDriver {
   readonly name: string;
@@ -24,20 +24,23 @@ export interface NetworkDriver {
 const MTU = { least: 68, least6: 1280, most: 65_535 } as const;
 const MTU_OPTIONS: readonly string[] = ['mtu', 'com.docker.network.driver.mtu'];
 
+function checkMtu(key: string, value: string): number {
+  const mtu = /^\d{1,5}$/.test(value) ? Number(value) : 0;
+  if (mtu >= MTU.least && mtu <= MTU.most) return mtu;
+  throw invalid(`${key}=${value}`, `it is not between ${MTU.least} and ${MTU.most}`, 'for example 1400');
+}
+
 const bridge: NetworkDriver = {
   name: 'bridge',
   validate: (options) => {
     let settings: DriverSettings = {};
     for (const [key, value] of Object.entries(options)) {
-      if (!MTU_OPTIONS.includes(key)) throw invalid(key, 'a bridge has no such option', 'it has mtu');
-      const mtu = /^\d{1,5}$/.test(value) ? Number(value) : 0;
-      if (mtu < MTU.least || mtu > MTU.most)
-        throw invalid(
-          `${key}=${value}`,
-          `it is not between ${MTU.least} and ${MTU.most}`,
-          'for example 1400',
-        );
-      settings = { mtu };
+      if (MTU_OPTIONS.includes(key)) settings = { ...settings, mtu: checkMtu(key, value) };
+      else if (key !== 'spoofing')
+        throw invalid(key, 'a bridge has no such option', 'it has mtu and spoofing');
+      else if (value === 'allow') settings = { ...settings, spoofing: true };
+      else if (value !== 'deny')
+        throw invalid(`${key}=${value}`, 'it is neither allow nor deny', 'leave it out to deny it');
     }
     return settings;
   },

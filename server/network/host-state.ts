@@ -6,8 +6,10 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { interfaceIndex } from '../../native/interfaces.ts';
 import { rulesGeneration, runNft } from '../../native/nftables.ts';
 import type { NetworkRecord } from '../model/network.ts';
+import { bridgeElements, bridgeScript, isHeld, placeLines } from './bridge-rules.ts';
 import { elementKey, elementLines, elementValue, type PortElement, usesLoopback } from './port-map.ts';
-import { type Elements, gatewayScript, tableElements, tableName, tableScript } from './rules.ts';
+import { type Elements, tableElements, tableName, tableScript } from './rules.ts';
+import { type Plug, samePlace } from './veth.ts';
 
 /** @returns 0 when there is no such interface. */
 export const indexOf = (name: string): number => interfaceIndex(name);
@@ -42,8 +44,8 @@ interface InstalledRules {
   generation: number;
   /** As nft lists it, without elements. */
   readonly structure: string;
-  /** The table for what passes inside the bridges, as nft lists it; undefined where the kernel has none of the kind. */
-  readonly gateways: string | undefined;
+  /** The same of what passes inside the bridges; undefined where the kernel has no tables of the kind. */
+  readonly bridges: string | undefined;
 }
 
 const keyOf = (port: PortElement): string => `${port.map} ${elementKey(port)}`;
@@ -52,6 +54,12 @@ const keyOf = (port: PortElement): string => `${port.map} ${elementKey(port)}`;
 export class HostRules {
   readonly #instance: string;
   readonly #ports = new Map<string, PortElement>();
+  /** Interfaces that are held to their addresses, by the host's end. */
+  readonly #places = new Map<string, Plug>();
+  /** Host's ends of each container, by its id. */
+  readonly #ends = new Map<string, readonly string[]>();
+  /** Host's ends that no container has any more: while the interface is there, somebody may still send by it. */
+  readonly #leaving = new Set<string>();
   /** Bridges that the host's 127.0.0.1 leads into. */
   #loopback: ReadonlySet<string> = new Set();
   #installed: InstalledRules | undefined;
@@ -63,8 +71,8 @@ export class HostRules {
     this.#instance = instance;
   }
 
-  #list(terse = false): string {
-    return runNft(`list table inet ${tableName(this.#instance)}`, terse);
+  #list(terse = false, family = 'inet'): string {
+    return runNft(`list table ${family} ${tableName(this.#instance)}`, terse);
   }
 
   /** Whether a server before this one has left its table. */
@@ -95,26 +103,32 @@ export class HostRules {
   install(networks: readonly NetworkRecord[]): void {
     this.#installed = undefined;
     runNft(tableScript(this.#instance, networks, [...this.#ports.values()]));
-    const isGuarded = this.#guardGateways(networks);
+    const isGuarded = this.#guardBridges(networks);
     // Before the look at it: what changes meanwhile is seen the next time.
     const generation = rulesGeneration();
-    const gateways = isGuarded ? this.#listGateways() : undefined;
-    this.#installed = { networks, generation, structure: structureOf(this.#list(true)), gateways };
+    const bridges = isGuarded ? structureOf(this.#list(true, 'bridge')) : undefined;
+    this.#installed = { networks, generation, structure: structureOf(this.#list(true)), bridges };
     this.#leadLoopback(true);
   }
 
   /** @returns false where the kernel cannot look into bridges: then members of a network trust each other. */
-  #guardGateways(networks: readonly NetworkRecord[]): boolean {
+  #guardBridges(networks: readonly NetworkRecord[]): boolean {
     try {
-      runNft(gatewayScript(this.#instance, networks));
+      runNft(bridgeScript(this.#instance, networks, [...this.#places.values()]));
       return true;
     } catch {
       return false;
     }
   }
 
-  #listGateways(): string {
-    return runNft(`list table bridge ${tableName(this.#instance)}`);
+  /** Whether what passes inside the bridges is looked at. */
+  get guardsBridges(): boolean {
+    return this.#installed?.bridges !== undefined;
+  }
+
+  /** Whether the interface of this name is held to its addresses. */
+  holds(hostEnd: string): boolean {
+    return this.#places.has(hostEnd);
   }
 
   /** Whether the table was installed for this network. */
@@ -132,7 +146,12 @@ export class HostRules {
       const listing = this.#list();
       if (structureOf(listing) !== installed.structure) return false;
       if (!sameElements(this.#elements(installed.networks), elementsIn(listing))) return false;
-      if (installed.gateways !== undefined && this.#listGateways() !== installed.gateways) return false;
+      if (installed.bridges !== undefined) {
+        const inside = this.#list(false, 'bridge');
+        if (structureOf(inside) !== installed.bridges) return false;
+        const wanted = bridgeElements(installed.networks, [...this.#places.values()]);
+        if (!sameElements(wanted, elementsIn(inside))) return false;
+      }
     } catch {
       // It is gone.
       return false;
@@ -142,10 +161,16 @@ export class HostRules {
   }
 
   /**
-   * Publishes ports and ends the publishing of others, in one step. Before the table is there they are only noted.
+   * Publishes ports, ends the publishing of others, and holds the interfaces of a container to their addresses, in one
+   * step. Before the table is there they are only noted.
+   * @param plugs - interfaces that the container of this id has, or is about to have.
    * @throws NftError.
    */
-  changePorts(gone: readonly PortElement[], added: readonly PortElement[]): void {
+  change(
+    gone: readonly PortElement[],
+    added: readonly PortElement[],
+    { id, plugs }: { readonly id: string; readonly plugs: readonly Plug[] } = { id: '', plugs: [] },
+  ): void {
     const has = (port: PortElement): boolean => {
       const now = this.#ports.get(keyOf(port));
       return now !== undefined && elementValue(now) === elementValue(port);
@@ -153,18 +178,60 @@ export class HostRules {
     const deleted = gone.filter(has);
     for (const port of deleted) this.#ports.delete(keyOf(port));
     for (const port of added) this.#ports.set(keyOf(port), port);
-    const installed = this.#installed;
-    if (installed === undefined || deleted.length + added.length === 0) return;
     const table = tableName(this.#instance);
+    this.#run(
+      elementLines('delete', table, deleted) + elementLines('add', table, added),
+      id === '' ? '' : this.#hold(id, plugs.filter(isHeld)),
+    );
+    if (deleted.length + added.length > 0 && this.#installed !== undefined) this.#leadLoopback(false);
+  }
+
+  /** @returns lines of a script. */
+  #hold(id: string, plugs: readonly Plug[]): string {
+    this.leave(id);
+    this.#ends.set(
+      id,
+      plugs.map(({ hostEnd }) => hostEnd),
+    );
+    for (const { hostEnd } of plugs) this.#leaving.delete(hostEnd);
+    const fresh = plugs.filter((plug) => !samePlace(this.#places.get(plug.hostEnd), plug));
+    const stale = fresh.flatMap(({ hostEnd }) => this.#places.get(hostEnd) ?? []);
+    for (const plug of fresh) this.#places.set(plug.hostEnd, plug);
+    return placeLines('delete', this.#instance, stale) + placeLines('add', this.#instance, fresh);
+  }
+
+  /** A container has no interfaces any more. They are held to its addresses for as long as they are there all the same. */
+  leave(id: string): void {
+    for (const hostEnd of this.#ends.get(id) ?? []) this.#leaving.add(hostEnd);
+    this.#ends.delete(id);
+  }
+
+  /** Forgets interfaces that are gone. @throws NftError. */
+  sweep(): void {
+    const gone = [...this.#leaving].filter((hostEnd) => indexOf(hostEnd) === 0);
+    if (gone.length === 0) return;
+    const plugs = gone.flatMap((hostEnd) => this.#places.get(hostEnd) ?? []);
+    for (const hostEnd of gone) {
+      this.#leaving.delete(hostEnd);
+      this.#places.delete(hostEnd);
+    }
+    this.#run('', placeLines('delete', this.#instance, plugs));
+  }
+
+  /** @param inside - lines about the second table. */
+  #run(lines: string, inside: string): void {
+    const installed = this.#installed;
+    if (installed === undefined) return;
+    const script = installed.bridges === undefined ? lines : lines + inside;
+    if (script === '') return;
     try {
       const before = rulesGeneration();
-      runNft(elementLines('delete', table, deleted) + elementLines('add', table, added));
+      runNft(script);
       // One change, and it was ours; else somebody else made one, too, which is looked at the next time.
       if (rulesGeneration() === before + 1) {
         if (installed.generation === before) installed.generation += 1;
         if (this.#seen === before) this.#seen += 1;
       }
-      this.#leadLoopback(false);
     } catch {
       // Somebody took the table or elements of it away.
       this.install(installed.networks);

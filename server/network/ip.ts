@@ -136,3 +136,14 @@ export function lowestFree(
 export function macOf(address: Address): string {
   return [0x02, 0x42, ...parts(address)].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
+
+/**
+ * The address that an interface makes itself with IPv6 (RFC 4291, appendix A).
+ * @param mac - `02:42:0a:14:1e:02`
+ */
+export function linkLocalOf(mac: string): string {
+  const bytes = Buffer.from(mac.replaceAll(':', ''), 'hex');
+  bytes.writeUInt8(bytes.readUInt8(0) ^ 2, 0);
+  const half = [bytes.subarray(0, 3), Buffer.from([0xff, 0xfe]), bytes.subarray(3)];
+  return formatAddress(addressOf(Buffer.concat([Buffer.from('fe80000000000000', 'hex'), ...half])));
+}

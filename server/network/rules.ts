@@ -4,7 +4,6 @@
  * and ports are elements of sets and maps, so that a packet meets the same few rules however many there are.
  */
 import type { NetworkRecord } from '../model/network.ts';
-import { addressBytes, parseAddress } from './ip.ts';
 import { elementKey, elementValue, PORT_MAPS, type PortElement } from './port-map.ts';
 
 /** @param instance - 8 hex digits. */
@@ -123,43 +122,6 @@ ${WAY[elements['internal']?.length === 0 ? 'open' : 'apart']}
     iifname . oifname @within return
     iifname @networks masquerade
     ip saddr 127.0.0.0/8 oifname @networks masquerade
-  }
-}
-`;
-}
-
-/** As nft writes the bytes of an address that it has no name for. */
-const hex = (address: string): string =>
-  `0x${Buffer.from(addressBytes(parseAddress(address)))
-    .toString('hex')
-    .replace(/^0+(?=.)/, '')}`;
-
-/**
- * A second table, for what passes inside the bridges: nobody who stands in one speaks in the gateway's name, whether in a
- * packet or by telling neighbours that its address is his (ARP, neighbour discovery). What the host says itself does not
- * come by here. Bridges of others do, and have none of these addresses.
- */
-export function gatewayScript(instance: string, networks: readonly NetworkRecord[]): string {
-  const table = tableName(instance);
-  const six = networks.flatMap(({ ipv6 }) => ipv6?.gateway ?? []);
-  const set = (name: string, type: string, all: readonly string[]): string =>
-    `  set ${name} { ${type}; ${all.length === 0 ? '' : `elements = { ${all.join(', ')} } `}}`;
-  return `table bridge ${table} {}
-delete table bridge ${table}
-table bridge ${table} {
-${set(
-  'gateways',
-  'type ipv4_addr',
-  networks.map(({ gateway }) => gateway),
-)}
-${set('gateways6', 'type ipv6_addr', six)}
-${set('targets6', 'typeof @th,64,128', six.map(hex))}
-  chain gateways {
-    type filter hook prerouting priority dstnat; policy accept;
-    ip saddr @gateways drop
-    arp saddr ip @gateways drop
-    ip6 saddr @gateways6 drop
-    icmpv6 type nd-neighbor-advert @th,64,128 @targets6 drop
   }
 }
 `;

@@ -31,6 +31,14 @@ export interface Plug {
   readonly hostEnd: string;
 }
 
+/** Whether two are the same interface with the same addresses. */
+export const samePlace = (one: Plug | undefined, other: Plug): boolean =>
+  one !== undefined &&
+  one.hostEnd === other.hostEnd &&
+  one.endpoint.mac === other.endpoint.mac &&
+  one.endpoint.ipv4 === other.endpoint.ipv4 &&
+  one.endpoint.ipv6 === other.endpoint.ipv6;
+
 /** One queue each way: the default is one for each CPU, and a pair without a queueing discipline uses none. */
 const queues = Buffer.concat([attribute(IFLA.txQueues, number32(1)), attribute(IFLA.rxQueues, number32(1))]);
 

@@ -21,7 +21,7 @@ import type { Engine } from './engine.ts';
 import { expectRev, findContainer } from './find-container.ts';
 import { rewriteHosts } from './hosts-file.ts';
 import { runNetworkOps } from './prepare-network.ts';
-import { leadPorts } from './publish-ports.ts';
+import { holdPlaces, leadPorts } from './publish-ports.ts';
 
 export interface ConnectRequest {
   /** Id, name or unique prefix. */
@@ -60,13 +60,14 @@ export function connectNetwork(engine: Engine, request: ConnectRequest): Promise
     }));
     await failpoint('connect.put');
     try {
+      holdPlaces(engine, record);
       await plug(engine, record, endpoint);
     } catch (thrown) {
       await undoConnect(engine, record, endpoint);
       throw thrown;
     }
     await failpoint('connect.plugged');
-    leadPorts(engine, id, record);
+    leadPorts(engine, record);
     tellNetwork(engine, record, change);
     return viewIn(engine, record, network.id);
   });
@@ -96,7 +97,7 @@ async function undoConnect(engine: Engine, record: ContainerRecord, endpoint: En
       'an interface that was not wanted in the end may be there',
     );
   }
-  await forgetPlace(engine, record.id, endpoint.networkId);
+  holdPlaces(engine, await forgetPlace(engine, record.id, endpoint.networkId));
 }
 
 const forgetPlace = (engine: Engine, id: string, networkId: string): Promise<ContainerRecord> =>
@@ -189,7 +190,7 @@ export function disconnectNetwork(
       if (!request.force) throw liveError('disconnect', record, thrown);
     }
     await failpoint('disconnect.unplugged');
-    leadPorts(engine, id, await forgetPlace(engine, id, networkId));
+    leadPorts(engine, await forgetPlace(engine, id, networkId));
     await failpoint('disconnect.put');
     const name = engine.store.networks.get(networkId)?.name ?? networkId;
     tellNetwork(engine, record, { verb: 'disconnect', networkId, name });

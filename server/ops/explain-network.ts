@@ -55,7 +55,8 @@ export function explainContainerNetwork(engine: Engine, text: string): NetworkFa
     ...endpoints.flatMap((endpoint) => insideFacts(engine, owner, endpoint, seen)),
     ...routeFacts(networks, seen.inside),
     ...nameFacts(engine, owner),
-    ...networks.flatMap((one) => hostFacts(engine, one, seen.host)),
+    ...networks.flatMap((one) => [...hostFacts(engine, one, seen.host), ...gatewayFacts(engine, one)]),
+    ...endpoints.flatMap((endpoint) => ownFacts(engine, owner, endpoint)),
     ...portFacts(engine, owner),
   ];
 }
@@ -66,6 +67,7 @@ export async function explainNetwork(engine: Engine, text: string): Promise<Netw
   const members = containersIn(engine, network.id).map(({ name }) => name);
   return [
     ...hostFacts(engine, network, observe('self')),
+    ...gatewayFacts(engine, network),
     {
       ...{ kind: 'name', inside: false, subject: members.join(' ') || '-', inPlace: true },
       text: members.length === 0 ? 'nobody stands in it' : 'stand in it, running or not',
@@ -169,8 +171,7 @@ function nameFacts(engine: Engine, owner: ContainerRecord): NetworkFact[] {
 function hostFacts(engine: Engine, network: NetworkRecord, host: Observed): NetworkFact[] {
   const { name, bridge, subnet, gateway, ipv6, internal = false } = network;
   const made = host.interfaces.has(bridge);
-  // Nobody stands in it: it may not be made yet.
-  const needed = containersIn(engine, network.id).some(({ status }) => isAlive(status));
+  const needed = isNeeded(engine, network);
   const fact = (kind: FactKind, subject: string, text: string, inPlace: boolean): NetworkFact => ({
     ...{ kind, inside: false, subject, text },
     inPlace: inPlace || !needed,
@@ -229,6 +230,50 @@ function hostFacts(engine: Engine, network: NetworkRecord, host: Observed): Netw
             engine.networks.resolver.isServing(network.id),
           ),
         ]),
+  ];
+}
+
+/** Else nobody stands in it, and it may not be made yet. */
+const isNeeded = (engine: Engine, { id }: NetworkRecord): boolean =>
+  containersIn(engine, id).some(({ status }) => isAlive(status));
+
+/** What of a network is looked at inside its bridge. */
+function gatewayFacts(engine: Engine, network: NetworkRecord): NetworkFact[] {
+  const { bridge, gateway, ipv6, spoofing } = network;
+  const { rules } = engine.networks;
+  const whose = [gateway, ...(ipv6 === undefined ? [] : [ipv6.gateway])].join(' and ');
+  const others =
+    spoofing === true
+      ? 'under other addresses anybody may: spoofing=allow'
+      : 'everybody sends under the addresses of his place alone';
+  const known = rules.knows(network.id);
+  return [
+    {
+      ...({ kind: 'rule', inside: false } as const),
+      subject: `table bridge ${tableName(engine.instance)}: chain gateways, "${bridge}"`,
+      text:
+        known && !rules.guardsBridges
+          ? 'this kernel looks into no bridge: members of the network must trust each other'
+          : `nobody who stands in it sends as ${whose}, or tells neighbours that he is; ${others}`,
+      inPlace: !isNeeded(engine, network) || rules.isInPlace(network.id),
+    },
+  ];
+}
+
+/** What an interface is held to. */
+function ownFacts(engine: Engine, { run, status }: ContainerRecord, endpoint: Endpoint): NetworkFact[] {
+  const { rules } = engine.networks;
+  const spoofing = engine.store.networks.get(endpoint.networkId)?.spoofing === true;
+  if (!isAlive(status) || run === undefined || spoofing || !rules.guardsBridges) return [];
+  const { mac, ipv4, ipv6 } = endpoint;
+  const hostEnd = hostInterface(run.runId, endpoint);
+  return [
+    {
+      ...({ kind: 'rule', inside: false } as const),
+      subject: `table bridge ${tableName(engine.instance)}: chain own, "${hostEnd}"`,
+      text: `${interfaceOf(endpoint)} sends as ${[mac, ipv4, ...(ipv6 === undefined ? [] : [ipv6])].join(', ')} alone, announces no router, and tells neighbours of no other address`,
+      inPlace: rules.holds(hostEnd) && rules.isInPlace(endpoint.networkId),
+    },
   ];
 }
 

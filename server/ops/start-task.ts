@@ -117,7 +117,8 @@ async function launch(
     ...present('ports', ports.ports),
     ...present('memory', prepared.memory),
   };
-  const written = engine.store.containers.put({ ...placed, status: 'starting', run });
+  const intent = { ...placed, status: 'starting', run } as const;
+  const written = engine.store.containers.put(intent);
   written.catch(() => undefined);
   const live = newRun(before, runId, prepared, connection);
   engine.runs.add(live);
@@ -125,7 +126,7 @@ async function launch(
   request.signal?.addEventListener('abort', giveUp);
   try {
     ports.keep();
-    leadPorts(engine, id, placed);
+    leadPorts(engine, intent);
     await failpoint('start.launched');
     const starting = await written;
     await failpoint('start.put-starting');

@@ -51,7 +51,7 @@ export function publishPorts(engine: Engine, request: PortsRequest): Promise<rea
     const stored = await put(engine, { ...next, run: { ...run, ports: held } });
     reserved.keep();
     await failpoint('publish.put');
-    leadPorts(engine, id, stored);
+    leadPorts(engine, stored);
     await failpoint('publish.led');
     return shown(stored);
   });

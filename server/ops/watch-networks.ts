@@ -34,6 +34,7 @@ export function watchNetworks(engine: Host): void {
   let busy = false;
   let told = '';
   const look = async (): Promise<void> => {
+    engine.networks.rules.sweep();
     for (const network of networksInUse(engine)) await engine.networks.prepare(network);
     told = '';
   };

@@ -3,8 +3,7 @@
  * reaches whom, and what is left when a server dies in the middle.
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
 import { after, afterEach, before, test } from 'node:test';
 import { NetworkMode } from '../../proto/gen/mydocker/v1/config.ts';
 import type { Network } from '../../proto/gen/mydocker/v1/networks.ts';
@@ -19,7 +18,6 @@ import {
   WHO_PORT,
 } from '../harness/topology.ts';
 import { assertClean, inside, refused, tryInside, until } from './ground.ts';
-import { pidOf, runIn } from './publish-ground.ts';
 
 let topology: Topology;
 let host: Host;
@@ -344,53 +342,6 @@ test('whenever the server dies, a container has the interfaces that its record n
   }
   await host.ok(['network', 'rm', 'a']);
   assert.deepEqual(bridges(), []);
-});
-
-test('nobody takes the gateway’s address, by ARP or neighbour discovery', async () => {
-  await host.ok(['network', 'create', '--ipv6', 'a']);
-  for (const name of ['victim', 'liar'])
-    await host.ok(['run', '-d', '--name', name, '--network', 'a', ...FOREVER]);
-  const { subnets, hostInterface } = await inspected('a');
-  const [four = '', six = ''] = subnets.map(({ gateway }) => gateway);
-  const [victim, liar] = await Promise.all(['victim', 'liar'].map((name) => pidOf(host, name)));
-  const there = (pid = 0, ...command: string[]): string => runIn(pid, 'sh', '-c', command.join('; '));
-  assert.equal(readFileSync(`/proc/sys/net/ipv6/conf/${hostInterface}/accept_ra`, 'utf8'), '0\n');
-  // With NET_ADMIN, and while the host itself says nothing.
-  there(liar, `ip addr add ${four}/32 dev eth0`, `ip -6 addr add ${six}/128 dev eth0 nodad`);
-  writeFileSync(`/proc/sys/net/ipv4/conf/${hostInterface}/arp_ignore`, '8');
-  execFileSync('ip', ['-6', 'addr', 'del', `${six}/64`, 'dev', hostInterface]);
-  const neighbours = (): string => {
-    there(victim, 'ip neigh flush dev eth0');
-    // With the container's own program: it is asked while no server runs.
-    for (const address of [four, six])
-      spawnSync('nsenter', ['-t', String(victim), '-n', '-m', 'ping', '-c', '1', '-W', '1', address]);
-    return there(victim, 'ip neigh show');
-  };
-  const mac = (/link\/ether (\S+)/.exec(there(liar, 'ip link show eth0')) ?? [])[1] ?? '';
-  assert.doesNotMatch(neighbours(), new RegExp(mac));
-  // It is ours that keeps it away.
-  const table = (/table bridge (\S+)/.exec(execFileSync('nft', ['list', 'tables'], { encoding: 'utf8' })) ??
-    [])[1];
-  await host.stop();
-  execFileSync('nft', ['delete', 'table', 'bridge', table ?? '']);
-  const found = neighbours();
-  assert.match(found, new RegExp(`${four} .*${mac}`));
-  assert.match(found, new RegExp(`${six} .*${mac}`));
-  await host.start();
-  writeFileSync(`/proc/sys/net/ipv4/conf/${hostInterface}/arp_ignore`, '0');
-  there(liar, `ip addr del ${four}/32 dev eth0`, `ip -6 addr del ${six}/128 dev eth0`);
-  // It comes back by itself, and others of the network are reached as before.
-  await until(
-    () => execFileSync('nft', ['list', 'tables'], { encoding: 'utf8' }),
-    (tables) => tables.includes(`table bridge ${table}`),
-  );
-  there(victim, 'ip neigh flush dev eth0');
-  assert.equal(
-    await within('victim', [four, six, ...(await ips('liar')).split(/,\s*/)].map(answers).join('; ')),
-    '0\n0\n0\n0',
-  );
-  await host.ok(['rm', '-f', 'victim', 'liar']);
-  await until(veths, gone);
 });
 
 test('explain tells what is there, and what somebody took away', async () => {

@@ -11,8 +11,17 @@ test('a driver makes and takes away what is its own, refuses what it does not kn
   for (const name of ['', ...DRIVERS]) {
     const driver = driverOf(name);
     assert.deepEqual(driver.validate({}), {});
-    for (const options of [{ nosuch: '1' }, { mtu: '67' }, { mtu: '65536' }, { mtu: '1400; x' }, { mtu: '' }])
+    for (const options of [
+      { nosuch: '1' },
+      { spoofing: 'x' },
+      { mtu: '67' },
+      { mtu: '65536' },
+      { mtu: '1400; x' },
+      { mtu: '' },
+    ])
       assert.throws(() => driver.validate(options), { reason: 'NETWORK_OPTION_INVALID' });
+    assert.deepEqual(driver.validate({ mtu: '1400', spoofing: 'allow' }), { mtu: 1400, spoofing: true });
+    assert.deepEqual(driver.validate({ spoofing: 'deny' }), {});
     const settings = driver.validate({ mtu: '1400' });
     const setup = driver.setup({ ...NETWORK, ...settings }, [7, 8]);
     const teardown = driver.teardown(NETWORK);

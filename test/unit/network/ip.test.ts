@@ -6,6 +6,7 @@ import {
   contains,
   formatAddress,
   formatSubnet,
+  linkLocalOf,
   lowestFree,
   macOf,
   overlap,
@@ -139,6 +140,8 @@ test('a range within a subnet is kept to, to the end of what numbers there are',
 test('a hardware address is of one machine alone, and of its address', () => {
   assert.equal(macOf(parseAddress('10.20.30.2')), '02:42:0a:14:1e:02');
   assert.equal(macOf(parseAddress('255.0.128.1')), '02:42:ff:00:80:01');
+  assert.equal(linkLocalOf('02:42:0a:14:1e:02'), 'fe80::42:aff:fe14:1e02');
+  assert.equal(linkLocalOf('00:00:00:00:00:01'), 'fe80::200:ff:fe00:1');
 });
 
 const choose = (instance: string, isDefault: boolean, taken: readonly string[] = []): string | undefined =>

@@ -113,7 +113,7 @@ export interface CreateNetworkRequest {
   readonly ipv6: boolean;
   /** Without a way out. Default false. */
   readonly internal: boolean;
-  /** Driver options: `mtu` … */
+  /** Driver options: `mtu`; `spoofing`, `allow` or `deny`: whether members may send under any address. Default `deny`. */
   readonly options: { [key: string]: string };
   /** Free `KEY` to value. */
   readonly labels: { [key: string]: string };
