@@ -5,7 +5,7 @@
  * WHY NOT conntrack(8): a process for each, and it is often not installed.
  * SAFETY: one socket for the life of the process; the kernel answers within the send, and goes on with a list while it
  * is read. A call blocks while the kernel walks its table of conversations, about a millisecond.
- * Source: linux/netfilter/nfnetlink_conntrack.h; filters of a flush need Linux 5.8.
+ * Source: linux/netfilter/nfnetlink_conntrack.h; filters of a list need Linux 5.8, those of a flush 6.8.
  */
 import { SyscallError } from './errno.ts';
 import { calls, check } from './libc.ts';
@@ -159,21 +159,20 @@ function find(bytes: Buffer, from: number, type: number): Buffer | undefined {
   );
 }
 
-/**
- * The kernel compares addresses of IPv6 the wrong way round where it is given a filter (seen with 6.18):
- * it would forget all others. So those with this port are listed, and forgotten one by one.
- */
-function forgetIpv6(which: Conversations): void {
+/** Lists those with this port, and forgets one by one who has the address. */
+function forgetListed(which: Conversations): void {
+  const four = which.address.length === 4;
+  const family = four ? AF_INET : AF_INET6;
   const side = which.direction === 'from' ? CTA.reply : CTA.original;
-  const end = which.direction === 'from' ? CTA_IP.v6.source : CTA_IP.v6.destination;
-  for (const one of ask('IPCTNL_MSG_CT_GET', message(GET, NLM_F_DUMP, AF_INET6, filterOf(which, false)))) {
+  const end = CTA_IP[four ? 'v4' : 'v6'][which.direction === 'from' ? 'source' : 'destination'];
+  for (const one of ask('IPCTNL_MSG_CT_GET', message(GET, NLM_F_DUMP, family, filterOf(which, false)))) {
     const tuple = find(one, HEADER_BYTES, side);
     const ip = tuple && find(tuple, 4, CTA_TUPLE.ip);
     const address = ip && find(ip, 4, end);
     const original = find(one, HEADER_BYTES, CTA.original);
     if (original === undefined || address?.subarray(4).equals(which.address) !== true) continue;
     try {
-      ask('IPCTNL_MSG_CT_DELETE', message(DELETE, NLM_F_ACK, AF_INET6, original));
+      ask('IPCTNL_MSG_CT_DELETE', message(DELETE, NLM_F_ACK, family, original));
     } catch (thrown) {
       // It ended by itself.
       if (!(thrown instanceof SyscallError && thrown.errno === 'ENOENT')) throw thrown;
@@ -181,12 +180,23 @@ function forgetIpv6(which: Conversations): void {
   }
 }
 
+/** Before Linux 6.8 the kernel misses half of the one conversation that it thinks is meant. */
+let takesFilter = true;
+
 /**
- * Forgets these conversations; none is fine, too.
+ * Forgets these conversations; none is fine, too. IPv6 without a filter: with one the kernel compares addresses the wrong
+ * way round (seen with 6.18), and would forget all others.
  * @throws SyscallError EOPNOTSUPP and the like where the kernel tracks none.
  */
 export function forgetConversations(which: Conversations): void {
-  if (which.address.length === 4)
-    ask('IPCTNL_MSG_CT_DELETE', message(DELETE, NLM_F_ACK, AF_INET, filterOf(which, true)));
-  else forgetIpv6(which);
+  if (which.address.length === 4 && takesFilter) {
+    try {
+      ask('IPCTNL_MSG_CT_DELETE', message(DELETE, NLM_F_ACK, AF_INET, filterOf(which, true)));
+      return;
+    } catch (thrown) {
+      if (!(thrown instanceof SyscallError && thrown.errno === 'EINVAL')) throw thrown;
+      takesFilter = false;
+    }
+  }
+  forgetListed(which);
 }

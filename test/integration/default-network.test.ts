@@ -1,6 +1,6 @@
 /**
  * The network that containers join by default, on a host that stands between an "internet" and another host: who
- * reaches whom, under which address, and what is left of it.
+ * reaches whom, under which address, and what is left of it. @vm
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';

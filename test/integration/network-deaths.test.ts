@@ -1,6 +1,7 @@
 /**
  * SIGKILL to the server in each step of a start in networks with a published port, of publishing, and anywhere in
  * connect and disconnect; and a reboot. What is there afterwards is what the records say: interfaces, addresses, ports.
+ * @vm
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';

@@ -1,6 +1,6 @@
 /**
  * Networks as objects: made, shown, removed, entered and left, on a host between an "internet" and another host: who
- * reaches whom, and what is left when a server dies in the middle.
+ * reaches whom, and what is left when a server dies in the middle. @vm
  */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';

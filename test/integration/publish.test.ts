@@ -1,4 +1,4 @@
-/** Published ports, on a host between an "internet" and another host: who reaches a container, and who does not. */
+/** Published ports, on a host between an "internet" and another host: who reaches a container, and who does not. @vm */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';

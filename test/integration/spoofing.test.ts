@@ -1,6 +1,7 @@
 /**
  * Who stands in a network sends under the addresses of his place alone: not under the gateway's, nor a neighbour's, nor
  * anybody's; and neighbours believe nothing else of him. With NET_ADMIN and NET_RAW, by frames that no kernel would make.
+ * @vm
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
