@@ -94,6 +94,28 @@ function inPlan(plan: Plan | undefined, failure: LaunchFailure): { text: string;
   };
 }
 
+/** Operations that need a group that is there. */
+const IN_GROUP: readonly Op['name'][] = ['mkdir', 'write', 'open', 'rename', 'join'];
+
+/**
+ * Whether a launch failed since its groups were gone when they were needed: systemd on v1 sweeps groups away that are
+ * empty, and one is until its process has joined it.
+ * @param folders - of the groups.
+ */
+export function isGroupLost(folders: readonly string[], plan: Plan, thrown: unknown): boolean {
+  if (!(thrown instanceof LaunchFailure)) return false;
+  // Of a group that is gone by the time the process is born in it.
+  if (thrown.section === FAILED_LAUNCH) return thrown.errno === 'ENODEV';
+  const { name, s1 } = opAt(plan, thrown.section, thrown.index) ?? {};
+  return (
+    (thrown.errno === 'ENOENT' || thrown.errno === 'ENODEV') &&
+    name !== undefined &&
+    IN_GROUP.includes(name) &&
+    typeof s1 === 'string' &&
+    folders.some((folder) => s1 === folder || s1.startsWith(`${folder}/`))
+  );
+}
+
 /**
  * @param verb - `start`, `execute in`.
  * @param name - of the container.

@@ -1,6 +1,7 @@
 /** Runs the server's helper processes under a launch plan: confined, limited, ended with the server. */
 import { closeSync, openSync, readlinkSync, statSync } from 'node:fs';
 import { planCgroup } from '../cgroup/cgroup-plan.ts';
+import { cgroupFolders } from '../cgroup/layout.ts';
 import { settable } from '../cgroup/limits.ts';
 import { newRunId } from '../model/ids.ts';
 import { slotAllocator } from '../model/plan.ts';
@@ -8,7 +9,7 @@ import type { LaunchWorker, Worker, WorkerExit, WorkerRequest } from '../model/w
 import { encodePlan } from '../spec/plan-codec.ts';
 import { planWorker } from '../spec/worker-plan.ts';
 import type { Engine } from './engine.ts';
-import { launchError } from './launch-error.ts';
+import { isGroupLost, launchError } from './launch-error.ts';
 
 const SIGKILL = 9;
 /** Node has a thread pool and compiler threads. */
@@ -42,6 +43,7 @@ async function launch(
   options: WorkerRequest,
   folderDescriptor: number,
   nothing: number,
+  isAgain = false,
 ): Promise<Worker> {
   const folderFd: number = options.fds[folderDescriptor] ?? nothing;
   const given: [number, number][] = [0, 1, 2]
@@ -77,6 +79,10 @@ async function launch(
   try {
     await connection.started;
   } catch (thrown) {
+    if (!isAgain && isGroupLost(cgroupFolders(layout, place.path), plan, thrown)) {
+      host.cgroups.prepare();
+      return await launch(host, options, folderDescriptor, nothing, true);
+    }
     throw launchError('launch', options.name, plan, thrown);
   }
   let killed = false;

@@ -4,10 +4,10 @@
  */
 import { posix } from 'node:path';
 import { openRealTime } from '../cgroup/apply-limits.ts';
-import { reapCgroup } from '../cgroup/reap.ts';
+import { cgroupFolders } from '../cgroup/layout.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord, Exit, Run } from '../model/container.ts';
-import { cancelled, cannot, type MydockerError } from '../model/error.ts';
+import { cancelled, cannot, type MydockerError, toMydockerError } from '../model/error.ts';
 import { newRunId } from '../model/ids.ts';
 import { transition } from '../model/task-state.ts';
 import { nowNs } from '../model/time.ts';
@@ -18,21 +18,21 @@ import type { ShimConnection } from '../task/shim-connection.ts';
 import { containerEvent, tellNetworks } from './container-event.ts';
 import { completeRootfs, makeFolders } from './container-folders.ts';
 import { prepareNetworks, takePlaces } from './container-places.ts';
-import { closeScope, keeperFor, openScope } from './container-scope.ts';
+import { keeperFor, openScope } from './container-scope.ts';
 import { volumeNames } from './container-volumes.ts';
 import { cgroupPathOf, containerFolder, type Engine } from './engine.ts';
 import { fillVolumes } from './fill-volumes.ts';
 import { findContainer } from './find-container.ts';
-import { discardRunFolder, type Ending, failedExit, removeIfAsked, superviseRun } from './finish-run.ts';
+import { type Ending, failedExit, superviseRun } from './finish-run.ts';
 import { holdNamespaces } from './held-namespaces.ts';
 import { hostMounts } from './host-mounts.ts';
-import { keepTrying } from './keep-trying.ts';
-import { launchError } from './launch-error.ts';
+import { isGroupLost, launchError } from './launch-error.ts';
 import { present } from './merge-mounts.ts';
 import { makeSources } from './mount-sources.ts';
 import { openGate } from './open-gate.ts';
 import { type Held, type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
-import { leadPorts, releasePorts, reservePorts } from './publish-ports.ts';
+import { leadPorts, reservePorts } from './publish-ports.ts';
+import { undoStart } from './undo-start.ts';
 import { tellVolumes } from './volume-event.ts';
 import { volumesFolder } from './volume-folders.ts';
 
@@ -71,13 +71,39 @@ export function startTask(engine: Engine, request: StartRequest): Promise<Contai
   });
 }
 
-/** @param open - whether the process may begin, or waits at the gate. */
+/**
+ * A start whose groups somebody swept away while they were empty is made again, once.
+ * @param open - whether the process may begin, or waits at the gate.
+ */
 async function launch(
   engine: Engine,
   id: string,
   request: StartRequest,
   open: boolean,
 ): Promise<ContainerRecord> {
+  const swept: Ending[] = [];
+  try {
+    for (;;) {
+      const record = await attempt(engine, id, request, open, swept);
+      if (record !== undefined) return record;
+    }
+  } catch (error) {
+    for (const { end } of swept) end(failedExit(toMydockerError(error)));
+    throw error;
+  }
+}
+
+/**
+ * @param swept - runs that came to nothing for that reason; whoever waits for one waits for this one.
+ * @returns undefined for another one, which was put there.
+ */
+async function attempt(
+  engine: Engine,
+  id: string,
+  request: StartRequest,
+  open: boolean,
+  swept: Ending[],
+): Promise<ContainerRecord | undefined> {
   await failpoint('start.begin');
   engine.cgroups.warmJoins();
   // 1. The state allows it.
@@ -122,6 +148,7 @@ async function launch(
   written.catch(() => undefined);
   const live = newRun(before, runId, prepared, connection);
   engine.runs.add(live);
+  for (const { end } of swept) void live.ended.then(end);
   const giveUp = (): void => void live.connection.giveUp();
   request.signal?.addEventListener('abort', giveUp);
   try {
@@ -151,8 +178,13 @@ async function launch(
     const error = request.signal?.aborted
       ? cancelledStart(before)
       : launchError('start', before.name, prepared.plan, thrown);
-    await undoStart(engine, before, live, written, error);
-    throw error;
+    const again =
+      swept.length === 0 &&
+      isGroupLost(cgroupFolders(engine.cgroups.layout, prepared.cgroupPath), prepared.plan, thrown);
+    await undoStart(engine, before, live, written, again ? undefined : failedExit(error));
+    if (!again) throw error;
+    swept.push(live);
+    return undefined;
   } finally {
     request.signal?.removeEventListener('abort', giveUp);
   }
@@ -232,36 +264,4 @@ function note(
   const details = { runId: live.runId, attributes: { pid: String(pid) } };
   const event = containerEvent(starting, status === 'running' ? 'start' : 'task-create', details);
   return engine.store.containers.put({ ...starting, status, run }, { sync: false, event });
-}
-
-/** Puts a container back where it was; what the shim made is gone already, or is removed here. */
-async function undoStart(
-  engine: Engine,
-  before: ContainerRecord,
-  live: LiveRun & Ending,
-  written: Promise<ContainerRecord>,
-  error: MydockerError,
-): Promise<void> {
-  const exit = failedExit(error);
-  const undo = async (): Promise<void> => {
-    await live.connection.giveUp();
-    releasePorts(engine, before.id);
-    await reapCgroup(engine.cgroups.layout, cgroupPathOf(engine, before));
-    await closeScope(engine, cgroupPathOf(engine, before));
-    discardRunFolder(live.folder, live.connection);
-    const starting = await written.catch(() => undefined);
-    const now = engine.store.containers.get(before.id);
-    if (starting === undefined || now?.run?.runId !== live.runId) return;
-    const { run: _, ...rest } = now;
-    const earlier = before.run === undefined ? {} : { run: before.run };
-    await engine.store.containers.put({ ...rest, ...earlier, status: before.status, exit });
-    if (live.created === undefined) return;
-    tellNetworks(engine, now, 'disconnect');
-    tellVolumes(engine, now, 'unmount');
-  };
-  await keepTrying(engine.log, 'undo a start', before.id, undo, () => {
-    engine.runs.remove(live, undefined);
-    void removeIfAsked(engine, before.id);
-  });
-  live.end(exit);
 }

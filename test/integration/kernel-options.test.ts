@@ -1,6 +1,7 @@
 /** What a container is given of the kernel: ulimits, parameters, devices, score, place in the cgroup tree. @vm */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
@@ -9,7 +10,7 @@ import { CgroupParents } from '../../server/cgroup/parent.ts';
 import { removeCgroups } from '../harness/clean.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { cgroupMounts } from '../harness/leaks.ts';
-import { assertClean, inside, refused, tryInside } from './ground.ts';
+import { assertClean, cgroupFile, IS_V2, inside, outputOf, refused, tryInside, until } from './ground.ts';
 
 let host: Host;
 before(async () => {
@@ -285,6 +286,48 @@ test('the parent of all is made again where somebody has swept empty groups away
   }
   parents.prepare();
   for (const folder of cgroupFolders(layout, path)) rmdirSync(folder);
+});
+
+/** Removes a folder as soon as it is there and empty, as systemd does at times, and says so. */
+const SWEEP = `
+  const { rmdirSync } = require('node:fs');
+  require('node:os').setPriority(-20);
+  process.stdout.write('ready');
+  for (const end = Date.now() + 20_000; Date.now() < end; ) {
+    try {
+      rmdirSync(process.argv[1]);
+      process.stdout.write(' swept');
+      break;
+    } catch {}
+  }`;
+
+test('a group that is swept away before a process is in it is made again', { skip: IS_V2 }, async () => {
+  // Below another parent, so that no launcher sits in the group already.
+  const parent = `${host.cgroupParent}-busy`;
+  const id = await host.ok([
+    ...['create', '--name', 'web', '--cgroup-parent', parent, '-m', '64m', 'busybox', 'sleep', '1000'],
+  ]);
+  const path = join(cgroupMounts().at(-1) ?? '', parent, id);
+  // It may come too late: the process was quicker.
+  await until(
+    async () => {
+      const sweeper = spawn(process.execPath, ['-e', SWEEP, path], { stdio: ['ignore', 'pipe', 'inherit'] });
+      const closed = once(sweeper, 'close');
+      const said = outputOf(sweeper);
+      await until(said, (text) => text !== '');
+      await host.ok(['start', 'web']);
+      sweeper.kill();
+      await closed;
+      assert.equal(await cgroupFile(host, 'web', 'memory.limit_in_bytes', 'memory.max'), String(64 << 20));
+      await host.ok(['kill', 'web']);
+      await host.ok(['wait', 'web']);
+      return said();
+    },
+    (text) => text === 'ready swept',
+  );
+  // Whoever waits for it learns of its end, not of the first attempt.
+  assert.equal(await host.ok(['inspect', '-f', '{{.State.ExitCode}}', 'web']), '137');
+  await host.ok(['rm', 'web']);
 });
 
 test('the view of the cgroup tree', async () => {
