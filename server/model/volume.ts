@@ -108,8 +108,8 @@ export function volumeSource(options: Readonly<Record<string, string>> = {}): Vo
   return filesystemSource(type, device, words);
 }
 
-/** Of IPv4 or IPv6, as far as they can be told from a name. */
-const ADDRESS = /^(?:\d{1,3}(?:\.\d{1,3}){3}|[0-9a-f.]*:[0-9a-f:.]*(?:%\w+)?)$/i;
+/** Of IPv4 or IPv6, or a name. */
+const SERVER = /^(?:[0-9a-f.]*:[0-9a-f:.]*(?:%\w+)?|[a-z0-9_](?:[a-z0-9_.-]{0,252}[a-z0-9_.])?)$/i;
 /** Of the kernel's own, not of data. */
 const NO_DATA =
   /^(?:proc|sysfs|cgroup2?|devpts|devtmpfs|mqueue|bpf|debugfs|tracefs|securityfs|configfs|overlay|autofs|fuse.*)$/;
@@ -119,10 +119,11 @@ function filesystemSource(type: string, device: string, options: readonly string
     throw invalid(`type=${type}`, 'no data is on such a filesystem', {
       hint: 'for example nfs, cifs, ext4, tmpfs',
     });
-  // Names are looked up by mount(8) elsewhere; the kernel takes none.
   const address = options.find((option) => option.startsWith('addr='))?.slice('addr='.length);
-  if (address !== undefined && !ADDRESS.test(address))
-    throw invalid(`addr=${address}`, 'it is no IP address', { hint: `getent ahosts ${quoteId(address)}` });
+  if (address !== undefined && !SERVER.test(address))
+    throw invalid(`addr=${address}`, 'it is no IP address and no name', {
+      hint: 'for example addr=10.0.0.2',
+    });
   return { kind: 'filesystem', type, device, options };
 }
 

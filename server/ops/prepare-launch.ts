@@ -30,6 +30,7 @@ import { hostMounts } from './host-mounts.ts';
 import { lookUpUser } from './look-up-user.ts';
 import { fileSources } from './mount-sources.ts';
 import { networkBehind, takeLauncher } from './park-launcher.ts';
+import { type Addresses, withAddress } from './server-addresses.ts';
 import { networkOwner, openShared } from './shared-namespaces.ts';
 
 /** What a start needs to know of its container; a record has it, and so has one that was never created. */
@@ -95,6 +96,8 @@ export interface Held {
   readonly keeper?: Keeper | undefined;
   /** Absent where nothing is started. */
   readonly namespaces?: HeldNamespaces;
+  /** Of servers that volumes name; names that are not in there stay names. */
+  readonly addresses?: Addresses;
 }
 
 /**
@@ -107,7 +110,12 @@ export function prepareLaunch(
   container: Launchable,
   runId: string,
   terminalSize: TerminalSize,
-  { ahead = false, keeper, namespaces = namespacesOf(engine, container.config) }: Held = {},
+  {
+    ahead = false,
+    keeper,
+    namespaces = namespacesOf(engine, container.config),
+    addresses = new Map(),
+  }: Held = {},
 ): PreparedLaunch {
   const { id, config } = container;
   const { paths, cgroups, bootId } = engine;
@@ -138,7 +146,11 @@ export function prepareLaunch(
     );
   const owner = networkOwner(engine, container);
   const slots = slotAllocator(descriptors.length);
-  const mounted = hostMounts(engine, config);
+  const found = hostMounts(engine, config);
+  const mounted = {
+    ...found,
+    filesystems: found.filesystems.map((filesystem) => withAddress(filesystem, addresses)),
+  };
   const spec = buildSpec(
     { ...config, ...mounted },
     lookUpUser(engine, container, config.user),

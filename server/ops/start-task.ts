@@ -32,6 +32,7 @@ import { makeSources } from './mount-sources.ts';
 import { openGate } from './open-gate.ts';
 import { type Held, type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
 import { leadPorts, reservePorts } from './publish-ports.ts';
+import { lookUpServers } from './server-addresses.ts';
 import { undoStart } from './undo-start.ts';
 import { tellVolumes } from './volume-event.ts';
 import { volumesFolder } from './volume-folders.ts';
@@ -118,8 +119,9 @@ async function attempt(
   // Where systemd makes the groups, who keeps its unit; and namespaces that are there before its own.
   using keeper = await keeperFor(engine);
   using namespaces = await holdNamespaces(engine, before);
+  const addresses = await lookUpServers(engine, before);
   const size = request.terminalSize ?? { rows: 0, columns: 0 };
-  using prepared = decide(engine, placed, runId, size, { ahead: true, keeper, namespaces });
+  using prepared = decide(engine, placed, runId, size, { ahead: true, keeper, namespaces, addresses });
   await failpoint('start.plan');
   // 3. What must exist on the host: the parent of the groups, sources of mounts, what is copied once.
   using _parent = engine.cgroups.hold(before.config.cgroupParent);

@@ -175,10 +175,7 @@ test('a volume may be a folder of the host, or memory', async () => {
   await refused(host, ['run', '--rm', '-v', 'bound:/v', 'busybox', 'true'], /device is not there/);
   await host.ok(['volume', 'rm', 'bound', 'closed', 'memory']);
   for (const [options, why] of [
-    [
-      ['type=nfs', 'device=:/x', 'o=addr=server.example'],
-      /addr=server.example.*it is no IP address\nhint: getent/,
-    ],
+    [['type=nfs', 'device=:/x', 'o=addr=a b'], /addr=a b.*it is no IP address and no name/],
     [['type=proc', 'device=proc'], /type=proc.*no data is on such a filesystem/],
     [['type=none', 'device=/x'], /nothing says what to mount/],
     [['type=tmpfs'], /device.*it is missing/],
@@ -260,6 +257,12 @@ test('a volume may be a disk, or whatever else the kernel mounts', async () => {
       /mount \/v \(nosuchfs\): ENODEV[\s\S]*hint: this kernel lacks the filesystem/,
     );
     await host.ok(create('gone', 'type=ext4', 'device=/dev/nosuch'));
+    await host.ok(create('afar', 'type=nfs', 'device=:/x', 'o=addr=server.invalid'));
+    await refused(
+      host,
+      run('afar'),
+      /mount \/v: look up server\.invalid: \w+\nhint: getent ahosts server\.invalid/,
+    );
     await refused(host, run('gone'), /mount \/v \(ext4\).*: ENOENT/);
     const part = (path: string): string[] => ['--mount', `src=disk,dst=/p,volume-subpath=${path}`];
     await inside(host, 'mkdir -p /v/a/b; echo in >/v/a/b/f; ln -s / /v/out', ['-v', 'disk:/v']);
@@ -273,7 +276,7 @@ test('a volume may be a disk, or whatever else the kernel mounts', async () => {
       ['run', '--rm', ...part('nosuch'), 'busybox', 'true'],
       /open \/nosuch of the volume at \/p: ENOENT/,
     );
-    await host.ok(['volume', 'rm', 'disk', 'closed', 'wrong', 'unknown', 'gone']);
+    await host.ok(['volume', 'rm', 'disk', 'closed', 'wrong', 'unknown', 'gone', 'afar']);
   } finally {
     execFileSync('losetup', ['--detach', disk]);
   }
