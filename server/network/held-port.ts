@@ -42,7 +42,10 @@ function relay(from: Socket, { address, port }: PortTarget): void {
   to.pipe(from);
 }
 
-function holdTcp(host: string, port: number): Promise<HeldPort> {
+/** Who is turned away, by the address that he calls from; of one link it ends in `%` and the interface. */
+export type Refuses = (address: string) => boolean;
+
+function holdTcp(host: string, port: number, refuses: Refuses): Promise<HeldPort> {
   const open = new Set<Socket>();
   const server: Server = createServer({ allowHalfOpen: true, noDelay: true, pauseOnConnect: false });
   server.maxConnections = MAX_RELAYED;
@@ -56,7 +59,7 @@ function holdTcp(host: string, port: number): Promise<HeldPort> {
     },
   };
   server.on('connection', (socket) => {
-    if (held.target === undefined) {
+    if (held.target === undefined || refuses(socket.remoteAddress ?? '')) {
       socket.resetAndDestroy();
       return;
     }
@@ -77,7 +80,7 @@ function holdTcp(host: string, port: number): Promise<HeldPort> {
   });
 }
 
-function holdUdp(host: string, port: number): Promise<HeldPort> {
+function holdUdp(host: string, port: number, refuses: Refuses): Promise<HeldPort> {
   const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4' });
   socket.unref();
   const datagrams = udpRelay(socket);
@@ -90,7 +93,7 @@ function holdUdp(host: string, port: number): Promise<HeldPort> {
     },
   };
   socket.on('message', (message, from) => {
-    if (held.target !== undefined) datagrams.pass(message, from, held.target);
+    if (held.target !== undefined && !refuses(from.address)) datagrams.pass(message, from, held.target);
   });
   return new Promise((resolve, reject) => {
     socket.once('error', reject);
@@ -106,7 +109,9 @@ function holdUdp(host: string, port: number): Promise<HeldPort> {
 /** No socket: nobody but a process that speaks SCTP could take it, and Node does not. */
 const holdNothing = (port: number): HeldPort => ({ port, target: undefined, close: noop });
 
-const HOLD: Readonly<Record<PortProtocol, (host: string, port: number) => Promise<HeldPort>>> = {
+const HOLD: Readonly<
+  Record<PortProtocol, (host: string, port: number, refuses: Refuses) => Promise<HeldPort>>
+> = {
   tcp: holdTcp,
   udp: holdUdp,
   sctp: async (_host, port) => holdNothing(port),
@@ -114,16 +119,20 @@ const HOLD: Readonly<Record<PortProtocol, (host: string, port: number) => Promis
 
 /**
  * Takes one port; 0 as the host's port picks a free one.
+ * @param refuses - the kernel's rules see what is passed on as the host's own.
  * @throws NodeJS.ErrnoException EADDRINUSE, EADDRNOTAVAIL, EACCES.
  */
-export async function holdPort({ protocol, hostIp, hostPort }: PublishedPort): Promise<HeldPort> {
+export async function holdPort(
+  { protocol, hostIp, hostPort }: PublishedPort,
+  refuses: Refuses,
+): Promise<HeldPort> {
   const hold = HOLD[protocol];
-  if (hostIp !== '') return await hold(hostIp, hostPort);
+  if (hostIp !== '') return await hold(hostIp, hostPort, refuses);
   try {
-    return await hold('::', hostPort);
+    return await hold('::', hostPort, refuses);
   } catch (error) {
     // A kernel may have no IPv6.
     if (!['EAFNOSUPPORT', 'EADDRNOTAVAIL'].includes(errnoOf(error))) throw error;
-    return await hold('0.0.0.0', hostPort);
+    return await hold('0.0.0.0', hostPort, refuses);
   }
 }

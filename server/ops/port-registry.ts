@@ -4,7 +4,7 @@
  */
 import { cannot, failedPrecondition, type MydockerError } from '../model/error.ts';
 import { MAX_PORT, type PublishedPort, portText } from '../model/port.ts';
-import { errnoOf, type HeldPort, holdPort } from '../network/held-port.ts';
+import { errnoOf, type HeldPort, holdPort, type Refuses } from '../network/held-port.ts';
 import {
   elementKey,
   elementValue,
@@ -43,6 +43,12 @@ export interface PortReservation extends Disposable {
 /** Ports of all containers of one server. */
 export class PortRegistry {
   readonly #taken = new Map<string, Taken[]>();
+  readonly #refuses: Refuses;
+
+  /** @param refuses - for whom nothing is passed on. */
+  constructor(refuses: Refuses = () => false) {
+    this.#refuses = refuses;
+  }
 
   *#all(): Generator<Taken> {
     for (const list of this.#taken.values()) yield* list;
@@ -99,7 +105,7 @@ export class PortRegistry {
 
   async #hold(taken: Taken, before: readonly PublishedPort[]): Promise<void> {
     if (taken.port.hostPort !== 0) {
-      taken.held = await holdOrSay(taken.port);
+      taken.held = await holdOrSay(taken.port, this.#refuses);
       return;
     }
     const again = before.find(
@@ -110,12 +116,12 @@ export class PortRegistry {
     );
     if (again !== undefined && ![...this.#all()].some((other) => meet(again, other.port))) {
       taken.port = again;
-      taken.held = await holdPort(again).catch(() => undefined);
+      taken.held = await holdPort(again, this.#refuses).catch(() => undefined);
       if (taken.held !== undefined) return;
     }
     const free = { ...taken.port, hostPort: taken.port.protocol === 'sctp' ? this.#freePort(taken.port) : 0 };
     taken.port = free;
-    taken.held = await holdOrSay(free);
+    taken.held = await holdOrSay(free, this.#refuses);
     taken.port = { ...free, hostPort: taken.held.port };
   }
 
@@ -135,7 +141,7 @@ export class PortRegistry {
   async restore(holder: PortHolder, ports: readonly PublishedPort[]): Promise<PublishedPort[]> {
     const own: Taken[] = ports.map((port) => ({ port, holder, held: undefined, elements: [] }));
     this.#taken.set(holder.id, own);
-    for (const taken of own) taken.held = await holdPort(taken.port).catch(() => undefined);
+    for (const taken of own) taken.held = await holdPort(taken.port, this.#refuses).catch(() => undefined);
     // It ended meanwhile.
     if (this.#taken.get(holder.id) !== own) for (const { held } of own) held?.close();
     return own.filter(({ held }) => held === undefined).map(({ port }) => port);
@@ -181,9 +187,9 @@ export class PortRegistry {
 
 const textOf = (port: PortElement): string => `${port.map} ${elementKey(port)} ${elementValue(port)}`;
 
-async function holdOrSay(port: PublishedPort): Promise<HeldPort> {
+async function holdOrSay(port: PublishedPort, refuses: Refuses): Promise<HeldPort> {
   try {
-    return await holdPort(port);
+    return await holdPort(port, refuses);
   } catch (error) {
     const errno = errnoOf(error);
     if (errno === 'EADDRINUSE') throw usedByProcess(port);

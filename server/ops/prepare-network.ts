@@ -7,6 +7,7 @@ import { cannot, MydockerError } from '../model/error.ts';
 import { hostInterface, type NetworkRecord } from '../model/network.ts';
 import type { Op, Plan } from '../model/plan.ts';
 import { isAlive } from '../model/task-state.ts';
+import { isApart } from '../network/apart.ts';
 import { driverOf } from '../network/driver.ts';
 import { HostRules, indexOf, keepRouters } from '../network/host-state.ts';
 import { Resolver } from '../network/resolver.ts';
@@ -39,7 +40,7 @@ export function networkEngine({
     isDefaultRoot,
     pools,
     rules,
-    ports: new PortRegistry(),
+    ports: new PortRegistry((address) => isApart(host.store.networks.list(), address)),
     defaultBridge: isDefaultRoot ? 'mydocker0' : `mydocker-${host.instance.slice(0, 6)}`,
     held: new HeldAddresses(),
     resolver,

@@ -51,6 +51,9 @@ const within = (name: string, script: string): Promise<string> => host.ok(['exec
 const answers = (address: string): string => `ping -c 1 -W 1 ${address} >/dev/null 2>&1; echo $?`;
 const gone = (names: readonly string[]): boolean => names.length === 0;
 
+/** Of a run each in a network of five addresses. */
+const SMALL_ROUNDS = 20;
+
 /** A machine that has no such port says so, which is an answer as well. */
 const KNOCK = `
   const socket = require('node:net').connect(80, process.argv[1]);
@@ -370,6 +373,34 @@ test('explain tells what is there, and what somebody took away', async () => {
   await until(veths, gone);
   assert.match(await host.ok(['network', 'explain', 'a']), /nobody stands in it/);
   await refused(host, ['network', 'explain', 'nosuch'], /no such container/);
+});
+
+test('a /29 has room for five at once, and for any number one after the other', async () => {
+  await host.ok(['network', 'create', '-s', '192.168.40.0/29', 'small']);
+  const { containers, tasks } = host.api;
+  const network = { mode: NetworkMode.NETWORKS, attachments: [{ network: 'small' }] };
+  const rootfs = { $case: 'image', value: 'busybox' } as const;
+  const one = async (name: string, command: string[]): Promise<void> => {
+    await containers.createContainer({ name, config: { rootfs, command: { values: command }, network } });
+    // One that is removed before it was ever started gives its address back as well.
+    if (!name.endsWith('3')) await tasks.startTask({ container: name });
+    await containers.removeContainer({ container: name, force: true });
+  };
+  const worker = async (_: unknown, n: number): Promise<void> => {
+    for (let round = 0; round < SMALL_ROUNDS; round += 1)
+      await one(`s${n}-${round}`, round % 2 ? ['true'] : ['sleep', '1000']);
+  };
+  await Promise.all(Array.from({ length: 5 }, worker));
+  assert.equal((await inspected('small')).endpointCount, 0);
+  for (let n = 0; n < 5; n += 1)
+    await host.ok(['create', '--name', `x${n}`, '--network', 'small', ...FOREVER]);
+  await refused(
+    host,
+    ['create', '--network', 'small', ...FOREVER],
+    /all addresses of 192.168.40.0\/29 are in use/,
+  );
+  await host.ok(['rm', 'x0', 'x1', 'x2', 'x3', 'x4']);
+  await until(veths, gone);
 });
 
 test('200 containers of one network enter and leave another one under traffic, and nothing is left', async () => {

@@ -352,3 +352,35 @@ test('over IPv6 the caller’s address is kept, too, and a port leads to where t
   await host.ok(['network', 'rm', 'six', 'inner']);
   execFileSync('ip', ['addr', 'del', `${here}/64`, 'dev', 'lan0']);
 });
+
+test('a network without a way out has none through the server, which passes on to who has IPv4 alone', async () => {
+  await host.ok(['network', 'create', '--ipv6', '--internal', 'inner']);
+  await host.ok(['network', 'create', '--ipv6', 'open']);
+  await host.ok(['run', '-d', '--name', 'four', '-p', '8080:80', '-p', '8053:53/udp', ...SLEEP]);
+  const service = await serveIn(await pidOf(host, 'four'));
+  const answersIn = async (network: string): Promise<string[]> => {
+    await host.ok(['run', '-d', '--name', network, '--network', network, ...SLEEP]);
+    const [found] = JSON.parse(await host.ok(['network', 'inspect', '--format', 'api', network]));
+    const { hostInterface, subnets } = found as {
+      hostInterface: string;
+      subnets: { gateway: string }[];
+    };
+    const [four = '', six = ''] = subnets.map(({ gateway }) => gateway);
+    const near = /inet6 (fe80[^/]+)/.exec(
+      execFileSync('ip', ['-6', 'addr', 'show', 'dev', hostInterface], { encoding: 'utf8' }),
+    )?.[1];
+    const ways = [four, six, `${near}%eth0`];
+    const questions = ways.flatMap((way): Question[] => [
+      ['tcp', way, 8080],
+      ['udp', way, 8053],
+    ]);
+    return ask(await pidOf(host, network), ...questions);
+  };
+  // The kernel does not answer what it drops, the server turns callers of TCP away.
+  const none = ['nothing', 'nothing', 'ECONNRESET', 'nothing', 'ECONNRESET', 'nothing'];
+  assert.deepEqual(await answersIn('inner'), none);
+  for (const answer of await answersIn('open')) assert.match(answer, /^10\./);
+  await service.end();
+  await host.ok(['rm', '-f', 'four', 'inner', 'open']);
+  await host.ok(['network', 'rm', 'inner', 'open']);
+});

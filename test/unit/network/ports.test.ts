@@ -4,11 +4,13 @@ import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { parseExpose, parsePublish } from '../../../client/parse/parse-port.ts';
 import { addressesMeet, joinPorts, type PublishedPort, singlePorts } from '../../../server/model/port.ts';
+import { isApart } from '../../../server/network/apart.ts';
 import { elementsIn } from '../../../server/network/host-state.ts';
 import { elementLines, portElements } from '../../../server/network/port-map.ts';
 import { findPortOwner, socketsIn } from '../../../server/network/port-owner.ts';
 import { checkPorts } from '../../../server/ops/check-ports.ts';
 import { PortRegistry } from '../../../server/ops/port-registry.ts';
+import { NETWORK } from '../spec/sample-plans.ts';
 
 const port = (fields: Partial<PublishedPort> = {}): PublishedPort => ({
   ...{ protocol: 'tcp', hostIp: '', hostPort: 8080, containerPort: 80, count: 1 },
@@ -138,4 +140,23 @@ test('whoever has a port is found', async (t) => {
   await assert.rejects(registry.reserve({ id: 'x', name: 'web' }, [port({ hostIp: '', hostPort: number })]), {
     message: `cannot publish port ${number}/tcp: container db has it`,
   });
+});
+
+test('who calls from a network without a way out is known by address or link', () => {
+  const ipv6 = { subnet: 'fd00:1::/64', gateway: 'fd00:1::1' };
+  const inner = { ...NETWORK, ipv6, internal: true, bridge: 'md012345-abcdef' };
+  const open = { ...NETWORK, subnet: '10.20.31.0/24', bridge: 'md012345-fedcba' };
+  for (const [address, apart] of [
+    ['fd00:1::5', true],
+    ['fe80::42:aff:fe14:1e02%md012345-abcdef', true],
+    ['10.20.30.7', true],
+    ['::ffff:10.20.30.7', true],
+    ['fd00:2::5', false],
+    ['fe80::42:aff:fe14:1e02%md012345-fedcba', false],
+    ['fe80::1%lan0', false],
+    ['::ffff:10.20.31.7', false],
+    ['::1', false],
+    ['', false],
+  ] as const)
+    assert.equal(isApart([open, inner], address), apart, address);
 });
