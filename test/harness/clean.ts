@@ -67,6 +67,10 @@ export function removeCgroups(parent: string): void {
   }
 }
 
+/** A name for a folder or a control group that goes with the test's other leftovers should it be killed. */
+export const testName = (what: string): string =>
+  `mydocker-test-${process.env['MYDOCKER_TEST_RUN'] ?? 'alone'}-${what}`;
+
 /** Removes the folders and control groups of tests that were killed: their processes are dead, with their namespace. */
 export function removeLeftovers(mark: string): void {
   const prefix = `mydocker-test-${mark}-`;

@@ -18,7 +18,7 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type FixtureName, fixtureTar } from '../fixtures/images.ts';
 import { type Api, openApi } from './api.ts';
-import { endEverything, removeCgroups } from './clean.ts';
+import { endEverything, removeCgroups, testName } from './clean.ts';
 import {
   exitCode,
   openTerminal,
@@ -77,8 +77,7 @@ export class Host {
 
   constructor(options: HostOptions) {
     this.#options = options;
-    const run = process.env['MYDOCKER_TEST_RUN'] ?? 'alone';
-    this.folder = mkdtempSync(`/tmp/mydocker-test-${run}-`);
+    this.folder = mkdtempSync(`/tmp/${testName('')}`);
     this.root = options.root ?? join(this.folder, 'root');
     this.state = join(this.folder, options.stateName ?? 'state');
     this.socket = join(this.state, 'mydocker.sock');

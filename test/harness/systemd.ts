@@ -2,13 +2,13 @@
  * systemd as process 1 of namespaces of its own, in groups of its own, with nothing but a command and a bus: what a
  * machine under systemd is to a server, on a machine that is not, or that has better things to do.
  */
-import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { readCgroupLayout } from '../../server/cgroup/layout.ts';
 import { makeRoom } from '../../server/cgroup/parent.ts';
 import { treeOf } from '../../server/cgroup/processes.ts';
+import { testName } from './clean.ts';
 import { run } from './cli.ts';
 
 export const SYSTEMD_PROGRAM = '/lib/systemd/systemd';
@@ -74,15 +74,21 @@ function units(command: readonly string[], output: string): Readonly<Record<stri
   };
 }
 
-/** A group in each hierarchy, which becomes the root of what is inside. */
-function makeGroups(name: string): { folders: readonly string[]; procs: readonly string[] } {
+/**
+ * A group in each hierarchy, which becomes the root of what is inside.
+ * @param folders - gets those that are made.
+ * @returns what to join them by.
+ */
+function makeGroups(name: string, folders: string[]): readonly string[] {
   const layout = readCgroupLayout();
   const mounts = [
     ...layout.hierarchies.map(({ path }) => path),
     ...(layout.unified === undefined ? [] : [layout.unified]),
   ];
-  const folders = mounts.map((mount) => `${mount}/${name}`);
-  for (const folder of folders) mkdirSync(folder);
+  for (const mount of mounts) {
+    mkdirSync(`${mount}/${name}`);
+    folders.push(`${mount}/${name}`);
+  }
   for (const [index, folder] of folders.entries())
     for (const file of ['cpuset.cpus', 'cpuset.mems'])
       if (layout.kind !== 'v2' && existsSync(`${folder}/${file}`)) {
@@ -100,7 +106,7 @@ function makeGroups(name: string): { folders: readonly string[]; procs: readonly
       enable();
     }
   }
-  return { folders, procs: folders.map((folder) => `${folder}/cgroup.procs`) };
+  return folders.map((folder) => `${folder}/cgroup.procs`);
 }
 
 async function removeGroups(folders: readonly string[]): Promise<void> {
@@ -125,14 +131,15 @@ export async function underSystemd(
   command: readonly string[],
   timeoutMs: number,
 ): Promise<{ readonly code: number; readonly output: string }> {
-  const folder = mkdtempSync(join(tmpdir(), 'mydocker-systemd-'));
-  const output = join(folder, 'output');
-  mkdirSync(join(folder, 'units'));
-  for (const [name, text] of Object.entries(units(command, output)))
-    writeFileSync(join(folder, 'units', name), text);
-  writeFileSync(join(folder, 'inside'), INSIDE);
-  const { folders, procs } = makeGroups(`mydocker-systemd-${randomBytes(4).toString('hex')}`);
+  const folder = mkdtempSync(join(tmpdir(), `${testName('systemd')}-`));
+  const folders: string[] = [];
   try {
+    const output = join(folder, 'output');
+    mkdirSync(join(folder, 'units'));
+    for (const [name, text] of Object.entries(units(command, output)))
+      writeFileSync(join(folder, 'units', name), text);
+    writeFileSync(join(folder, 'inside'), INSIDE);
+    const procs = makeGroups(basename(folder), folders);
     const { kind, unified = '' } = readCgroupLayout();
     const own = /^0::(.*)$/m.exec(readFileSync('/proc/self/cgroup', 'utf8'))?.[1] ?? '';
     const script = [

@@ -13,7 +13,7 @@ import {
 } from '../../server/cgroup/layout.ts';
 import { makeRoom, prepareCgroupParent, removeCgroupParent } from '../../server/cgroup/parent.ts';
 import { cgroupsBelow, killCgroup, reapCgroup } from '../../server/cgroup/reap.ts';
-import { removeCgroups } from '../harness/clean.ts';
+import { removeCgroups, testName } from '../harness/clean.ts';
 import { exitCode, PROJECT } from '../harness/cli.ts';
 import { outputOf, until } from './ground.ts';
 
@@ -21,8 +21,7 @@ let folder: string;
 let parent: string;
 let layout: CgroupLayout;
 before(() => {
-  const mark = process.env['MYDOCKER_TEST_RUN'] ?? 'alone';
-  folder = mkdtempSync(`/tmp/mydocker-test-${mark}-`);
+  folder = mkdtempSync(`/tmp/${testName('')}`);
   parent = `/${basename(folder)}`;
   layout = readCgroupLayout();
 });

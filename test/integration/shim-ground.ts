@@ -35,7 +35,7 @@ import { REQUEST } from '../../server/task/shim-protocol.ts';
 import { connectInFolder, socketOf } from '../../server/task/shim-sockets.ts';
 import { Zygote } from '../../server/task/zygote.ts';
 import { fixtureTar } from '../fixtures/images.ts';
-import { endEverything, removeCgroups } from '../harness/clean.ts';
+import { endEverything, removeCgroups, testName } from '../harness/clean.ts';
 import { PROJECT, SLOWNESS } from '../harness/cli.ts';
 import { listCgroups, listMounts, listProcesses } from '../harness/leaks.ts';
 
@@ -152,8 +152,7 @@ export class ShimGround {
   #clean: Leftovers | undefined;
 
   private constructor(stateName: string) {
-    const mark = process.env['MYDOCKER_TEST_RUN'] ?? 'alone';
-    this.folder = mkdtempSync(`/tmp/mydocker-test-${mark}-`);
+    this.folder = mkdtempSync(`/tmp/${testName('')}`);
     this.state = join(this.folder, stateName);
     this.rootfs = join(this.folder, 'rootfs');
     this.layout = readCgroupLayout();
