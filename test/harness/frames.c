@@ -3,12 +3,18 @@
  *   frames send IFACE HEX...   sends them, in this order
  *   frames hear IFACE MARK     prints "ready", then the byte that follows MARK in
  *                              each frame that arrives, until it is Z
+ * and SCTP, which Node does not speak:
+ *   frames serve PORT          prints "ready", or why there is no such socket; tells
+ *                              one caller its address
+ *   frames call ADDRESS PORT   prints what it is told
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -90,10 +96,48 @@ static int hear(const char *interface, const char *mark) {
   }
 }
 
+static int serve(const char *port) {
+  struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
+  if (fd >= 0 && bind(fd, (const struct sockaddr *)&at, sizeof at) == 0 && listen(fd, 1) == 0)
+    puts("ready");
+  else
+    puts(strerrorname_np(errno));
+  (void)fflush(stdout);
+  socklen_t size = sizeof at;
+  int caller = accept(fd, (struct sockaddr *)&at, &size);
+  char text[INET_ADDRSTRLEN];
+  if (caller < 0 || inet_ntop(AF_INET, &at.sin_addr, text, sizeof text) == NULL)
+    return 1;
+  if (send(caller, text, strlen(text), 0) < 0)
+    return fail("send");
+  /* It is heard before the end. */
+  (void)recv(caller, text, sizeof text, 0);
+  return close(caller) + close(fd);
+}
+
+static int call(const char *address, const char *port) {
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(port))};
+  char text[INET_ADDRSTRLEN + 1] = "";
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
+  if (inet_pton(AF_INET, address, &to.sin_addr) != 1)
+    return 2;
+  if (fd < 0 || connect(fd, (const struct sockaddr *)&to, sizeof to) < 0)
+    return fail("connect");
+  if (recv(fd, text, sizeof text - 1, 0) < 0)
+    return fail("recv");
+  puts(text);
+  return close(fd);
+}
+
 int main(int argc, char **argv) {
   if (argc >= 4 && strcmp(argv[1], "send") == 0)
     return send_all(argv[2], argv + 3);
   if (argc == 4 && strcmp(argv[1], "hear") == 0)
     return hear(argv[2], argv[3]);
+  if (argc == 3 && strcmp(argv[1], "serve") == 0)
+    return serve(argv[2]);
+  if (argc == 4 && strcmp(argv[1], "call") == 0)
+    return call(argv[2], argv[3]);
   return 2;
 }

@@ -1,6 +1,7 @@
 /** Published ports, on a host between an "internet" and another host: who reaches a container, and who does not. @vm */
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { after, afterEach, before, test } from 'node:test';
@@ -12,6 +13,7 @@ import {
   NEIGHBOUR_ADDRESS,
   type Topology,
 } from '../harness/topology.ts';
+import { addressed, bytes, checksum, crc32c, FRAMES, heardOf, MARK } from './frames-ground.ts';
 import { assertClean, refused, until } from './ground.ts';
 import {
   ask,
@@ -383,4 +385,44 @@ test('a network without a way out has none through the server, which passes on t
   await service.end();
   await host.ok(['rm', '-f', 'four', 'inner', 'open']);
   await host.ok(['network', 'rm', 'inner', 'open']);
+});
+
+/** The beginning of a conversation from the host next door: an INIT with a parameter that nobody knows. */
+function sctpInit(to: string): Buffer {
+  const macIn = (shown: string): Buffer => bytes(/link\/ether (\S+)/.exec(shown)?.[1] ?? '');
+  const own = execFileSync('ip', ['-o', 'link', 'show', 'lan0'], { encoding: 'utf8' });
+  const from = runIn(topology.neighbour.pid, 'ip', '-o', 'link', 'show', 'up0');
+  const chunk = Buffer.concat([
+    bytes('0100 0028 11111111 0000ffff 0001 0001 00000001'),
+    bytes('c0fe 0014'),
+    Buffer.from(`${MARK}Z`),
+  ]);
+  const message = Buffer.concat([bytes('9cc4 1fc4 00000000 00000000'), chunk]);
+  crc32c(message).copy(message, 8);
+  const head = Buffer.concat([
+    bytes('4500 0048 0000 4000 4084 0000'),
+    addressed(NEIGHBOUR_ADDRESS),
+    addressed(to),
+  ]);
+  head.writeUInt16BE(checksum(head), 10);
+  return Buffer.concat([macIn(own), macIn(from), bytes('0800'), head, message]);
+}
+
+test('a published port of SCTP leads to the container, by packets and where the kernel speaks it', async () => {
+  await host.ok(['run', '-d', '--name', 'web', '-p', '8132:132/sctp', ...SLEEP]);
+  assert.deepEqual(publishedElements(), [`sctp . 8132 : ${await addressOf('web')} . 132`]);
+  const web = await pidOf(host, 'web');
+  const near = { pid: topology.neighbour.pid, interface: 'up0' };
+  assert.equal(await heardOf(near, web, [sctpInit(HOST_NEXT_DOOR)]), 'Z');
+  const service = spawn('nsenter', ['-t', String(web), '-n', FRAMES, 'serve', '132']);
+  const [first] = await once(service.stdout, 'data');
+  // A kernel without SCTP says so to whoever would use it inside; nothing of the port's is missing.
+  if (String(first).trim() === 'ready') {
+    const { code, output } = topology.neighbour.run(FRAMES, 'call', HOST_NEXT_DOOR, '8132');
+    assert.deepEqual([code, output], [0, NEIGHBOUR_ADDRESS]);
+  } else assert.match(String(first), /^E(?:PROTO|SOCKT)NOSUPPORT$/m);
+  service.kill();
+  await host.ok(['update', '--publish-rm', '8132:132/sctp', 'web']);
+  assert.deepEqual(publishedElements(), []);
+  await host.ok(['rm', '-f', 'web']);
 });

@@ -4,19 +4,17 @@
  * @vm
  */
 import assert from 'node:assert/strict';
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import type { Network } from '../../proto/gen/mydocker/v1/networks.ts';
-import { addressBytes, linkLocalOf, parseAddress } from '../../server/network/ip.ts';
-import { PROJECT, SLOWNESS } from '../harness/cli.ts';
+import { linkLocalOf } from '../../server/network/ip.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { listLinks } from '../harness/leaks.ts';
+import { addressed, bytes, checksum, heardOf, MARK } from './frames-ground.ts';
 import { assertClean, until } from './ground.ts';
 import { pidOf, runIn } from './publish-ground.ts';
 
-const FRAMES = join(PROJECT, 'build/test/frames');
 const FOREVER = ['busybox', 'sleep', '1000'];
 
 let host: Host;
@@ -81,20 +79,6 @@ async function members(network: string, names: readonly string[]): Promise<Membe
   );
 }
 
-const bytes = (hex: string): Buffer => Buffer.from(hex.replaceAll(/[ :]/g, ''), 'hex');
-const addressed = (text: string): Buffer => addressBytes(parseAddress(text));
-const MARK = 'mydocker-frame:';
-/** The end of a test that fails: what is sent arrives at once. */
-const HEARD_MS = 5000 * SLOWNESS;
-
-/** Of IP (RFC 1071). @param words - an even number of bytes. */
-function checksum(words: Buffer): number {
-  let sum = 0;
-  for (let at = 0; at < words.length; at += 2) sum += words.readUInt16BE(at);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
-}
-
 /** Frames to one neighbour, each with a letter by which he tells what arrived. */
 function framesTo(to: Member): Record<'ip' | 'arp' | 'six' | 'other', (...args: string[]) => Buffer> {
   const frame = (letter: string, mac: string, type: string, ...rest: Buffer[]): Buffer =>
@@ -126,23 +110,8 @@ function framesTo(to: Member): Record<'ip' | 'arp' | 'six' | 'other', (...args: 
   };
 }
 
-/** Sends frames from one member; @returns the letters that another one hears, up to Z, which comes last. */
-async function heard(from: Member, to: Member, frames: readonly Buffer[]): Promise<string> {
-  const child = spawn('nsenter', ['-t', String(to.pid), '-n', FRAMES, 'hear', 'eth0', MARK], {
-    timeout: HEARD_MS,
-  });
-  let text = '';
-  const closed = new Promise((resolve) => child.on('close', resolve));
-  await new Promise<void>((resolve) => {
-    child.stdout.on('data', (data) => {
-      text += data;
-      if (text.startsWith('ready')) resolve();
-    });
-  });
-  runIn(from.pid, FRAMES, 'send', 'eth0', ...frames.map((frame) => frame.toString('hex')));
-  await closed;
-  return text.replace('ready', '').trim();
-}
+const heard = (from: Member, to: Member, frames: readonly Buffer[]): Promise<string> =>
+  heardOf({ pid: from.pid, interface: 'eth0' }, to.pid, frames);
 
 const SOLICIT = '87';
 const ADVERT = '88';
