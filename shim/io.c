@@ -35,8 +35,8 @@ int write_all(int fd, const void *bytes, size_t length) {
 }
 
 /* Files of the kernel take a value in one write or not at all. */
-int write_path(const char *path, const void *bytes, size_t length) {
-  AUTO_FD fd = open(path, O_WRONLY | O_CLOEXEC);
+int write_path(int folder, const char *path, const void *bytes, size_t length) {
+  AUTO_FD fd = openat(folder, path, O_WRONLY | O_CLOEXEC);
   if (fd < 0)
     return -errno;
   return write(fd, bytes, length) < 0 ? -errno : 0;

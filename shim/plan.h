@@ -103,7 +103,7 @@ enum op_code {
   OP_SETNS,           /* setns(a, kinds x) */
   OP_UNSHARE,         /* unshare(x) */
   OP_HOSTNAME,        /* sethostname(s1) */
-  OP_WRITE,           /* s2 into the existing file s1 */
+  OP_WRITE,           /* s2 into the existing file s1, below folder a where it is relative */
   OP_WRITE_SLOT,      /* s2 into a */
   OP_RENAME,          /* rename(s1, s2); what is empty there gives way */
   OP_JOIN,            /* the child's pid into s1 (a cgroup.procs) */

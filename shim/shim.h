@@ -35,7 +35,7 @@ struct failure {
 int fd_of(uint16_t slot);
 int slot_set(uint16_t slot, int fd); /* takes fd */
 int write_all(int fd, const void *bytes, size_t length);
-int write_path(const char *path, const void *bytes, size_t length);
+int write_path(int folder, const char *path, const void *bytes, size_t length);
 ssize_t read_path(const char *path, char *buffer, size_t size);
 char *put_text(char *at, const char *text);
 char *put_number(char *at, uint64_t number);

@@ -115,9 +115,9 @@ static int kill_cgroup(const char *folder) {
   (void)put_text(put_text(path, folder), "/freezer.state");
   int killed = 1;
   for (int rounds = 0; killed > 0 && rounds < 100; rounds++) {
-    (void)write_path(path, "FROZEN", 6);
+    (void)write_path(AT_FDCWD, path, "FROZEN", 6);
     killed = kill_listed(folder);
-    (void)write_path(path, "THAWED", 6);
+    (void)write_path(AT_FDCWD, path, "THAWED", 6);
     if (killed > 0)
       pause_ms(1);
   }
@@ -134,7 +134,7 @@ static int rename_path(const char *from, const char *to) {
 static int join(const struct run *run, const struct op *op) {
   char text[24];
   char *end = put_number(text, (uint64_t)run->child);
-  return write_path(plan_str(&run->plan, op->s1), text, (size_t)(end - text));
+  return write_path(AT_FDCWD, plan_str(&run->plan, op->s1), text, (size_t)(end - text));
 }
 
 static int bpf_attach(const struct op *op) {
@@ -206,7 +206,7 @@ static int step_file(struct run *run, const struct op *op) {
   case OP_MKFIFO:
     return make_fifo(plan, op);
   case OP_WRITE:
-    return write_path(s1, plan_str(plan, op->s2), op->s2_len);
+    return write_path(fd_of(op->a), s1, plan_str(plan, op->s2), op->s2_len);
   case OP_WRITE_SLOT:
     return write(fd_of(op->a), plan_str(plan, op->s2), op->s2_len) < 0 ? -errno : 0;
   case OP_PIPE:

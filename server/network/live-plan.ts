@@ -4,6 +4,7 @@
  */
 import { interfaceOf, type NetworkRecord } from '../model/network.ts';
 import { CLONE, type Op } from '../model/plan.ts';
+import { ownProcfs } from '../model/procfs-plan.ts';
 import { removeLink } from './bridge.ts';
 import { defaultRoutes, makePair, type Plug, quietBirth, setUp } from './veth.ts';
 
@@ -11,6 +12,8 @@ import { defaultRoutes, makePair, type Plug, quietBirth, setUp } from './veth.ts
 const INIT = 0;
 const HOME = 1;
 const THERE = 2;
+const PROCFS = 3;
+const SYS = 4;
 
 const enter = (a: number, about: string): Op => ({ name: 'setns', a, x: CLONE.newNet, about });
 const openOwn = (a: number, about: string): Op => ({ name: 'open', a, s1: '/proc/self/ns/net', about });
@@ -22,15 +25,16 @@ const openOwn = (a: number, about: string): Op => ({ name: 'open', a, s1: '/proc
 export function plugIn(plug: Plug, networks: readonly NetworkRecord[]): Op[] {
   const name = interfaceOf(plug.endpoint);
   return [
+    ...ownProcfs(PROCFS, SYS),
     openOwn(HOME, 'remember the host’s network namespace'),
     enter(INIT, `enter the container’s network namespace`),
-    ...quietBirth,
+    ...quietBirth(SYS),
     openOwn(THERE, 'open the container’s network namespace'),
     enter(HOME, 'come back'),
     // There already where a server that died has made it.
     { ...makePair(plug, THERE), existsOk: true },
     enter(THERE, `enter it again, where ${name} is`),
-    ...setUp(plug),
+    ...setUp(plug, SYS),
     ...defaultRoutes(networks),
   ];
 }

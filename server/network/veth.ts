@@ -4,6 +4,7 @@
  */
 import { type Endpoint, interfaceOf, type NetworkRecord, wayOut } from '../model/network.ts';
 import type { NetworkPart, Op, Slot } from '../model/plan.ts';
+import { setParameter } from '../model/procfs-plan.ts';
 import { loopbackUp } from './loopback.ts';
 import {
   ADDRESS_INDEX_AT,
@@ -86,23 +87,23 @@ export function makePair(plug: Plug, namespace: Slot): Op {
   };
 }
 
-const setting = (path: string, value: string, about: string): Op => ({
-  name: 'write',
-  s1: `/proc/sys/net/ipv6/conf/${path}`,
-  s2: value,
+const setting = (sys: Slot, path: string, value: string, about: string): Op => ({
+  ...setParameter(sys, `net/ipv6/conf/${path}`, value, about),
   // A kernel may have no IPv6.
   ignoreErrors: true,
-  about,
 });
 
-/** What interfaces of the namespace are born with. A neighbour could announce itself as the way out. */
-export const quietBirth: readonly Op[] = [
-  setting('default/disable_ipv6', '1', 'keep IPv6 off interfaces'),
-  setting('default/accept_ra', '0', 'believe no router'),
+/**
+ * What interfaces of the namespace are born with. A neighbour could announce itself as the way out.
+ * @param sys - slot of a procfs's kernel parameters.
+ */
+export const quietBirth = (sys: Slot): Op[] => [
+  setting(sys, 'default/disable_ipv6', '1', 'keep IPv6 off interfaces'),
+  setting(sys, 'default/accept_ra', '0', 'believe no router'),
 ];
 
-/** An interface's addresses, in the container's namespace. */
-export function setUp({ network, endpoint }: Plug): Op[] {
+/** An interface's addresses, in the container's namespace. @param sys - as quietBirth. */
+export function setUp({ network, endpoint }: Plug, sys: Slot): Op[] {
   const name = interfaceOf(endpoint);
   const give = (address: string, subnet: string): Op => ({
     name: 'netlink',
@@ -120,8 +121,8 @@ export function setUp({ network, endpoint }: Plug): Op[] {
       ? []
       : [
           // Else nothing that is routed arrives in the first second or two. Its hardware address is nobody else's.
-          setting(`${name}/accept_dad`, '0', `wait for no neighbour with the address of ${name}`),
-          setting(`${name}/disable_ipv6`, '0', `use IPv6 on ${name}`),
+          setting(sys, `${name}/accept_dad`, '0', `wait for no neighbour with the address of ${name}`),
+          setting(sys, `${name}/disable_ipv6`, '0', `use IPv6 on ${name}`),
           give(ipv6, network.ipv6.subnet),
         ]),
     { name: 'netlink', s1: setLink(0), s2: name, y: LINK_INDEX_AT, about: `set ${name} up` },
@@ -149,11 +150,12 @@ export function defaultRoutes(networks: readonly NetworkRecord[]): Op[] {
  * The interfaces of a run.
  * @param plugs - at least one.
  * @param namespace - a free slot for the container's network namespace.
+ * @param sys - slot that has its kernel parameters.
  */
-export function planVeths(plugs: readonly Plug[], namespace: Slot): NetworkPart {
+export function planVeths(plugs: readonly Plug[], namespace: Slot, sys: Slot): NetworkPart {
   return {
     handOver: [
-      ...quietBirth,
+      ...quietBirth(sys),
       { name: 'open', a: namespace, s1: '/proc/self/ns/net', about: 'open the network namespace' },
       { name: 'send-slot', a: namespace, about: 'hand the network namespace to the shim' },
     ],
@@ -164,7 +166,10 @@ export function planVeths(plugs: readonly Plug[], namespace: Slot): NetworkPart 
       { name: 'close', a: namespace, about: 'let go of the network namespace' },
     ],
     child: [loopbackUp],
-    withInterface: [...plugs.flatMap(setUp), ...defaultRoutes(plugs.map(({ network }) => network))],
+    withInterface: [
+      ...plugs.flatMap((plug) => setUp(plug, sys)),
+      ...defaultRoutes(plugs.map(({ network }) => network)),
+    ],
   };
 }
 

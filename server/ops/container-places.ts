@@ -15,7 +15,7 @@ import {
   MAX_ENDPOINTS,
   type NetworkRecord,
 } from '../model/network.ts';
-import type { NetworkPart, SlotAllocator } from '../model/plan.ts';
+import type { NetworkPart, Slot, SlotAllocator } from '../model/plan.ts';
 import { badWish, chooseAddress } from '../network/choose-address.ts';
 import { contains, formatAddress, macOf, parseAddress, parseSubnet } from '../network/ip.ts';
 import { LOOPBACK_ONLY, NO_NETWORK, type Plug, planVeths } from '../network/veth.ts';
@@ -208,14 +208,19 @@ export function plugsOf(
   });
 }
 
-/** The network of a run as part of its plan. @param runId - names the host's ends of its interfaces. */
+/**
+ * The network of a run as part of its plan.
+ * @param runId - names the host's ends of its interfaces.
+ * @param sys - slot that has its kernel parameters.
+ */
 export function planNetwork(
   engine: Pick<Engine, 'store'>,
   { config, endpoints = [] }: Pick<Placed, 'config' | 'endpoints'>,
   runId: string,
+  sys: Slot,
   slots: SlotAllocator,
 ): NetworkPart {
   if (config.network === 'host' || config.network === 'container') return NO_NETWORK;
   const plugs = config.network === 'none' ? [] : plugsOf(engine, endpoints, runId);
-  return plugs.length === 0 ? LOOPBACK_ONLY : planVeths(plugs, slots.take());
+  return plugs.length === 0 ? LOOPBACK_ONLY : planVeths(plugs, slots.take(), sys);
 }

@@ -182,6 +182,7 @@ export function prepareLaunch(
     (count) => Array.from({ length: count }, () => slots.take()),
     device.length > 0 ? 0 : undefined,
   );
+  const sys = slots.take();
   const plan = planLaunch(
     {
       spec,
@@ -202,7 +203,8 @@ export function prepareLaunch(
       maps,
       terminalSize,
       cgroup,
-      network: networkBehind(launcher, planNetwork(engine, container, runId, slots)),
+      network: networkBehind(launcher, planNetwork(engine, container, runId, sys, slots)),
+      sys,
     },
     slots,
   );

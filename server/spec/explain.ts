@@ -42,6 +42,9 @@ function environment(value: Op['s3'], showEnv: boolean): string {
 const deviceText = (device: bigint): string =>
   `${(device >> 8n) & 0xfffn}:${(device & 0xffn) | ((device >> 12n) & 0xfff00n)}`;
 
+/** A path, below the folder that it is relative to. */
+const inFolder = ({ a, s1 }: Op): string => (`${s1}`.startsWith('/') ? text(s1) : `${slot(a)}, ${text(s1)}`);
+
 const CALLS: Partial<Record<OpName, (op: Op, showEnv: boolean) => string>> = {
   open: (op) => `${slot(op.a)} = open(${text(op.s1)}, ${octal(op.x)})`,
   'open-in-root': (op) =>
@@ -69,7 +72,7 @@ const CALLS: Partial<Record<OpName, (op: Op, showEnv: boolean) => string>> = {
   setns: (op) => `setns(${slot(op.a)}, ${bits(NAMESPACES, op.x)})`,
   unshare: (op) => `unshare(${bits(NAMESPACES, op.x)})`,
   hostname: (op) => `sethostname(${text(op.s1)})`,
-  write: (op) => `write(${text(op.s1)}, ${text(op.s2)})`,
+  write: (op) => `write(${inFolder(op)}, ${text(op.s2)})`,
   'write-slot': (op) => `write(${slot(op.a)}, ${text(op.s2)})`,
   rename: (op) => `rename(${text(op.s1)}, ${text(op.s2)})`,
   join: (op) => `write(${text(op.s1)}, pid)`,

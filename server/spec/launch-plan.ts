@@ -12,12 +12,14 @@ import {
   type Slot,
   type SlotAllocator,
 } from '../model/plan.ts';
+import { ownProcfs, setParameter } from '../model/procfs-plan.ts';
+import { cgroupView } from './cgroup-view.ts';
 import { type FilesystemTree, mountFilesystems, takeParts } from './filesystems.ts';
 import { closeMaps, type MapSlot } from './id-map-plan.ts';
 import { closeJoined, type Joins, joinOthers, joinPid } from './join-plan.ts';
 import { type MemorySlot, takeMemory } from './memory-plan.ts';
 import { MOUNT_ATTR_RDONLY, MS_REC_PRIVATE, MS_REC_SLAVE } from './mount-options.ts';
-import { ANY, barrier, bind, O, open, openInRoot, touch, unshare, write } from './ops.ts';
+import { ANY, barrier, bind, O, open, openInRoot, touch, unshare } from './ops.ts';
 import {
   oomScore,
   planExec,
@@ -27,9 +29,9 @@ import {
   type Stdio,
   type TerminalSize,
 } from './process-plan.ts';
-import { cgroupView, planRootfs, type RootfsParts } from './rootfs-plan.ts';
+import { planRootfs, type RootfsParts } from './rootfs-plan.ts';
 import { takeSharedTrees } from './shared-trees.ts';
-import { isOfInterface, sysctlPath } from './sysctls.ts';
+import { isOfInterface, sysctlParts } from './sysctls.ts';
 
 /** A run and its folders. */
 export interface RunPlace {
@@ -48,7 +50,7 @@ export interface RunPlace {
 export interface LaunchInput {
   readonly spec: OciSpec;
   readonly place: RunPlace;
-  readonly rootfs: RootfsParts;
+  readonly rootfs: Omit<RootfsParts, 'procfs'>;
   /** Which of the masked paths are folders. */
   readonly maskedFolders: ReadonlySet<string>;
   readonly openStdin: boolean;
@@ -64,6 +66,8 @@ export interface LaunchInput {
   readonly cgroup: Omit<PlanPart, 'child'> & { readonly cgroup?: Slot };
   /** Messages in the host's and the container's network namespace. */
   readonly network: NetworkPart;
+  /** Free slot, for the kernel parameters of the container. */
+  readonly sys: Slot;
 }
 
 const CLONE_FLAG: Partial<Record<OciNamespace, bigint>> = {
@@ -97,10 +101,10 @@ function console(stdio: Stdio, dev: Slot, target: Slot): Op[] {
 }
 
 /** @param ofInterface - those that are there with an interface only, or the others. */
-const sysctls = ({ linux }: OciSpec, ofInterface: boolean): Op[] =>
+const sysctls = ({ linux }: OciSpec, sys: Slot, ofInterface: boolean): Op[] =>
   Object.entries(linux.sysctl)
     .filter(([name]) => isOfInterface(name) === ofInterface)
-    .map(([name, value]) => write(sysctlPath(name), value, `set sysctl ${name}`));
+    .map(([name, value]) => setParameter(sys, sysctlParts(name).join('/'), value, `set sysctl ${name}`));
 
 function childOps(
   input: LaunchInput,
@@ -112,6 +116,7 @@ function childOps(
   const { spec } = input;
   const { root, dev, gate } = known;
   const scratch = slots.take();
+  const procfs = slots.take();
   const cwd = planWorkingDirectory(spec.process.cwd, root, slots);
   const joined = joinOthers(input.joins, slots);
   const shared = takeSharedTrees(spec.mounts, slots);
@@ -134,12 +139,14 @@ function childOps(
     ...joined.ops,
     ...memory.ops,
     ...parts.ops,
+    ...ownProcfs(procfs, input.sys),
     // Before the mounts, which the shim spends with making the interface.
     ...input.network.handOver,
     ...planRootfs(
       spec,
       {
         ...input.rootfs,
+        procfs,
         mountShm: joined.mountShm,
         maps: new Map(input.maps.flatMap(({ slot, destinations }) => destinations.map((at) => [at, slot]))),
         sharedTrees: new Map([...shared.trees, ...memory.trees, ...parts.trees]),
@@ -153,9 +160,9 @@ function childOps(
     ...stdio.makeTerminal,
     ...console(stdio, dev, scratch),
     // Late: other containers' networks may be on their way out and hold the kernel's lock (RTNL) for a while.
-    // The sysctls go through the host's procfs, by a process whose net.* they are.
+    // The sysctls are written by a process whose net.* they are, below the mount that makes them read-only.
     ...input.network.child,
-    ...sysctls(spec, false),
+    ...sysctls(spec, input.sys, false),
     ...(own('uts')
       ? [{ name: 'hostname', s1: spec.hostname, about: `set hostname ${spec.hostname}` } as const]
       : []),
@@ -163,9 +170,9 @@ function childOps(
     // cgroup's namespace begins there.
     barrier,
     ...input.network.withInterface,
-    ...sysctls(spec, true),
+    ...sysctls(spec, input.sys, true),
     ...(own('cgroup') ? [unshare(CLONE.newCgroup, 'make the cgroup namespace')] : []),
-    ...cgroupView(spec, input.rootfs, root, slots),
+    ...cgroupView(spec, input.rootfs.cgroupMounts, root, slots),
     ...(spec.root.readonly
       ? [{ name: 'setattr', a: root, x: MOUNT_ATTR_RDONLY, about: 'make / read-only' } as const]
       : []),

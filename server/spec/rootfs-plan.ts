@@ -8,6 +8,7 @@ import type { OciDevice, OciMount, OciSpec } from '../model/oci-spec.ts';
 import type { Op, Slot, SlotAllocator } from '../model/plan.ts';
 import { slotPath } from '../model/plan.ts';
 import { bindMount, type MountSlots } from './bind-mount.ts';
+import type { CgroupMount } from './cgroup-view.ts';
 import { DEV_SYMLINKS } from './defaults.ts';
 import { isFilesystem } from './filesystems.ts';
 import { MOUNT_ATTR_RDONLY, MS_PRIVATE, splitMountOptions } from './mount-options.ts';
@@ -42,18 +43,14 @@ export type Rootfs =
     }
   | { readonly kind: 'directory'; readonly path: string };
 
-/** A v1 hierarchy as the container sees it: folder name and mount option. */
-export interface CgroupMount {
-  readonly name: string;
-  readonly option: string;
-}
-
 /** What the tree is made of, beside the spec. */
 export interface RootfsParts {
   readonly rootfs: Rootfs;
   /** Empty host folders to mount on, seen by nobody else. */
   readonly mountPoint: string;
   readonly filesPoint: string;
+  /** What comes onto /proc, mounted nowhere yet. */
+  readonly procfs: Slot;
   /** Files of /etc that the server writes: name and content. */
   readonly etcFiles: readonly (readonly [name: string, content: string])[];
   /** Which bind sources are files, by their keys; all others are folders. */
@@ -103,7 +100,14 @@ function rootMount(parts: RootfsParts, root: Slot, slots: SlotAllocator): Op[] {
   return [first, open(source, rootfs.path, O.path | O.directory), bind(at, source, 0, true, '/'), last];
 }
 
-/** A filesystem of the kernel: proc, tmpfs, devpts, mqueue, sysfs. */
+/** The procfs that is there already. */
+const placeProc = (m: OciMount, procfs: Slot, root: Slot, target: Slot): Op[] => [
+  ...mkdirs(root, inside(m.destination)),
+  openInRoot(target, root, inside(m.destination), FOLDER),
+  { name: 'place', a: target, b: procfs, about: `mount ${m.destination}` },
+];
+
+/** A filesystem of the kernel: tmpfs, devpts, mqueue, sysfs. */
 function kernelMount(m: OciMount, root: Slot, target: Slot, how = FOLDER): Op[] {
   const path = inside(m.destination);
   const { flags, data } = splitMountOptions(m.options);
@@ -193,30 +197,6 @@ function etcFiles(
   ];
 }
 
-/** After the process has joined: its namespace begins at the group it is in. */
-export function cgroupView(spec: OciSpec, parts: RootfsParts, root: Slot, slots: SlotAllocator): Op[] {
-  const m = spec.mounts.find(({ type }) => type === 'cgroup');
-  if (m === undefined) return [];
-  const target = slots.take();
-  const path = inside(m.destination);
-  const { flags } = splitMountOptions(m.options);
-  const open1 = openInRoot(target, root, path, FOLDER);
-  if (parts.cgroupMounts.length === 0)
-    return [open1, mount(target, 'cgroup2', 'cgroup', flags, '', m.destination)];
-  const folder = slots.take();
-  return [
-    open1,
-    mount(target, 'tmpfs', 'tmpfs', flags & ~1, 'mode=755,size=64k', m.destination),
-    openInRoot(folder, root, path, FOLDER),
-    ...parts.cgroupMounts.flatMap(({ name, option }) => [
-      ...mkdirs(folder, name),
-      openInRoot(target, folder, name, FOLDER),
-      mount(target, 'cgroup', 'cgroup', flags, option, `${m.destination}/${name}`),
-    ]),
-    { name: 'setattr', a: folder, x: MOUNT_ATTR_RDONLY, about: `make ${m.destination} read-only` },
-  ];
-}
-
 /** Files under the container's /dev/null, folders under one empty read-only tmpfs. */
 function maskedPaths(
   spec: OciSpec,
@@ -283,6 +263,7 @@ export function planRootfs(
   return [
     ...rootMount(parts, root, slots),
     ...kernel.flatMap((m) => {
+      if (m.type === 'proc') return placeProc(m, parts.procfs, root, target);
       const ops = m.type === 'bind' ? bindMount(m, 0, mountSlots, false) : kernelMount(m, root, target);
       // The nodes go into /dev before anything below it is mounted.
       return m.destination === '/dev' ? [...ops, ...devices(spec, root, dev, target)] : ops;

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { interfaceIndex } from '../../native/interfaces.ts';
 import type { Op, Plan } from '../../server/model/plan.ts';
+import { ownProcfs } from '../../server/model/procfs-plan.ts';
 import { bridgeOps } from '../../server/network/bridge.ts';
 import { describeMessage, readAttributes, readMessage } from '../../server/network/describe-message.ts';
 import { DRIVERS, driverOf } from '../../server/network/driver.ts';
@@ -51,6 +52,9 @@ const ip = (...args: string[]): Link => {
   assert.ok(link !== undefined);
   return link;
 };
+
+/** Slots of a procfs. */
+const [PROCFS, SYS] = [10, 11];
 
 const section = (ops: readonly Op[], child: readonly Op[] = []): Plan => ({
   cloneFlags: child.length > 0 ? 0x4000_0000n : 0n,
@@ -114,7 +118,7 @@ test('what a driver sets up is there, also when it was there before, and what it
 
 test('a pair is made with its other end inside, and both are what the message says', async () => {
   await run(section(bridgeOps(NETWORK, [])));
-  const { handOver, parentAfter, child, withInterface } = planVeths([PLUG], 0);
+  const { handOver, parentAfter, child, withInterface } = planVeths([PLUG], 0, SYS);
   const plan: Plan = {
     ...section([]),
     cloneFlags: 0x4000_0000n,
@@ -122,6 +126,7 @@ test('a pair is made with its other end inside, and both are what the message sa
       'parent-before': [],
       'parent-after': [...parentAfter, { name: 'barrier', about: '' }],
       child: [
+        ...ownProcfs(PROCFS, SYS),
         ...handOver,
         ...child,
         { name: 'barrier', about: '' },
@@ -168,7 +173,7 @@ test('a pair is made with its other end inside, and both are what the message sa
 });
 
 test('messages are read back as what they were made of', () => {
-  const { parentAfter } = planVeths([PLUG], 0);
+  const { parentAfter } = planVeths([PLUG], 0, SYS);
   const [pair = new Uint8Array()] = netlinkOf(parentAfter);
   assert.deepEqual(readMessage(pair), {
     ...{
@@ -204,7 +209,7 @@ test('messages are read back as what they were made of', () => {
 });
 
 test('what is patched in stands where the plan says', () => {
-  const { parentAfter, withInterface } = planVeths([PLUG], 0);
+  const { parentAfter, withInterface } = planVeths([PLUG], 0, SYS);
   const pair = parentAfter.find(({ name }) => name === 'netlink');
   const patched = Buffer.from(pair?.s1 as Uint8Array);
   patched.writeInt32LE(4242, Number(pair?.x));
@@ -221,7 +226,7 @@ test('what is patched in stands where the plan says', () => {
 });
 
 test('messages are told in words', () => {
-  const { parentAfter, withInterface } = planVeths([PLUG], 0);
+  const { parentAfter, withInterface } = planVeths([PLUG], 0, SYS);
   const [pair = new Uint8Array()] = netlinkOf(parentAfter);
   assert.equal(
     describeMessage(pair, { index: 'mydocker0', descriptor: 'fd 33' }),

@@ -246,6 +246,7 @@ export class ShimGround {
           take,
         ),
         network: LOOPBACK_ONLY,
+        sys: slots.take(),
       },
       slots,
     );

@@ -133,10 +133,10 @@ const taking =
   (count: number): Slot[] =>
     Array.from({ length: count }, () => slots.take());
 
-function networkPart(mode: NetworkMode, slots: SlotAllocator): NetworkPart {
+function networkPart(mode: NetworkMode, sys: Slot, slots: SlotAllocator): NetworkPart {
   if (mode === 'host' || mode === 'container') return NO_NETWORK;
   if (mode === 'none') return LOOPBACK_ONLY;
-  return planVeths([PLUG], slots.take());
+  return planVeths([PLUG], slots.take(), sys);
 }
 
 export function launchPlan(choice: SampleChoice = {}): Plan {
@@ -152,6 +152,7 @@ export function launchPlan(choice: SampleChoice = {}): Plan {
     (choice.memory === undefined ? 0 : 1);
   const slots = slotAllocator(inherited);
   const path = '/mydocker-1/c';
+  const sys = slots.take();
   return planLaunch(
     {
       spec: buildSpec(config, choice.user ?? ROOT, path, HOST),
@@ -187,7 +188,8 @@ export function launchPlan(choice: SampleChoice = {}): Plan {
         taking(slots),
         inherited > 0 ? 0 : undefined,
       ),
-      network: networkPart(config.network, slots),
+      network: networkPart(config.network, sys, slots),
+      sys,
     },
     slots,
   );
