@@ -28,7 +28,7 @@ import {
   wait,
 } from './deaths-ground.ts';
 import { assertClean, until } from './ground.ts';
-import { publishedElements, runIn } from './publish-ground.ts';
+import { held, publishedElements, runIn } from './publish-ground.ts';
 
 let host: Host;
 before(async () => {
@@ -95,6 +95,8 @@ const untilAsRecorded = async (name: string): Promise<void> => {
     (found) => found.join() === wanted.join(),
   );
   await until(veths, (names) => names.length === wanted.length);
+  // Each of them is held to its addresses, and what is gone is forgotten.
+  await until(held, (names) => names.join() === veths().sort().join());
 };
 
 test('in each step of a start in two networks with a port', async () => {

@@ -82,6 +82,18 @@ export function publishedElements(): string[] {
     .sort();
 }
 
+/** The table for what passes inside bridges, of this host's only server. */
+export const bridgeTable = (): string =>
+  /table bridge (\S+)/.exec(execFileSync('nft', ['list', 'tables'], { encoding: 'utf8' }))?.[1] ?? '';
+
+/** Host's ends of interfaces that are held to their addresses. */
+export function held(): string[] {
+  const listing = execFileSync('nft', ['list', 'set', 'bridge', bridgeTable(), 'places'], {
+    encoding: 'utf8',
+  });
+  return [...listing.matchAll(/"([^"]+)"/g)].map(([, name = '']) => name).sort();
+}
+
 /** A service of the host's own that listens on 127.0.0.1 alone, in a process of its own. */
 export async function serveSecret(): Promise<{ readonly port: number; end(): Promise<void> }> {
   const script = `const s = require('node:net').createServer((c) => c.end('secret'));

@@ -13,7 +13,7 @@ import { type Host, startHost } from '../harness/host.ts';
 import { listLinks } from '../harness/leaks.ts';
 import { addressed, bytes, checksum, heardOf, MARK } from './frames-ground.ts';
 import { assertClean, until } from './ground.ts';
-import { pidOf, runIn } from './publish-ground.ts';
+import { bridgeTable, held, pidOf, runIn } from './publish-ground.ts';
 
 const FOREVER = ['busybox', 'sleep', '1000'];
 
@@ -39,15 +39,6 @@ const veths = (): string[] =>
 const gone = (names: readonly string[]): boolean => names.length === 0;
 const within = (name: string, script: string): Promise<string> => host.ok(['exec', name, 'sh', '-c', script]);
 const answers = (address: string): string => `ping -c 1 -W 1 ${address} >/dev/null 2>&1; echo $?`;
-
-/** The second table of this host's only server. */
-const tableOf = (): string => /table bridge (\S+)/.exec(nft('list', 'tables'))?.[1] ?? '';
-
-/** Interfaces that are held to their addresses. */
-function held(): string[] {
-  const listing = nft('list', 'set', 'bridge', tableOf(), 'places');
-  return [...listing.matchAll(/"([^"]+)"/g)].map(([, name = '']) => name).sort();
-}
 
 const addressesOf = async (name: string): Promise<string[]> =>
   (await host.ok(['ps', '-f', `name=^${name}$`, '--format', '{{.IPs}}'])).split(/,\s*/);
@@ -269,9 +260,9 @@ test('what holds interfaces to their addresses comes and goes with them, whateve
   assert.doesNotMatch(await told(), /MISSING/);
   assert.equal(await host.ok(['network', 'reload']), '');
   for (const damage of [
-    ['delete', 'table', 'bridge', tableOf()],
-    ['flush', 'set', 'bridge', tableOf(), 'own6'],
-    ['flush', 'chain', 'bridge', tableOf(), 'own'],
+    ['delete', 'table', 'bridge', bridgeTable()],
+    ['flush', 'set', 'bridge', bridgeTable(), 'own6'],
+    ['flush', 'chain', 'bridge', bridgeTable(), 'own'],
   ]) {
     nft(...damage);
     await until(
