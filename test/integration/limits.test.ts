@@ -243,26 +243,24 @@ test('--cpuset-cpus is where the processes run', async () => {
 });
 
 test('memory sizes in every unit', async () => {
-  for (const [text, bytes] of [
+  const sizes = [
     ['16777216', 16 << 20],
     ['16384k', 16 << 20],
     ['16m', 16 << 20],
     ['16MiB', 16 << 20],
     ['0.5g', 512 << 20],
     ['20M', 20 << 20],
-  ] as const) {
-    const id = await host.ok(['create', '-m', text, 'busybox', 'true']);
-    assert.equal(
-      JSON.parse(await host.ok(['inspect', '--format', 'api', id]))[0].config.resources.memoryLimitBytes,
-      bytes,
-      text,
-    );
-    await host.ok(['rm', id]);
+    ['-1', undefined],
+  ] as const;
+  const make = (text: string): Promise<string> =>
+    host.ok(['create', '-m', text, '--pids-limit', '-1', 'busybox', 'true']);
+  const ids = await Promise.all(sizes.map(([text]) => make(text)));
+  const made = JSON.parse(await host.ok(['inspect', '--format', 'api', ...ids]));
+  for (const [index, [text, bytes]] of sizes.entries()) {
+    const { resources } = made[index].config;
+    assert.deepEqual([resources.memoryLimitBytes, resources.pidsMax], [bytes, undefined], text);
   }
-  const id = await host.ok(['create', '-m', '-1', '--pids-limit', '-1', 'busybox', 'true']);
-  const { resources } = JSON.parse(await host.ok(['inspect', '--format', 'api', id]))[0].config;
-  assert.ok(!('memoryLimitBytes' in resources) && !('pidsMax' in resources));
-  await host.ok(['rm', id]);
+  await host.ok(['rm', ...ids]);
 });
 
 test('limits that cannot be are refused', async () => {

@@ -112,8 +112,7 @@ test('idmap: whose files are whose, both ways, with everything else of a mount',
   assert.deepEqual([uid, gid], [1000, 1000]);
   rmSync(join(folder, 'new'));
   assert.match((await tryInside(host, 'chown 7 /m/file', mount())).stderr, /Value too large/);
-  for (const propagation of ['rslave', 'rprivate'])
-    assert.equal(await inside(host, look, mount(`bind-propagation=${propagation}`)), seen);
+  assert.equal(await inside(host, look, mount('bind-propagation=rslave')), seen);
   const closed = await tryInside(host, `${look}; touch /m/new`, mount('readonly'));
   assert.equal(closed.stdout.trim(), seen);
   assert.match(closed.stderr, /Read-only file system/);
