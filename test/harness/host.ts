@@ -48,8 +48,8 @@ export interface HostOptions {
 }
 
 /** How long a server may take to listen, to stop, and to tidy up, in milliseconds. */
-const READY_MS = 15_000 * SLOWNESS;
-const STOP_MS = 15_000 * SLOWNESS;
+const READY_MS = 60_000 * SLOWNESS;
+const STOP_MS = 60_000 * SLOWNESS;
 const SETTLE_MS = 20_000 * SLOWNESS;
 
 // What lies below root and state by right: metadata, content, and the server's own sockets and locks.
