@@ -58,6 +58,13 @@ const show = (times: readonly number[]): string =>
 const left = (folder: string): string[] =>
   [folder, 'removing'].flatMap((path) => readdirSync(join(host.root, path)).map((name) => `${path}/${name}`));
 
+/** The layers once nothing goes any more. */
+const settled = (): Promise<string> =>
+  until(
+    () => left('layers').join(),
+    (now) => !now.includes('removing/'),
+  );
+
 /** Large ones and empty ones in turns, so that both meet the same machine. */
 async function compare(
   t: { diagnostic(text: string): void },
@@ -107,7 +114,7 @@ test('rm answers at once, whatever the container wrote', async (t) => {
 test('what a killed server was deleting is deleted by the next one', async () => {
   // It dies while the container's files go, and the image's have just lost their record. It looks once when it starts.
   await restartWith(host, 'collect.put=1*off->1*delay(60000)');
-  const kept = left('layers').join();
+  const kept = await settled();
   await importTar('going', many(FILES, 'going'));
   await host.ok([
     'run',
@@ -137,7 +144,7 @@ test('what a killed server was deleting is deleted by the next one', async () =>
 });
 
 test('a server stops without waiting for much that is deleted', async () => {
-  const kept = left('layers').join();
+  const kept = await settled();
   await importTar('going', many(4 * FILES, 'going'));
   await api(host).images.removeImage({ image: 'going' });
   const began = Date.now();
