@@ -156,6 +156,22 @@ test('huge pages', { skip: !IS_OURS && 'huge pages are the whole machine’s' },
   }
 });
 
+test('buffers of TCP take no more memory of the kernel than they may', { skip: IS_V2 }, async () => {
+  // The receiver never reads; the sender has far more than the buffers of both hold without a limit.
+  const script = `nc -l -p 9 -e sleep 1000 &
+    while :; do dd if=/dev/zero bs=64k count=200 | nc 127.0.0.1 9; done 2>/dev/null`;
+  const limit = 256 << 10;
+  const options = ['--network', 'none', '--kernel-memory-tcp-limit', '256k'];
+  await host.ok(['run', '-d', '--name', 'web', ...options, 'busybox', 'sh', '-c', script]);
+  const most = async (): Promise<number> =>
+    Number(await cgroupFile(host, 'web', 'memory.kmem.tcp.max_usage_in_bytes', ''));
+  await until(most, (bytes) => bytes > 0.7 * limit);
+  // What is on its way already is let through.
+  const bytes = await most();
+  assert.ok(bytes < 2 * limit, `${bytes}`);
+  await host.ok(['rm', '-f', 'web']);
+});
+
 test('a group above limits all that is below it', async () => {
   const parent = `${host.cgroupParent}-above/inner`;
   const options = ['--cgroup-parent', parent, ...WITH_PROBE];
