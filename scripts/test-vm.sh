@@ -14,7 +14,7 @@ sh scripts/build-c-test.sh
 sh scripts/node.sh test/fixtures/images.ts >/dev/null
 # What touches control groups, mounts or the kernel's newer calls says @vm in its first comment; the rest is the same
 # everywhere.
-MYDOCKER_VM_TIMEOUT=${MYDOCKER_VM_TIMEOUT:-10800}
+MYDOCKER_VM_TIMEOUT=${MYDOCKER_VM_TIMEOUT:-14400}
 export MYDOCKER_VM_TIMEOUT
 inside=
 outside=

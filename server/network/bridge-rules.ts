@@ -27,6 +27,15 @@ const TYPES = {
 /** Whether a place is held to its addresses. */
 export const isHeld = ({ network }: Plug): boolean => network.spoofing !== true;
 
+/** They are asked for again whenever somebody has changed a rule. */
+const known = new WeakMap<Plug, Elements>();
+
+function elementsOf(plug: Plug): Elements {
+  const elements = known.get(plug) ?? placeElements(plug);
+  known.set(plug, elements);
+  return elements;
+}
+
 /** What the sets have for one place. The unspecified address is what an interface asks under before it has one. */
 function placeElements({ network, endpoint: { mac, ipv4, ipv6 }, hostEnd }: Plug): Elements {
   const port = `"${hostEnd}"`;
@@ -42,7 +51,7 @@ function placeElements({ network, endpoint: { mac, ipv4, ipv6 }, hostEnd }: Plug
 /** What the table's sets hold. @param plugs - those that are held to their addresses. */
 export function bridgeElements(networks: readonly NetworkRecord[], plugs: readonly Plug[]): Elements {
   const six = networks.flatMap(({ ipv6 }) => ipv6?.gateway ?? []);
-  const places = plugs.map(placeElements);
+  const places = plugs.map(elementsOf);
   const inSet = (set: string): string[] => places.flatMap((place) => place[set] ?? []);
   return {
     gateways: networks.map(({ gateway }) => gateway),
