@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, test } from 'node:test';
-import { configureFailpoints } from '../../../server/failpoint.ts';
+import { configureFailpoints, onFailpoint } from '../../../server/failpoint.ts';
 import type { ContainerRecord } from '../../../server/model/container.ts';
 import type { ContainerOptions } from '../../../server/ops/container-options.ts';
 import { createContainer } from '../../../server/ops/create-container.ts';
@@ -25,6 +25,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   configureFailpoints(undefined);
+  onFailpoint(undefined);
   await here[Symbol.asyncDispose]();
 });
 
@@ -112,8 +113,9 @@ test('a rootfs directory is used in place, without layers', async () => {
 
 test('an image cannot be removed between the look at it and the record', async () => {
   configureFailpoints('create.put=delay(50)');
+  const looked = new Promise<void>((resolve) => onFailpoint(() => resolve()));
   const creating = create('web');
-  await new Promise((resolve) => setTimeout(resolve, 20));
+  await looked;
   const removing = removeImage(here.engine, { image: 'box', force: false, expectedRev: 0n });
   await creating;
   await assert.rejects(removing, { reason: 'IMAGE_IN_USE' });
