@@ -106,6 +106,7 @@ async function attempt(
   swept: Ending[],
 ): Promise<ContainerRecord | undefined> {
   await failpoint('start.begin');
+  using _start = engine.launchers.starting();
   engine.cgroups.warmJoins();
   // 1. The state allows it.
   const before = findContainer(engine, id);

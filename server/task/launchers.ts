@@ -52,6 +52,8 @@ export class Launchers {
   readonly #places = new Set<Place>();
   #filling: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #starts = 0;
+  #due = false;
   #closed = false;
 
   constructor(options: LaunchersOptions) {
@@ -94,6 +96,17 @@ export class Launchers {
     };
   }
 
+  /** A start is under way, until disposed of: meanwhile nothing is made ahead, which would only be in its way. */
+  starting(): Disposable {
+    this.#starts += 1;
+    return {
+      [Symbol.dispose]: () => {
+        this.#starts -= 1;
+        if (this.#due && this.#starts === 0) this.started();
+      },
+    };
+  }
+
   /** A container was started: what is missing is made a little later. */
   started(): void {
     this.#timer ??= setTimeout(() => this.#fill(), FILL_AFTER_MS).unref();
@@ -110,7 +123,8 @@ export class Launchers {
   #fill(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#closed) return;
+    this.#due = this.#starts > 0;
+    if (this.#closed || this.#due) return;
     this.#filling ??= this.#fillUp().finally(() => {
       this.#filling = undefined;
     });

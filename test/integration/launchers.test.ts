@@ -6,6 +6,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { NetworkMode } from '../../proto/gen/mydocker/v1/config.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { listCgroups } from '../harness/leaks.ts';
@@ -28,6 +29,7 @@ import {
   start,
   statusOf,
   untilDead,
+  wait,
 } from './deaths-ground.ts';
 import { until } from './ground.ts';
 
@@ -71,6 +73,24 @@ test('the first start finds none, the next one does, and its shim was the one th
   assert.equal(await host.ok(['exec', 'web', 'hostname']), id.slice(0, 12));
   await checkRules(host);
   await filled();
+});
+
+test('none is made while a start is under way, and one is as soon as that is over', async () => {
+  await restartWith(host, 'start.launched=1*delay(2000)');
+  const [slow, quick] = [await create(host, FOREVER), await create(host, 'exit 0')];
+  const slowly = start(host, slow);
+  await until(
+    () => statusOf(host, slow),
+    (status) => status === 'starting',
+  );
+  await start(host, quick);
+  await wait(host, quick);
+  // Several times as long as one takes otherwise.
+  await sleep(300);
+  assert.deepEqual(launchers(), []);
+  await slowly;
+  await filled();
+  for (const id of [slow, quick]) await remove(host, id);
 });
 
 test('whoever wants what a launcher cannot give leaves it where it is', async () => {
