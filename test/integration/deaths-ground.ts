@@ -318,7 +318,7 @@ async function breaches(host: Host): Promise<string[]> {
 
 /** Names, folders, control groups, run folders and shims belong together, once everything has settled. */
 export async function checkRules(host: Host): Promise<void> {
-  const end = Date.now() + 20_000 * SLOWNESS;
+  const end = Date.now() + 60_000 * SLOWNESS;
   for (;;) {
     const found = await breaches(host);
     if (found.length === 0) return;

@@ -46,7 +46,10 @@ test('logs keeps bytes and long lines as they are', async () => {
   const { stdout } = await host.cli(['logs', 'bytes']);
   assert.ok(stdout === `${expected}${'x'.repeat(100_000)}\nend\n`, JSON.stringify(stdout.slice(0, 50)));
   const stamped = await host.ok(['logs', '-t', '-n', '2', 'bytes']);
-  assert.ok(/^\S+Z \S+x{100000}\n\S+Z end$/.test(stamped), JSON.stringify(stamped.slice(0, 80)));
+  const [long = '', last = ''] = stamped.split('\n');
+  // No pattern: it would try each of the many places where the run of letters could begin.
+  assert.ok(long.endsWith('x'.repeat(100_000)) && /^\S+Z \S+$/.test(long), JSON.stringify(long.slice(0, 80)));
+  assert.match(last, /^\S+Z end$/);
   await host.ok(['rm', 'bytes']);
 });
 
@@ -114,7 +117,6 @@ test('a reader who reads nothing does not keep a container that goes with its en
   await until(
     () => host.ok(['ps', '-q']),
     (ids) => ids === '',
-    30_000,
   );
   reader.kill('SIGKILL');
 });

@@ -444,5 +444,5 @@ test('200 containers of one network enter and leave another one under traffic, a
   await until(veths, (left) => left.length === 200);
   assert.equal((await inspected('other')).endpointCount, 0);
   await all((container) => containers.removeContainer({ container, force: true }));
-  await until(veths, gone, 30_000);
+  await until(veths, gone);
 });

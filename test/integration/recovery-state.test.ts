@@ -188,7 +188,7 @@ test('a second server on the same root is refused and changes nothing', async ()
     assert.equal(code, 1);
     assert.match(stderr, /in use|another|already/);
     assert.ok(!stderr.includes('    at '), stderr);
-    assert.ok(performance.now() - began < 10_000 * SLOWNESS);
+    assert.ok(performance.now() - began < 30_000 * SLOWNESS);
   }
   rmSync(join(host.folder, 'other-state'), { recursive: true, force: true });
   rmSync(join(host.folder, 'other.sock'), { force: true });

@@ -25,7 +25,6 @@ const answers = (): Promise<unknown> =>
   until(
     () => host.cli(['exec', 'redis', 'redis-cli', 'ping']),
     ({ stdout }) => stdout === 'PONG\n',
-    20_000,
   );
 
 test('a service: set, get, persistence over stop and start, a clean end', async () => {

@@ -40,7 +40,6 @@ test('nginx answers, stops by its own signal, and its pages stay', async () => {
   await until(
     () => host.cli(['exec', 'web', 'bash', '-c', GET]),
     ({ stdout }) => stdout.includes('hello from nginx'),
-    20_000,
   );
   assert.match(await host.ok(['ps']), / 80->8080 /);
   // Another host reads its pages, and stands in its log.
@@ -70,7 +69,6 @@ test('nginx answers, stops by its own signal, and its pages stay', async () => {
   await until(
     () => host.cli(['exec', 'web', 'bash', '-c', GET]),
     ({ stdout }) => stdout.includes('mine'),
-    20_000,
   );
   const [mount] = (await inspected('web')).config.mounts;
   const data = join(host.root, 'volumes', mount?.volume.name ?? '', 'data');

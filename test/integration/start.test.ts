@@ -119,10 +119,10 @@ test('a task that was created waits at its gate until it is started', async () =
 });
 
 test('a task at its gate is ended by stop and by kill', async () => {
-  for (const verb of ['stop', 'kill']) {
+  for (const verb of [['stop', '-t', '1'], ['kill']]) {
     await host.ok(['create', '--name', 'gated', 'busybox', 'sh', '-c', 'echo never']);
     await host.api.tasks.createTask({ container: 'gated' });
-    await host.ok([verb, 'gated']);
+    await host.ok([...verb, 'gated']);
     await until(
       () => host.ok(['ps']),
       (list) => /gated +busybox +stopped/.test(list),
