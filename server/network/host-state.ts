@@ -67,8 +67,13 @@ export class HostRules {
   #seen = 0;
   #foreign = 0;
 
-  constructor(instance: string) {
+  readonly #unguarded: (cause: unknown) => void;
+  #toldUnguarded = false;
+
+  /** @param unguarded - told once why what passes inside the bridges cannot be looked at. */
+  constructor(instance: string, unguarded: (cause: unknown) => void) {
     this.#instance = instance;
+    this.#unguarded = unguarded;
   }
 
   #list(terse = false, family = 'inet'): string {
@@ -116,7 +121,9 @@ export class HostRules {
     try {
       runNft(bridgeScript(this.#instance, networks, [...this.#places.values()]));
       return true;
-    } catch {
+    } catch (cause) {
+      if (!this.#toldUnguarded) this.#unguarded(cause);
+      this.#toldUnguarded = true;
       return false;
     }
   }

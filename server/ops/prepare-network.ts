@@ -34,7 +34,9 @@ export function networkEngine({
   pools,
   ...host
 }: Host & Pick<Engine['networks'], 'isDefaultRoot' | 'pools'>): Engine['networks'] {
-  const rules = new HostRules(host.instance);
+  const rules = new HostRules(host.instance, (err) =>
+    host.log.warn({ err }, 'nobody is held to his addresses: what passes inside bridges cannot be looked at'),
+  );
   const resolver = new Resolver(findAsker(host), host.log);
   return {
     isDefaultRoot,

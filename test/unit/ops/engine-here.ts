@@ -84,7 +84,7 @@ export async function engineHere(
       pools: DEFAULT_POOLS,
       held: new HeldAddresses(),
       ports: new PortRegistry(),
-      rules: new HostRules(instance),
+      rules: new HostRules(instance, () => undefined),
       resolver: new Resolver(() => undefined, log),
       prepare: () => undefined,
       forget: () => Promise.resolve(),
