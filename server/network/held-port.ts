@@ -7,7 +7,7 @@
 import { createSocket } from 'node:dgram';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { PortProtocol, PublishedPort } from '../model/port.ts';
-import { type PortTarget, udpRelay } from './udp-relay.ts';
+import { type PortTarget, type Refuses, udpRelay } from './udp-relay.ts';
 
 /** Connections that are passed on at once, for each port. */
 const MAX_RELAYED = 512;
@@ -41,9 +41,6 @@ function relay(from: Socket, { address, port }: PortTarget): void {
   from.pipe(to);
   to.pipe(from);
 }
-
-/** Who is turned away, by the address that he calls from; of one link it ends in `%` and the interface. */
-export type Refuses = (address: string) => boolean;
 
 function holdTcp(host: string, port: number, refuses: Refuses): Promise<HeldPort> {
   const open = new Set<Socket>();
@@ -83,7 +80,7 @@ function holdTcp(host: string, port: number, refuses: Refuses): Promise<HeldPort
 function holdUdp(host: string, port: number, refuses: Refuses): Promise<HeldPort> {
   const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4' });
   socket.unref();
-  const datagrams = udpRelay(socket);
+  const datagrams = udpRelay(socket, refuses);
   const held: { -readonly [K in keyof HeldPort]: HeldPort[K] } = {
     port,
     target: undefined,
@@ -93,7 +90,7 @@ function holdUdp(host: string, port: number, refuses: Refuses): Promise<HeldPort
     },
   };
   socket.on('message', (message, from) => {
-    if (held.target !== undefined && !refuses(from.address)) datagrams.pass(message, from, held.target);
+    if (held.target !== undefined) datagrams.pass(message, from, held.target);
   });
   return new Promise((resolve, reject) => {
     socket.once('error', reject);

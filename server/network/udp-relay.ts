@@ -11,6 +11,9 @@ export interface PortTarget {
   readonly port: number;
 }
 
+/** Who is turned away, by the address that he calls from; of one link it ends in `%` and the interface. */
+export type Refuses = (address: string) => boolean;
+
 /** What a relay holds at most, for each port. Times in ms. */
 export interface RelayLimits {
   /** Callers at once. A further one is not heard until one of them is forgotten: who is there is not disturbed. */
@@ -47,8 +50,11 @@ export interface UdpRelay {
 
 const noop = (): void => undefined;
 
-/** @param front - the socket that callers know; theirs are the answers that it sends. */
-export function udpRelay(front: Socket, limits: RelayLimits = LIMITS): UdpRelay {
+/**
+ * @param front - the socket that callers know; theirs are the answers that it sends.
+ * @param refuses - asked when a conversation would begin.
+ */
+export function udpRelay(front: Socket, refuses: Refuses, limits: RelayLimits = LIMITS): UdpRelay {
   const open = new Map<string, Conversation>();
   const sendFrom = (socket: Socket, message: Buffer, port: number, address: string): void => {
     // A socket that is closed has no queue to ask for.
@@ -92,7 +98,7 @@ export function udpRelay(front: Socket, limits: RelayLimits = LIMITS): UdpRelay 
       const known = open.get(key);
       const same = known?.target.address === target.address && known.target.port === target.port;
       if (known !== undefined && !same) known.end();
-      if (!same && open.size >= limits.callers) return;
+      if (!same && (open.size >= limits.callers || refuses(from.address))) return;
       const conversation = same ? known : begin(key, from, target);
       conversation?.send(message);
     },

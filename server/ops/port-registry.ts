@@ -4,7 +4,7 @@
  */
 import { cannot, failedPrecondition, type MydockerError } from '../model/error.ts';
 import { MAX_PORT, type PublishedPort, portText } from '../model/port.ts';
-import { errnoOf, type HeldPort, holdPort, type Refuses } from '../network/held-port.ts';
+import { errnoOf, type HeldPort, holdPort } from '../network/held-port.ts';
 import {
   elementKey,
   elementValue,
@@ -13,6 +13,7 @@ import {
   portElements,
 } from '../network/port-map.ts';
 import { findPortOwner } from '../network/port-owner.ts';
+import type { Refuses } from '../network/udp-relay.ts';
 import { meet } from './check-ports.ts';
 
 /** First of the ports that nobody is given by name (RFC 6335). */

@@ -22,7 +22,7 @@ async function ground(limits = LIMITS) {
     socket.on('message', (message, from) => {
       if (message.length > 0) socket.send(`${port} ${from.port}`, from.port, from.address);
     });
-  const relay = udpRelay(front.socket, limits);
+  const relay = udpRelay(front.socket, () => false, limits);
   const target = { address: '127.0.0.1', port: service.port };
   front.socket.on('message', (message, from) => relay.pass(message, from, target));
   const callers: Socket[] = [];
