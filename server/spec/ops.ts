@@ -142,12 +142,6 @@ export const symlink = (root: Slot, name: string, target: string): Op => ({
   about: `link /dev/${name} to ${target}`,
 });
 
-export const write = (file: string, value: string, about: string): Op => ({
-  name: 'write',
-  s1: file,
-  s2: value,
-  about,
-});
 export const writeSlot = (a: Slot, value: string, about: string): Op => ({
   name: 'write-slot',
   a,

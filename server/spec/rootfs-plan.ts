@@ -100,21 +100,16 @@ function rootMount(parts: RootfsParts, root: Slot, slots: SlotAllocator): Op[] {
   return [first, open(source, rootfs.path, O.path | O.directory), bind(at, source, 0, true, '/'), last];
 }
 
-/** The procfs that is there already. */
-const placeProc = (m: OciMount, procfs: Slot, root: Slot, target: Slot): Op[] => [
-  ...mkdirs(root, inside(m.destination)),
-  openInRoot(target, root, inside(m.destination), FOLDER),
-  { name: 'place', a: target, b: procfs, about: `mount ${m.destination}` },
-];
-
-/** A filesystem of the kernel: tmpfs, devpts, mqueue, sysfs. */
-function kernelMount(m: OciMount, root: Slot, target: Slot, how = FOLDER): Op[] {
+/** A filesystem of the kernel: proc, tmpfs, devpts, mqueue, sysfs. @param tree - it, where it is made already. */
+function kernelMount(m: OciMount, root: Slot, target: Slot, how = FOLDER, tree?: Slot): Op[] {
   const path = inside(m.destination);
   const { flags, data } = splitMountOptions(m.options);
   return [
     ...mkdirs(root, path),
     openInRoot(target, root, path, how),
-    mount(target, m.type, m.source, flags, data, m.destination),
+    tree === undefined
+      ? mount(target, m.type, m.source, flags, data, m.destination)
+      : { name: 'place', a: target, b: tree, about: `mount ${m.destination}` },
   ];
 }
 
@@ -263,8 +258,9 @@ export function planRootfs(
   return [
     ...rootMount(parts, root, slots),
     ...kernel.flatMap((m) => {
-      if (m.type === 'proc') return placeProc(m, parts.procfs, root, target);
-      const ops = m.type === 'bind' ? bindMount(m, 0, mountSlots, false) : kernelMount(m, root, target);
+      const made = m.type === 'proc' ? parts.procfs : undefined;
+      const ops =
+        m.type === 'bind' ? bindMount(m, 0, mountSlots, false) : kernelMount(m, root, target, FOLDER, made);
       // The nodes go into /dev before anything below it is mounted.
       return m.destination === '/dev' ? [...ops, ...devices(spec, root, dev, target)] : ops;
     }),
