@@ -55,11 +55,13 @@ export async function recordLoaded(
         const layers = await keepPacked(engine, lease, image.layers, packed);
         await failpoint('load.blobs');
         await putImage(engine, { ...image, layers }, as);
-      } else if (present.layers.some((layer, index) => isNews(layer, packed[index]))) {
-        const layers = await keepPacked(engine, lease, present.layers, packed);
-        await engine.store.images.update(id, (before) => ({ ...before, layers }), { sync: false });
+      } else {
+        if (present.layers.some((layer, index) => isNews(layer, packed[index]))) {
+          const layers = await keepPacked(engine, lease, present.layers, packed);
+          await engine.store.images.update(id, (before) => ({ ...before, layers }), { sync: false });
+        }
+        await pointReferences(engine, id, as);
       }
-      await pointReferences(engine, id, as);
       await failpoint('load.put-image');
       // Where nothing was written now, what an unsynced write before left is made durable.
       await engine.store.flush();
