@@ -53,7 +53,6 @@ export class Launchers {
   #filling: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #starts = 0;
-  #due = false;
   #closed = false;
 
   constructor(options: LaunchersOptions) {
@@ -102,7 +101,6 @@ export class Launchers {
     return {
       [Symbol.dispose]: () => {
         this.#starts -= 1;
-        if (this.#due && this.#starts === 0) this.started();
       },
     };
   }
@@ -123,8 +121,11 @@ export class Launchers {
   #fill(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#due = this.#starts > 0;
-    if (this.#closed || this.#due) return;
+    if (this.#closed) return;
+    if (this.#starts > 0) {
+      this.started();
+      return;
+    }
     this.#filling ??= this.#fillUp().finally(() => {
       this.#filling = undefined;
     });
