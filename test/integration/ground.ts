@@ -79,6 +79,16 @@ export async function assertClean(host: Host): Promise<void> {
   }
 }
 
+/** assertClean without the networks that nobody uses; what a failed test left of its own goes in the end. */
+export async function assertCleanNetworks(host: Host): Promise<void> {
+  await host.cli(['network', 'prune', '-f']);
+  try {
+    await assertClean(host);
+  } finally {
+    await host.cli(['network', 'prune', '-f']);
+  }
+}
+
 /** The client must refuse with this status and say so on standard error alone. */
 export async function refused(
   host: Host,

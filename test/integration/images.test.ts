@@ -4,13 +4,11 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, importEntries, refused, until } from './ground.ts';
+import { assertClean, imageContent, importEntries, refused, until } from './ground.ts';
 
 let host: Host;
 let id = '';
-/** Of layers and blobs. */
-const count = (): number =>
-  ['layers', 'blobs/sha256'].flatMap((name) => readdirSync(join(host.root, name))).length;
+const count = (): number => imageContent(host).length;
 /** With the one image alone. */
 let files = 0;
 before(async () => {

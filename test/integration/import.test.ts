@@ -1,18 +1,16 @@
 /** `import`: an image from the tar of a root filesystem, however it comes. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, busyboxAnd, makeCanary, refused, until } from './ground.ts';
+import { assertClean, busyboxAnd, imageContent, makeCanary, refused, until } from './ground.ts';
 
 let host: Host;
 let plain: Buffer;
-/** Of layers and blobs. */
-const count = (): number =>
-  ['layers', 'blobs/sha256'].flatMap((name) => readdirSync(join(host.root, name))).length;
+const count = (): number => imageContent(host).length;
 /** With the one image alone. */
 let files = 0;
 before(async () => {

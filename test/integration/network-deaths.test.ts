@@ -27,17 +27,14 @@ import {
   untilDead,
   wait,
 } from './deaths-ground.ts';
-import { assertClean, until } from './ground.ts';
+import { assertCleanNetworks, until } from './ground.ts';
 import { held, publishedElements, runIn } from './publish-ground.ts';
 
 let host: Host;
 before(async () => {
   host = await startHost({ images: ['busybox'] });
 });
-afterEach(async () => {
-  await host.cli(['network', 'prune', '-f']);
-  await assertClean(host);
-});
+afterEach(() => assertCleanNetworks(host));
 after(() => dispose(host));
 
 const FOREVER = ['busybox', 'sleep', '1000'];

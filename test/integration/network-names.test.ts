@@ -6,7 +6,7 @@ import { after, afterEach, before, test } from 'node:test';
 import { exitCode } from '../harness/cli.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { INTERNET_ADDRESS, makeTopology, type Topology } from '../harness/topology.ts';
-import { assertClean, inside, until } from './ground.ts';
+import { assertCleanNetworks, inside, until } from './ground.ts';
 
 /** Answers every question about a name with a dot with 192.0.2.99, and tells each. */
 const UPSTREAM = `
@@ -43,10 +43,7 @@ before(async () => {
   );
   host = await startHost({ images: ['busybox'] });
 });
-afterEach(async () => {
-  await host.cli(['network', 'prune', '-f']);
-  await assertClean(host);
-});
+afterEach(() => assertCleanNetworks(host));
 after(async () => {
   try {
     await host.dispose();

@@ -17,7 +17,7 @@ import {
   type Topology,
   WHO_PORT,
 } from '../harness/topology.ts';
-import { assertClean, inside, refused, tryInside, until } from './ground.ts';
+import { assertCleanNetworks, inside, refused, tryInside, until } from './ground.ts';
 
 let topology: Topology;
 let host: Host;
@@ -25,14 +25,7 @@ before(async () => {
   topology = await makeTopology();
   host = await startHost({ images: ['busybox'] });
 });
-afterEach(async () => {
-  await host.cli(['network', 'prune', '-f']);
-  try {
-    await assertClean(host);
-  } finally {
-    await host.cli(['network', 'prune', '-f']);
-  }
-});
+afterEach(() => assertCleanNetworks(host));
 after(async () => {
   try {
     await host.dispose();

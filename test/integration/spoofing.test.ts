@@ -12,7 +12,7 @@ import { linkLocalOf } from '../../server/network/ip.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { listLinks } from '../harness/leaks.ts';
 import { addressed, bytes, checksum, heardOf, MARK } from './frames-ground.ts';
-import { assertClean, until } from './ground.ts';
+import { assertCleanNetworks, until } from './ground.ts';
 import { bridgeTable, held, pidOf, runIn } from './publish-ground.ts';
 
 const FOREVER = ['busybox', 'sleep', '1000'];
@@ -21,14 +21,7 @@ let host: Host;
 before(async () => {
   host = await startHost({ images: ['busybox'] });
 });
-afterEach(async () => {
-  await host.cli(['network', 'prune', '-f']);
-  try {
-    await assertClean(host);
-  } finally {
-    await host.cli(['network', 'prune', '-f']);
-  }
-});
+afterEach(() => assertCleanNetworks(host));
 after(() => host.dispose());
 
 const nft = (...args: string[]): string => execFileSync('nft', args, { encoding: 'utf8' });
