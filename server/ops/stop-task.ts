@@ -59,7 +59,8 @@ export async function stopTask(engine: Engine, request: StopRequest): Promise<Co
   }
   const { stopSignal, stopTimeoutMs } = record.config;
   if (run.created === undefined) await run.connection.giveUp();
-  else await send(engine, run, request.signal ?? stopSignal);
+  // Whatever waits at the start gate has no handler yet, and process 1 dies of no signal without one.
+  else await send(engine, run, record.status === 'starting' ? SIGKILL : (request.signal ?? stopSignal));
   await failpoint('stop.signalled');
   if (!(await endedWithin(run, request.timeoutMs ?? stopTimeoutMs, request.abort))) {
     await send(engine, run, SIGKILL);

@@ -5402,7 +5402,7 @@ export const TasksServiceDefinition = {
     },
     /**
      * Ends a run: signal, a while of waiting, SIGKILL. Answers when the process is gone; nothing running is
-     * no error. Aborts a start that is under way.
+     * no error. Aborts a start that is under way, and ends at once what waits at its gate.
      */
     stopTask: {
       name: "StopTask",
