@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { posix } from 'node:path';
 import { cannot, MydockerError } from '../model/error.ts';
-import type { Resources } from '../model/resources.ts';
+import { BLKIO_RATES, type BlkioThrottleDevice, type Resources } from '../model/resources.ts';
 import { blockDeviceNumber } from './device-numbers.ts';
 import { KNOBS, type Knob, type KnobWrite } from './knobs.ts';
 import { type CgroupLayout, hierarchyOf } from './layout.ts';
@@ -155,18 +155,11 @@ function isRaised(now: Resources, next: Resources): boolean {
   return most(next) > most(now);
 }
 
-/** Devices and sizes that are limited no more get a line that says so. */
+/** Devices, their rates, interfaces and sizes that are limited no more get a line that says so. */
 function withLifted({ fields }: Knob, now: Resources, next: Resources): Resources {
   const lifted: Record<string, unknown> = {};
   for (const field of fields) {
-    if (field === 'blkioThrottleDevices')
-      lifted[field] = [
-        ...gone(now[field], next[field], ({ device }) => device).map((device) => ({
-          device: device.device,
-          ...Object.fromEntries(Object.keys(device).flatMap((key) => (key === 'device' ? [] : [[key, 0n]]))),
-        })),
-        ...(next[field] ?? []),
-      ];
+    if (field === 'blkioThrottleDevices') lifted[field] = withLiftedRates(now[field], next[field]);
     if (field === 'blkioWeightDevices')
       lifted[field] = [
         ...gone(now[field], next[field], ({ device }) => device).map(({ device }) => ({
@@ -183,8 +176,30 @@ function withLifted({ fields }: Knob, now: Resources, next: Resources): Resource
         ),
         ...(next[field] ?? []),
       ];
+    if (field === 'netPriorities')
+      lifted[field] = {
+        ...Object.fromEntries(Object.keys(now[field] ?? {}).map((name) => [name, 0])),
+        ...next[field],
+      };
   }
   return { ...next, ...lifted };
+}
+
+/** A device that keeps one of its rates may lose another. */
+function withLiftedRates(
+  now: readonly BlkioThrottleDevice[] = [],
+  next: readonly BlkioThrottleDevice[] = [],
+): BlkioThrottleDevice[] {
+  const devices = new Map<string, BlkioThrottleDevice>();
+  for (const entry of now) {
+    const had = BLKIO_RATES.filter((rate) => entry[rate] !== undefined);
+    devices.set(entry.device, {
+      device: entry.device,
+      ...Object.fromEntries(had.map((rate) => [rate, 0n])),
+    });
+  }
+  for (const entry of next) devices.set(entry.device, { ...devices.get(entry.device), ...entry });
+  return [...devices.values()];
 }
 
 function gone<T>(now: readonly T[] = [], next: readonly T[] = [], keyOf: (entry: T) => string): T[] {

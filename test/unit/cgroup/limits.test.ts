@@ -140,6 +140,16 @@ test('a change writes what is another one, and lifts what is gone', () => {
   assert.deepEqual(changed('v2', ALL, less), ['cpu.max=max 100000', 'cpuset.cpus=', 'pids.max=max']);
   const rates = { blkioThrottleDevices: [{ device: '8:0', readBytesPerSecond: 5n }] };
   assert.deepEqual(changed('v2', rates, {}), ['io.max=8:0 rbps=max']);
+  // One of two rates, as when an update that was refused is taken back.
+  const more = { blkioThrottleDevices: [{ device: '8:0', readBytesPerSecond: 5n, writeBytesPerSecond: 7n }] };
+  assert.deepEqual(changed('v2', more, rates), ['io.max=8:0 rbps=5 wbps=max']);
+  const layout = parseCgroupLayout(`35 31 0:31 / /sys/fs/cgroup/net_prio rw - cgroup cgroup rw,net_prio
+36 31 0:32 / /sys/fs/cgroup/blkio rw - cgroup cgroup rw,blkio`);
+  const onV1 = (now: Resources, next: Resources): string[] =>
+    changeWrites({ layout, path: PATH }, now, next, EVERYTHING).map(({ value }) => value);
+  assert.deepEqual(onV1(more, rates), ['8:0 5', '8:0 0']);
+  const both = { netPriorities: { lo: 5, eth0: 6 } };
+  assert.deepEqual(onV1(both, { netPriorities: { lo: 5 } }), ['lo 5', 'eth0 0']);
 });
 
 test('on v1 memory stays below memory and swap at every moment of a change', () => {
