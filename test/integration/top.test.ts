@@ -20,7 +20,7 @@ test('top lists the processes of a container and of what was executed in it', as
   );
   const [heading = '', ...rows] = text.split('\n');
   assert.match(heading, /^UID +PID +PPID +C +STIME +TTY +TIME +CMD$/);
-  assert.match(rows[0] ?? '', /^root +\d+ +\d+ +0 +\d\d:\d\d +\? +00:00:00 +sleep 1000$/);
+  assert.match(rows[0] ?? '', /^root +\d+ +\d+ +\d+ +\d\d:\d\d +\? +00:00:00 +sleep 1000$/);
   assert.match(rows[2] ?? '', /^65534 +\d+ +\d+ .* sleep 1002$/);
   const pid = await host.ok(['inspect', '-f', '{{.State.Pid}}', 'box']);
   assert.equal(rows[0]?.split(/ +/)[1], pid);
