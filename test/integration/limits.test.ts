@@ -1,6 +1,6 @@
 /** Limits: in the files of the control groups, and in what a process that tries to exceed them gets. @vm */
 import assert from 'node:assert/strict';
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
@@ -17,7 +17,10 @@ before(async () => {
 afterEach(() => assertClean(host));
 after(() => host.dispose());
 
-test('every limit stands in the files', async () => {
+/** What not every machine with cgroup v1 has. */
+const MORE_ON_V2 = ['--memory-swap', '100m', '--blkio-weight', '300', '--hugepages-limit', '2MB:4m'];
+
+test('every limit stands in the files, as explain says', async () => {
   const options = [
     '-m',
     '64m',
@@ -29,14 +32,28 @@ test('every limit stands in the files', async () => {
     '0',
     '--pids-max',
     '20',
+    '--memory-reservation',
+    '32m',
+    '--cpuset-mems',
+    '0',
+    ...(IS_V2 ? MORE_ON_V2 : []),
   ];
-  await host.ok(['run', '-d', '--name', 'limited', ...options, 'busybox', 'sleep', '1000']);
+  const id = await host.ok(['run', '-d', '--name', 'limited', ...options, 'busybox', 'sleep', '1000']);
   const file = (v1: string, v2: string): Promise<string> => cgroupFile(host, 'limited', v1, v2);
   assert.equal(await file('memory.limit_in_bytes', 'memory.max'), String(64 << 20));
   assert.equal(await file('cpu.shares', 'cpu.weight'), IS_V2 ? '20' : '512');
   assert.equal(await file('cpu.cfs_quota_us', 'cpu.max'), IS_V2 ? '50000 100000' : '50000');
   assert.equal(await file('cpuset.cpus', ''), '0');
   assert.equal(await file('pids.max', 'pids.max'), '20');
+  const told = await host.ok(['explain', 'limited']);
+  const writes = Array.from(told.matchAll(/ set [a-z -]+: (.+) in (\/sys\/fs\/cgroup\/\S+) /g));
+  assert.ok(writes.length >= (IS_V2 ? 10 : 7), told);
+  for (const [, value = '', shown = ''] of writes) {
+    const path = shown.replace(`${id.slice(0, 12)}…`, id);
+    // A kernel that does not count swap has no file for it.
+    if (!existsSync(path)) assert.match(path, /swap|memsw/);
+    else assert.ok(readFileSync(path, 'utf8').split('\n').includes(value), `${path}: ${value}`);
+  }
   await host.ok(['rm', '-f', 'limited']);
 });
 
