@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { constants as osConstants } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { cgroupFolders, readCgroupLayout } from '../../server/cgroup/layout.ts';
@@ -22,7 +23,10 @@ after(() => host.dispose());
 const create = (...options: string[]): string[] => ['create', ...options, 'busybox', 'true'];
 
 test('ulimits, for the container and what is executed in it', async () => {
-  const options = ['--ulimit', 'nofile=100:200', '--ulimit', 'core=0', '--ulimit', 'nproc=50'];
+  const options = ['nofile=100:200', 'core=0', 'nproc=50', 'fsize=8192'].flatMap((each) => [
+    '--ulimit',
+    each,
+  ]);
   await host.ok(['run', '-d', '--name', 'web', ...options, 'busybox', 'sleep', '1000']);
   for (const pid of ['1', 'self']) {
     const limits = await host.ok(['exec', 'web', 'cat', `/proc/${pid}/limits`]);
@@ -30,6 +34,9 @@ test('ulimits, for the container and what is executed in it', async () => {
     assert.match(limits, /^Max core file size +0 +0 /m);
     assert.match(limits, /^Max processes +50 +50 /m);
   }
+  const write = await host.cli(['exec', 'web', 'dd', 'if=/dev/zero', 'of=/file', 'bs=1k', 'count=100']);
+  assert.equal(write.code, 128 + osConstants.signals.SIGXFSZ);
+  assert.equal(await host.ok(['exec', 'web', 'stat', '-c', '%s', '/file']), '8192');
   assert.equal(
     await host.ok([
       'inspect',
@@ -37,7 +44,7 @@ test('ulimits, for the container and what is executed in it', async () => {
       '{{range .HostConfig.Ulimits}}{{.Name}}={{.Soft}}:{{.Hard}} {{end}}',
       'web',
     ]),
-    'nofile=100:200 core=0:0 nproc=50:50 ',
+    'nofile=100:200 core=0:0 nproc=50:50 fsize=8192:8192 ',
   );
   await host.ok(['rm', '-f', 'web']);
   for (const [ulimit, why] of [
@@ -53,12 +60,13 @@ test('ulimits, for the container and what is executed in it', async () => {
 test('parameters of its own namespaces, and of no others', async () => {
   const before = readFileSync('/proc/sys/net/core/somaxconn', 'utf8');
   const script =
-    'cd /proc/sys && cat net/core/somaxconn kernel/msgmax fs/mqueue/msg_max net/ipv4/conf/eth0/forwarding';
+    'cd /proc/sys && cat net/core/somaxconn kernel/msgmax fs/mqueue/msg_max net/ipv4/conf/eth0/forwarding; ping -c 1 -W 1 127.0.0.1 >/dev/null; echo $?';
   const options = [
     'net.core.somaxconn=777',
     'kernel.msgmax=9000',
     'fs/mqueue/msg_max=11',
     'net.ipv4.conf.eth0.forwarding=0',
+    'net.ipv4.icmp_echo_ignore_all=1',
   ];
   assert.equal(
     await inside(
@@ -66,7 +74,7 @@ test('parameters of its own namespaces, and of no others', async () => {
       script,
       options.flatMap((each) => ['--sysctl', each]),
     ),
-    '777\n9000\n11\n0',
+    '777\n9000\n11\n0\n1',
   );
   assert.equal(readFileSync('/proc/sys/net/core/somaxconn', 'utf8'), before);
   // Over a default one.
