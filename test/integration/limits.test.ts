@@ -281,18 +281,19 @@ test('memory sizes in every unit', async () => {
 });
 
 test('limits that cannot be are refused', async () => {
+  // One of each kind: the rest is for test/unit/client/parse/values.test.ts and test/unit/ops/check-config.test.ts.
   const limit = (...options: string[]): string[] => ['run', '--rm', ...options, 'busybox', 'true'];
-  for (const size of ['0', '1', '4k', '5m', '-2', 'x', '1x', '9999999999999999999g', '']) {
+  for (const size of ['0', '5m', '-2', '1x', '9999999999999999999g']) {
     await refused(host, limit('-m', size), /memory limit|invalid size/);
   }
-  for (const cpus of ['0.001', '1000000', 'x', '-1', 'NaN', '1e3'])
+  for (const cpus of ['0.001', '1000000', '1e3'])
     await refused(host, limit('--cpus', cpus), /cpu limit|invalid value/);
-  for (const shares of ['1', '262145', 'x'])
+  for (const shares of ['1', '262145'])
     await refused(host, limit('--cpu-shares', shares), /cpu shares|invalid value/);
-  for (const cpuset of ['99', '0-2147483647', '0-4294967296', 'x', '0,', '1-0', '-1', '0-']) {
+  for (const cpuset of ['99', '0-4294967296', '0-']) {
     await refused(host, limit('--cpuset-cpus', cpuset), /cpu list/);
   }
-  for (const pids of ['-2', 'x', '99999999999'])
+  for (const pids of ['-2', '99999999999'])
     await refused(host, limit('--pids-max', pids), /pids|invalid value/);
   assert.equal(await host.ok(['ps', '-q']), '');
 });
