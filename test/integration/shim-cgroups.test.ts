@@ -1,4 +1,4 @@
-/** Control groups without a shim: made for a server, emptied and removed when a shim could not do it. */
+/** Control groups without a shim: made for a server, emptied and removed when a shim could not do it. @vm */
 import '../harness/enter.ts';
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';

@@ -1,4 +1,4 @@
-/** Shims and zygotes are killed where they stand: what dies with them, and what goes on. */
+/** Shims and zygotes are killed where they stand: what dies with them, and what goes on. @vm */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
  * What the world can see of the programs that run a container, and what the container can see of the world:
- * looked at from outside and from inside while real containers run.
+ * looked at from outside and from inside while real containers run. @vm
  */
 import assert from 'node:assert/strict';
 import {

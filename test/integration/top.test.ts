@@ -1,4 +1,4 @@
-/** `top` and `port`: what a container's processes and ports are. */
+/** `top` and `port`: what a container's processes and ports are. @vm */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
