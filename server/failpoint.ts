@@ -11,9 +11,10 @@
  *   delay(ms)    waits, at most 10 minutes
  *   print        tells standard error when it was passed: `failpoint NAME at MICROSECONDS`, monotonic time
  *   exit         SIGKILL to this process, on the spot
- * The idea is FreeBSD's fail(9).
+ * `@PATH` instead is a file that holds the same and may come, change and go while the server runs: each point looks
+ * whether it did, and counts begin anew then. The idea is FreeBSD's fail(9).
  */
-import { writeSync } from 'node:fs';
+import { readFileSync, statSync, writeSync } from 'node:fs';
 import { internal, invalidArgument, quoteId } from './model/error.ts';
 
 /** Every point there is. A name that is not here does not compile and is refused in a configuration. */
@@ -124,6 +125,8 @@ const MAX_DELAY_MS = 600_000;
 const TERM = /^(?:([1-9]\d{0,8})\*)?(off|error|panic|delay|print|exit)(?:\(([^()]*)\))?/;
 
 let active: Map<FailpointName, Term[]> | null = null;
+/** A file that holds the configuration, and which state of it is `active`. */
+let file: { readonly path: string; version: string } | undefined;
 let listener: ((name: FailpointName, action: string) => void) | undefined;
 
 /**
@@ -149,12 +152,33 @@ export function failpointSync(name: FailpointName): void {
 
 /**
  * Replaces the whole configuration.
- * @param text - the value of MYDOCKER_FAILPOINTS; undefined or empty turns all points off.
+ * @param text - the value of MYDOCKER_FAILPOINTS; undefined or empty turns all points off. What is wrong in a file is
+ *   thrown where a point looks at it.
  * @throws MydockerError `invalid-argument` for an unknown point or term; nothing is changed then.
  */
 export function configureFailpoints(text: string | undefined): void {
+  if (text?.startsWith('@')) {
+    file = { path: text.slice(1), version: '' };
+    active = new Map();
+    return;
+  }
+  const points = parse(text ?? '');
+  file = undefined;
+  active = points.size === 0 ? null : points;
+}
+
+/** Whoever writes the file renames it to its name, so that it is never read half. */
+function readAnew(from: NonNullable<typeof file>): void {
+  const now = statSync(from.path, { bigint: true, throwIfNoEntry: false });
+  const version = now === undefined ? '' : `${now.ino} ${now.mtimeNs}`;
+  if (version === from.version) return;
+  active = parse(now === undefined ? '' : readFileSync(from.path, 'utf8'));
+  from.version = version;
+}
+
+function parse(text: string): Map<FailpointName, Term[]> {
   const points = new Map<FailpointName, Term[]>();
-  let rest = text ?? '';
+  let rest = text;
   while (rest !== '') {
     const name = /^[^=;]*/.exec(rest)?.[0] ?? '';
     if (!isFailpoint(name)) throw malformed(`unknown failpoint ${quoteId(name)}`);
@@ -164,7 +188,7 @@ export function configureFailpoints(text: string | undefined): void {
     points.set(name, terms);
     rest = after;
   }
-  active = points.size === 0 ? null : points;
+  return points;
 }
 
 /** Is told before each action of a point, so that a test can see where the server stands; undefined: nobody. */
@@ -206,6 +230,7 @@ function makeTerm(name: string, match: RegExpExecArray): Term {
 
 /** @returns how long to wait in milliseconds. */
 function act(name: FailpointName): number {
+  if (file !== undefined) readAnew(file);
   const terms = active?.get(name);
   const term = terms?.find((t) => t.left > 0);
   if (term === undefined) return 0;

@@ -12,7 +12,17 @@
 import './enter.ts';
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { connect } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -45,6 +55,8 @@ export interface HostOptions {
   readonly stateName?: string;
   /** Control group parent. Default one of this host alone. */
   readonly cgroupParent?: string;
+  /** Lets `arm` set failpoints of a server that runs. Default false. */
+  readonly armable?: boolean;
 }
 
 /** How long a server may take to listen, to stop, and to tidy up, in milliseconds. */
@@ -103,6 +115,7 @@ export class Host {
     more: { args?: readonly string[]; env?: Readonly<Record<string, string>> } = {},
   ): Promise<void> {
     assert.equal(this.#server, undefined, 'the server runs already');
+    rmSync(this.#failpoints, { force: true });
     const log = openSync(join(this.folder, 'mydockerd.log'), 'a');
     const args = ['--root', this.root, '--state', this.state, '--listen', this.address];
     args.push(
@@ -113,7 +126,12 @@ export class Host {
     );
     const server = spawn(join(PROJECT, 'bin/mydockerd'), args, {
       stdio: ['ignore', log, log],
-      env: { ...this.#environment(), ...this.#options.serverEnv, ...more.env },
+      env: {
+        ...this.#environment(),
+        ...(this.#options.armable ? { MYDOCKER_FAILPOINTS: `@${this.#failpoints}` } : {}),
+        ...this.#options.serverEnv,
+        ...more.env,
+      },
     });
     closeSync(log);
     this.#server = server;
@@ -146,6 +164,16 @@ export class Host {
     const server = this.#server;
     server?.kill('SIGKILL');
     if (server !== undefined) await exitCode(server);
+  }
+
+  /**
+   * Sets the failpoints of the server that runs, from the next one that it passes on; the next server has none of them.
+   * @param failpoints - as MYDOCKER_FAILPOINTS has them; `''`: none.
+   */
+  arm(failpoints: string): void {
+    assert.ok(this.#options.armable, 'the host is not armable');
+    writeFileSync(`${this.#failpoints}.new`, failpoints);
+    renameSync(`${this.#failpoints}.new`, this.#failpoints);
   }
 
   /** Stops the server and starts it again. */
@@ -224,6 +252,10 @@ export class Host {
     await endEverything(this.cgroupParent, this.folder);
     removeCgroups(this.cgroupParent);
     rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  get #failpoints(): string {
+    return join(this.folder, 'failpoints');
   }
 
   #environment(): Record<string, string> {

@@ -227,8 +227,8 @@ export async function launchersWait(host: Host, count = 1): Promise<number[]> {
   return all;
 }
 
-/** A server has something open for its launcher, so one waits before that is counted. */
-async function launcherWaits(host: Host): Promise<void> {
+/** A server that has started something has a launcher, and something open for it, so one waits before that is counted. */
+export async function launcherWaits(host: Host): Promise<void> {
   await run(host, 'exit 0', { autoRemove: true });
   await launchersWait(host);
 }

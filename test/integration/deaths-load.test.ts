@@ -14,7 +14,7 @@ import { fixtureTar } from '../fixtures/images.ts';
 import { rawTar } from '../fixtures/raw-tar.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { checkContent } from './content-rules.ts';
-import { checkClean, dispose, restartWith, startWith, untilDead } from './deaths-ground.ts';
+import { checkClean, dispose, untilDead } from './deaths-ground.ts';
 import { imageContent, until, untilNoImages } from './ground.ts';
 
 const POINTS = FAILPOINTS.filter((name) => name.startsWith('load.'));
@@ -26,7 +26,7 @@ let image: PackedImage;
 let file: string;
 before(async () => {
   base = readFileSync(await fixtureTar('busybox'));
-  host = await startHost();
+  host = await startHost({ armable: true });
   image = withMarker('one');
   file = join(host.folder, 'tmp/archive');
   writeFileSync(file, ociArchive(image, NAME));
@@ -56,8 +56,7 @@ const empty = (): Promise<string[]> => untilNoImages(host);
 describe('the server dies', () => {
   for (const point of POINTS)
     test(`at ${point}`, async () => {
-      await host.stop();
-      await startWith(host, `${point}=exit`);
+      host.arm(`${point}=exit`);
       const asked = host.cli(['load', '-i', file]);
       await untilDead(host);
       assert.equal((await asked).code, 125);
@@ -71,8 +70,7 @@ describe('the server dies', () => {
     });
 
   test('on the way through the second layer', async () => {
-    await host.stop();
-    await startWith(host, 'load.unpacked=1*off->exit');
+    host.arm('load.unpacked=1*off->exit');
     const asked = host.cli(['load', '-i', file]);
     await untilDead(host);
     await asked;
@@ -83,7 +81,7 @@ describe('the server dies', () => {
 });
 
 test('a fault at each step leaves nothing', async () => {
-  await restartWith(host, POINTS.map((point) => `${point}=1*error(told to fail at ${point})`).join(';'));
+  host.arm(POINTS.map((point) => `${point}=1*error(told to fail at ${point})`).join(';'));
   for (const point of POINTS) {
     const { code, stderr } = await host.cli(['load', '-i', file]);
     assert.equal(code, 125, stderr);
@@ -99,7 +97,7 @@ test('a fault at each step leaves nothing', async () => {
 
 test('a client that leaves takes its load with it', async () => {
   for (const point of ['load.spooled', 'load.unpack', 'load.unpacked', 'load.renamed']) {
-    await restartWith(host, `${point}=1*delay(1500)`);
+    host.arm(`${point}=1*delay(1500)`);
     const client = host.spawn(['load', '-i', file]);
     await until(content, (names) => names.some((name) => name.startsWith('load-')));
     client.kill('SIGKILL');

@@ -19,7 +19,6 @@ import {
   look,
   pointsOf,
   remove,
-  restartWith,
   run,
   start,
   statusOf,
@@ -34,7 +33,7 @@ const WITHIN_MS = 80;
 
 let host: Host;
 before(async () => {
-  host = await startHost({ images: ['busybox'] });
+  host = await startHost({ images: ['busybox'], armable: true });
 });
 afterEach(() => checkClean(host));
 after(() => dispose(host));
@@ -72,7 +71,7 @@ async function killUntil(container: string, done: Promise<unknown>): Promise<voi
 
 test('a start is killed at each of its steps', async () => {
   const points = pointsOf('start').filter((point) => point !== 'start.gate');
-  await restartWith(host, slow(points));
+  host.arm(slow(points));
   for (let attempt = 0; attempt < points.length; attempt++) {
     const id = await create(host, FOREVER, { name: 'web' });
     const starting = start(host, id);
@@ -94,7 +93,7 @@ test('a start is killed at each of its steps', async () => {
 test('a start is cancelled at each of its steps', async () => {
   const points = pointsOf('start').filter((point) => point !== 'start.gate');
   for (const point of points) {
-    await restartWith(host, slow([point]));
+    host.arm(slow([point]));
     const id = await create(host, FOREVER, { name: 'web' });
     const deadline = Date.now() + WITHIN_MS;
     assert.equal(
@@ -111,7 +110,7 @@ test('a start is cancelled at each of its steps', async () => {
 
 test('a container is removed at each step of its start', async () => {
   const points = pointsOf('start').filter((point) => point !== 'start.gate');
-  await restartWith(host, slow(points));
+  host.arm(slow(points));
   for (let attempt = 0; attempt < points.length; attempt++) {
     const id = await create(host, FOREVER, { name: 'web' });
     const [started, removed] = await both(
@@ -126,7 +125,7 @@ test('a container is removed at each step of its start', async () => {
 
 test('two starts at once: one of them wins', async () => {
   const points = pointsOf('start').filter((point) => point !== 'start.gate');
-  await restartWith(host, slow(points));
+  host.arm(slow(points));
   const id = await create(host, FOREVER);
   const outcomes = await both(
     () => start(host, id),
@@ -138,7 +137,7 @@ test('two starts at once: one of them wins', async () => {
 
 test('two want one name at each step of create', async () => {
   const points = pointsOf('create');
-  await restartWith(host, slow(points));
+  host.arm(slow(points));
   for (let attempt = 0; attempt < points.length; attempt++) {
     const outcomes = await both(
       () => create(host, FOREVER, { name: 'web' }),
@@ -154,7 +153,7 @@ test('two want one name at each step of create', async () => {
 test('an exec whose container is killed at each of its steps', async () => {
   const points = pointsOf('exec');
   for (const point of points) {
-    await restartWith(host, slow([point]));
+    host.arm(slow([point]));
     const id = await run(host, FOREVER);
     const [executed] = await both(
       () => api(host).tasks.execTask({ container: id, process: { args: ['sleep', '1000'] } }),
@@ -172,7 +171,7 @@ test('an exec whose container is killed at each of its steps', async () => {
 
 test('a stop meets a kill, and a kill a stop', async () => {
   for (const point of [...pointsOf('stop'), ...pointsOf('kill')]) {
-    await restartWith(host, slow([point]));
+    host.arm(slow([point]));
     const id = await run(host, FOREVER);
     const stop = (): Promise<unknown> => api(host).tasks.stopTask({ container: id, timeoutMs: 0 });
     const first = point.startsWith('stop');
@@ -190,7 +189,7 @@ test('a stop meets a kill, and a kill a stop', async () => {
 
 test('the end of a run is slow to be recorded while it is started, stopped and removed', async () => {
   for (const point of pointsOf('exit')) {
-    await restartWith(host, slow([point]));
+    host.arm(slow([point]));
     const id = await run(host, 'exit 7');
     await sleep(WITHIN_MS);
     const again = start(host, id).catch(codeOf);
@@ -211,7 +210,7 @@ test('the end of a run is slow to be recorded while it is started, stopped and r
 });
 
 test('a container that was to go and could not run is gone when its client ends, slow as its end may be', async () => {
-  await restartWith(host, slow(pointsOf('exit')));
+  host.arm(slow(pointsOf('exit')));
   const { code, stderr } = await host.cli(['run', '--rm', 'busybox', '/etc/passwd']);
   assert.equal(code, 126, stderr);
   assert.deepEqual(await list(host), []);
@@ -219,7 +218,7 @@ test('a container that was to go and could not run is gone when its client ends,
 
 test('a removal meets a start and another removal', async () => {
   for (const point of pointsOf('delete')) {
-    await restartWith(host, slow([point]));
+    host.arm(slow([point]));
     const id = await create(host, FOREVER, { name: 'web' });
     const removing = remove(host, id);
     const [started, removed] = await both(
@@ -236,7 +235,7 @@ test('a removal meets a start and another removal', async () => {
 
 test('two imports of the same thing at once, and one that is cancelled at each step', async () => {
   const points = pointsOf('import');
-  await restartWith(host, slow(points));
+  host.arm(slow(points));
   const stdin = await busyboxAnd([{ name: 'another-layer', data: 'x' }]);
   const importIt = async (): Promise<string> => await host.ok(['import', '-', 'other'], { stdin });
   const [one, two] = await Promise.all([importIt(), importIt()]);

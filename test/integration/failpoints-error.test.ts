@@ -21,7 +21,6 @@ import {
   pointsOf,
   remove,
   removeAll,
-  restartWith,
   run,
   start,
   statusOf,
@@ -32,7 +31,7 @@ import { busyboxAnd, until } from './ground.ts';
 
 let host: Host;
 before(async () => {
-  host = await startHost({ images: ['busybox'] });
+  host = await startHost({ images: ['busybox'], armable: true });
 });
 afterEach(() => checkClean(host));
 after(() => dispose(host));
@@ -64,7 +63,7 @@ async function failAtEach(
 
 test('create', async () => {
   const points = pointsOf('create');
-  await restartWith(host, armed(points));
+  host.arm(armed(points));
   await failAtEach(
     points,
     () => create(host, FOREVER, { name: 'web' }),
@@ -81,7 +80,7 @@ test('create', async () => {
 
 test('start', async () => {
   const points = pointsOf('start').filter((point) => point !== 'start.gate');
-  await restartWith(host, armed(points));
+  host.arm(armed(points));
   const id = await create(host, FOREVER, { name: 'web' });
   await failAtEach(
     points,
@@ -97,7 +96,7 @@ test('start again after a run', async () => {
   const points = pointsOf('start').filter((point) => point !== 'start.gate');
   const id = await run(host, 'echo run; exit 4');
   assert.equal(told(await wait(host, id)), 'exited 4 signal 0');
-  await restartWith(host, armed(points));
+  host.arm(armed(points));
   await failAtEach(
     points,
     () => start(host, id),
@@ -109,7 +108,7 @@ test('start again after a run', async () => {
 });
 
 test('start of a container that waits at its gate', async () => {
-  await restartWith(host, armed(['start.gate']));
+  host.arm(armed(['start.gate']));
   const id = await create(host, FOREVER);
   await api(host).tasks.createTask({ container: id });
   await assert.rejects(start(host, id), /told to fail at start.gate/);
@@ -119,7 +118,7 @@ test('start of a container that waits at its gate', async () => {
 });
 
 test('start with --rm removes the container', async () => {
-  await restartWith(host, armed(['start.commit']));
+  host.arm(armed(['start.commit']));
   const id = await create(host, FOREVER, { autoRemove: true });
   await assert.rejects(start(host, id), /told to fail at start.commit/);
   await until(
@@ -130,7 +129,7 @@ test('start with --rm removes the container', async () => {
 
 test('exec', async () => {
   const points = pointsOf('exec');
-  await restartWith(host, armed(points));
+  host.arm(armed(points));
   const id = await run(host, FOREVER);
   await failAtEach(
     points,
@@ -148,7 +147,7 @@ test('exec', async () => {
 
 test('kill and stop', async () => {
   const points = [...pointsOf('kill'), ...pointsOf('stop')];
-  await restartWith(host, armed(points));
+  host.arm(armed(points));
   const id = await run(host, FOREVER);
   await assert.rejects(kill(host, id), /told to fail at kill.begin/);
   for (const point of pointsOf('stop')) {
@@ -163,7 +162,7 @@ test('kill and stop', async () => {
 test('the end of a run is recorded in spite of errors, and --rm holds', async () => {
   const points = [...pointsOf('exit'), 'delete.begin', 'delete.put', 'delete.done'];
   for (const autoRemove of [false, true]) {
-    await restartWith(host, armed(points));
+    host.arm(armed(points));
     const id = await run(host, 'exit 7', { autoRemove });
     const waited = await wait(host, id).catch(codeOf);
     if (waited !== 'NOT_FOUND') assert.equal(told(waited as never), 'exited 7 signal 0');
@@ -172,7 +171,7 @@ test('the end of a run is recorded in spite of errors, and --rm holds', async ()
       (status) => status === (autoRemove ? 'gone' : 'stopped'),
     );
     if (!autoRemove) assert.equal(told((await look(host, id))?.exit), 'exited 7 signal 0');
-    await restartWith(host, '');
+    await host.restart();
     await checkRules(host);
     await removeAll(host);
   }
@@ -180,7 +179,7 @@ test('the end of a run is recorded in spite of errors, and --rm holds', async ()
 
 test('remove', async () => {
   for (const point of pointsOf('delete')) {
-    await restartWith(host, armed([point]));
+    host.arm(armed([point]));
     const id = await create(host, FOREVER, { name: 'web' });
     const failed = await remove(host, id).then(
       () => undefined,
@@ -200,7 +199,7 @@ test('remove', async () => {
 
 test('import', async () => {
   const points = pointsOf('import');
-  await restartWith(host, armed(points));
+  host.arm(armed(points));
   const stdin = await busyboxAnd([{ name: 'another-layer', data: String(Math.random()) }]);
   const layers = async (): Promise<string> => JSON.stringify([await host.ok(['images', '-q'])]);
   const before = await layers();
@@ -218,8 +217,8 @@ test('import', async () => {
 test('image removal', async () => {
   const [begin, put] = pointsOf('remove-image') as [string, string];
   const collect = pointsOf('collect');
-  const once = collect.map((point) => `${point}=1*off->1*error(told to fail at ${point})`);
-  await restartWith(host, [armed([begin, put]), ...once].join(';'));
+  const once = collect.map((point) => `${point}=1*error(told to fail at ${point})`);
+  host.arm([armed([begin, put]), ...once].join(';'));
   const make = async (name: string): Promise<void> => {
     const stdin = await busyboxAnd([{ name: 'going', data: name }]);
     await host.ok(['import', '-', name], { stdin });

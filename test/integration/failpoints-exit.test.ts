@@ -6,17 +6,20 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, test } from 'node:test';
+import { rawTar } from '../fixtures/raw-tar.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { checkContent } from './content-rules.ts';
 import {
   api,
   checkClean,
   checkRules,
+  codeOf,
   create,
   dispose,
   FOREVER,
   isAlive,
   kill,
+  launcherWaits,
   look,
   pointsOf,
   remove,
@@ -33,7 +36,7 @@ import { busyboxAnd, until } from './ground.ts';
 
 let host: Host;
 before(async () => {
-  host = await startHost({ images: ['busybox'] });
+  host = await startHost({ images: ['busybox'], armable: true });
 });
 afterEach(() => checkClean(host));
 after(() => dispose(host));
@@ -43,15 +46,17 @@ async function dieAt(
   point: string,
   prepare: () => Promise<unknown>,
   ask: () => Promise<unknown>,
-  terms = 'exit',
 ): Promise<void> {
-  await host.stop();
-  await startWith(host, `${point}=${terms}`);
   await prepare();
+  await die(point, ask);
+  await host.start();
+}
+
+async function die(point: string, ask: () => Promise<unknown>): Promise<void> {
+  host.arm(`${point}=exit`);
   const asked = ask().catch(() => undefined);
   await untilDead(host);
   await asked;
-  await host.start();
 }
 
 /** Whatever state it is in, it can be used from there. */
@@ -85,7 +90,11 @@ describe('start', () => {
     test(point, async () => {
       await dieAt(
         point,
-        () => create(host, FOREVER, { name: 'web' }),
+        async () => {
+          // With a launcher; network-deaths.test.ts starts without one.
+          await launcherWaits(host);
+          await create(host, FOREVER, { name: 'web' });
+        },
         async () => {
           if (point === 'start.gate') await api(host).tasks.createTask({ container: 'web' });
           await start(host, 'web');
@@ -228,17 +237,24 @@ describe('import', () => {
 });
 
 describe('image removal', () => {
-  const prepare = async (): Promise<void> => {
-    const stdin = await busyboxAnd([{ name: 'going', data: 'x' }]);
-    await host.ok(['import', '-', 'going'], { stdin });
-  };
+  const importOne = (data: string, reference: string): Promise<string> =>
+    host.ok(['import', '-', reference], { stdin: rawTar([{ name: 'going', data }]) });
+  const prepare = (): Promise<string> => importOne('x', 'going');
   const ask = (): Promise<unknown> => api(host).images.removeImage({ image: 'going' });
-  const isThere = async (): Promise<boolean> => (await host.ok(['images', '-q', 'going'])) !== '';
+  const isThere = (): Promise<boolean> =>
+    api(host)
+      .images.getImage({ image: 'going' })
+      .then(
+        () => true,
+        (error) => {
+          assert.equal(codeOf(error), 'NOT_FOUND');
+          return false;
+        },
+      );
 
   for (const point of [...pointsOf('remove-image'), ...pointsOf('collect')])
     test(point, async () => {
-      // A server collects once before it serves.
-      await dieAt(point, prepare, ask, point.startsWith('collect') ? '1*off->exit' : 'exit');
+      await dieAt(point, prepare, ask);
       assert.equal(await isThere(), point === 'remove-image.begin');
       if (await isThere()) await ask();
       await checkContent(host);
@@ -246,11 +262,8 @@ describe('image removal', () => {
 
   for (const point of pointsOf('collect'))
     test(`${point} of the next server too`, async () => {
-      await host.stop();
-      await startWith(host, 'remove-image.put=exit');
       await prepare();
-      await ask().catch(() => undefined);
-      await untilDead(host);
+      await die('remove-image.put', ask);
       await assert.rejects(startWith(host, `${point}=exit`), /mydockerd ended at its start/);
       await host.start();
       assert.equal(await isThere(), false);
@@ -261,7 +274,7 @@ describe('image removal', () => {
     await dieAt(
       'remove-image.put',
       async () => {
-        await prepare();
+        await host.ok(['import', '-', 'going'], { stdin: await busyboxAnd([{ name: 'going', data: 'x' }]) });
         await host.ok(['tag', 'going', 'staying']);
       },
       ask,
@@ -278,10 +291,7 @@ describe('image removal', () => {
     await dieAt(
       'remove-image.put',
       async () => {
-        for (const data of ['1', '2', '3']) {
-          const stdin = await busyboxAnd([{ name: 'pruned', data }]);
-          await host.ok(['import', '-', 'pruned'], { stdin });
-        }
+        for (const data of ['1', '2', '3']) await importOne(data, 'pruned');
       },
       () => api(host).images.pruneImages({}),
     );

@@ -8,12 +8,12 @@ import { rawTar } from '../fixtures/raw-tar.ts';
 import { SLOWNESS } from '../harness/cli.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { checkContent } from './content-rules.ts';
-import { api, dispose, restartWith, startWith } from './deaths-ground.ts';
+import { api, dispose } from './deaths-ground.ts';
 import { until } from './ground.ts';
 
 let host: Host;
 before(async () => {
-  host = await startHost({ images: ['busybox'] });
+  host = await startHost({ images: ['busybox'], armable: true });
 });
 after(() => dispose(host));
 
@@ -112,8 +112,8 @@ test('rm answers at once, whatever the container wrote', async (t) => {
 });
 
 test('what a killed server was deleting is deleted by the next one', async () => {
-  // It dies while the container's files go, and the image's have just lost their record. It looks once when it starts.
-  await restartWith(host, 'collect.put=1*off->1*delay(60000)');
+  // It dies while the container's files go, and the image's have just lost their record.
+  host.arm('collect.put=1*delay(60000)');
   const kept = await settled();
   await importTar('going', many(FILES, 'going'));
   await host.ok([
@@ -159,8 +159,7 @@ test('a server stops without waiting for much that is deleted', async () => {
 });
 
 test('a removal that cannot delete at once says nothing of it, and the next one tries again', async () => {
-  await host.stop();
-  await startWith(host, 'collect.layers=1*off->1*error(no)');
+  host.arm('collect.layers=1*error(no)');
   await importTar('one', many(10, 'one'));
   await importTar('two', many(10, 'two'));
   await api(host).images.removeImage({ image: 'one' });

@@ -1,6 +1,9 @@
 /** Failpoints: each term, counts and chains, typos, and a real death. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, test } from 'node:test';
 import { configureFailpoints, failpoint, failpointSync, onFailpoint } from '../../server/failpoint.ts';
 
@@ -34,6 +37,34 @@ test('a chain runs each term for its count and is off after the last', () => {
   );
   assert.equal(failpoint('create.put'), undefined);
   assert.equal(failpoint('start.begin'), undefined);
+});
+
+test('a file may come, change and go', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'failpoint-'));
+  const path = join(folder, 'points');
+  const write = (text: string): void => {
+    writeFileSync(`${path}.new`, text);
+    renameSync(`${path}.new`, path);
+  };
+  try {
+    configureFailpoints(`@${path}`);
+    assert.equal(failpoint('create.put'), undefined);
+    write('create.put=1*error(one)');
+    assert.throws(() => failpoint('create.put'), { message: 'one' });
+    assert.equal(failpoint('create.put'), undefined);
+    // The same once more counts anew.
+    write('create.put=1*error(one)');
+    assert.throws(() => failpointSync('create.put'), { message: 'one' });
+    write('create.putt=error');
+    assert.throws(() => failpoint('create.put'), { code: 'invalid-argument' });
+    rmSync(path);
+    assert.equal(failpoint('create.put'), undefined);
+    write('create.put=error(two)');
+    configureFailpoints('');
+    assert.equal(failpoint('create.put'), undefined);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 test('delay waits, in the blocking form too', async () => {
