@@ -103,6 +103,7 @@ function buildCgroups(
     },
     prepare: (path) => parents.prepare(path),
     hold: (path) => parents.hold(path),
+    reserve: (path) => parents.reserve(path),
     release: (path) => parents.release(path),
   };
 }

@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, wri
 import { cannot } from '../model/error.ts';
 import { type CgroupLayout, cgroupFolders, hierarchyOf, SERVER_LEAF } from './layout.ts';
 import { listedPids } from './processes.ts';
+import { passReservations } from './reservations.ts';
 
 /** Controllers that a container's limits may need, where the machine has them. */
 const WANTED_V2 = ['cpu', 'cpuset', 'io', 'memory', 'pids', 'hugetlb'];
@@ -178,6 +179,15 @@ export class CgroupParents {
         this.release(parent);
       },
     };
+  }
+
+  /**
+   * Reserves in a parent, and above it, what the groups below do; in those that were made here, or whose name is ours.
+   * @throws the errors of node:fs.
+   */
+  reserve(parent: string): void {
+    const top = parent === this.#usual ? parent : this.#made.get(parent);
+    if (top !== undefined) passReservations(this.#layout, parent, top);
   }
 
   /** What was there before stays, and what others use. */

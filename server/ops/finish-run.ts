@@ -3,8 +3,10 @@
  * else nothing), written down, told, and the run's folder goes.
  */
 import { rmSync } from 'node:fs';
+import { posix } from 'node:path';
 import { toldOom } from '../cgroup/cgroup-plan.ts';
 import { reapCgroup } from '../cgroup/reap.ts';
+import { isReserving } from '../cgroup/reservations.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerRecord, Exit } from '../model/container.ts';
 import type { MydockerError } from '../model/error.ts';
@@ -88,6 +90,7 @@ export async function recordExit(
     await reapCgroup(engine.cgroups.layout, record.run.cgroupPath);
   if (record?.run !== undefined && record.run.runId === runId && isAlive(record.status))
     await closeScope(engine, record.run.cgroupPath);
+  reserveAbove(engine, record);
   if (record !== undefined) {
     if (exit.oomKilled) tell(engine, containerId, 'oom', { runId });
     const attributes = { exitStatus: String(exit.exitStatus) };
@@ -102,6 +105,16 @@ export async function recordExit(
   if (parent !== undefined) engine.cgroups.release(parent);
   rmSync(folder, { recursive: true, force: true });
   await failpoint('exit.cleanup');
+}
+
+/** What the groups above reserve for a container that has begun, or is gone. */
+function reserveAbove(engine: Engine, record: ContainerRecord | undefined): void {
+  if (record?.run === undefined || !isReserving(record.config.resources)) return;
+  try {
+    engine.cgroups.reserve(posix.dirname(record.run.cgroupPath));
+  } catch (err) {
+    engine.log.warn({ err, container: record.id }, 'reserve memory above a container');
+  }
 }
 
 /** Removes the folder of a run that is over; a shim that never answered may make it again, until it is gone. */
@@ -121,6 +134,7 @@ export interface Ending {
  * @returns when everybody was told; never rejects.
  */
 export async function superviseRun(engine: Engine, run: LiveRun & Ending): Promise<void> {
+  reserveAbove(engine, engine.store.containers.get(run.containerId));
   const told = await run.connection.exited.catch(() => undefined);
   const { containerId, runId, folder } = run;
   const exit = exitOf(folder, told, run.oomKillsAtKill);

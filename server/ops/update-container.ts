@@ -8,6 +8,7 @@ import { changeLimit, openRealTime, tryLimits } from '../cgroup/apply-limits.ts'
 import { changeDevices } from '../cgroup/device-program.ts';
 import { allowances } from '../cgroup/devices.ts';
 import { type CgroupPlace, changeWrites } from '../cgroup/limits.ts';
+import { isReserving } from '../cgroup/reservations.ts';
 import { failpoint } from '../failpoint.ts';
 import type { ContainerConfig, ContainerRecord, RestartPolicy } from '../model/container.ts';
 import { invalidArgument } from '../model/error.ts';
@@ -147,6 +148,8 @@ async function write(
     () => changeScope(engine, place.path, writes),
   ];
   for (const step of steps) await (always ? step().catch(() => undefined) : step());
+  if ([now, next].some(({ resources }) => isReserving(resources)))
+    engine.cgroups.reserve(posix.dirname(place.path));
   if (now.resources.deviceRules === next.resources.deviceRules) return;
   try {
     changeDevices(place, hostDevices(now).rules, hostDevices(next).rules);

@@ -1,10 +1,11 @@
 /** Limits that take a device, swap or huge pages to be hit: each by a program that wants more than it may have. @vm */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { existsSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { deviceNumbers } from '../../server/cgroup/device-numbers.ts';
 import { type Host, startHost } from '../harness/host.ts';
 import { cgroupMounts } from '../harness/leaks.ts';
 import { assertClean, cgroupFile, IS_V2, inside, until, WITH_PROBE } from './ground.ts';
@@ -15,8 +16,15 @@ const IS_OURS = process.env['MYDOCKER_TEST_MACHINE'] === 'virtual';
 let host: Host;
 /** A disk of our own: a file behind a loop device. */
 let disk = '';
+/** A disk that keeps nothing and takes 5 ms for each request, one at a time: the same however slow the processor is. */
+const SLOW_DISK = 'queue_mode=2 irqmode=2 completion_nsec=5000000 hw_queue_depth=1 submit_queues=1'.split(
+  ' ',
+);
 before(async () => {
-  if (IS_OURS) spawnSync('modprobe', ['-a', 'loop', 'bfq']);
+  if (IS_OURS) {
+    spawnSync('modprobe', ['-a', 'loop', 'bfq']);
+    spawnSync('modprobe', ['null_blk', ...SLOW_DISK]);
+  }
   host = await startHost({ images: ['busybox'] });
   const file = join(host.folder, 'tmp/disk');
   writeFileSync(file, '');
@@ -57,28 +65,35 @@ test('rates of a device: bytes and operations, read and written', async () => {
 });
 
 test('weights divide a device that two want', async (t) => {
-  const queue = `/sys/block/${basename(disk)}/queue/scheduler`;
+  const busy = IS_OURS ? '/dev/nullb0' : disk;
+  const queue = `/sys/block/${basename(busy)}/queue`;
   try {
-    writeFileSync(queue, 'bfq');
+    writeFileSync(`${queue}/scheduler`, 'bfq');
   } catch {
     return t.diagnostic('this kernel has no scheduler that knows weights');
   }
-  const read = `while :; do dd if=${disk} of=/dev/null bs=16k iflag=direct 2>/dev/null; done`;
-  const usual = ['--device', disk, 'busybox', 'sh', '-c', read];
-  await host.ok(['run', '-d', '--name', 'much', '--blkio-weight', '1000', ...usual]);
-  await host.ok(['run', '-d', '--name', 'little', '--blkio-weight', '100', ...usual]);
+  // It waits so long (ms) for the next read of who comes first; where processors are busy its own 8 are over before.
+  writeFileSync(`${queue}/iosched/slice_idle`, '100');
+  const read = `while :; do dd if=${busy} of=/dev/null bs=64k iflag=direct 2>/dev/null; done`;
+  const usual = ['--device', busy, 'busybox', 'sh', '-c', read];
+  const weight = ['--blkio-weight', '1000'];
+  await host.ok(['run', '-d', '--name', 'much', ...weight, ...usual]);
+  const less = ['--blkio-weight-device', `${busy}:100`];
+  await host.ok(['run', '-d', '--name', 'little', ...weight, ...less, ...usual]);
+  // Other devices have lines, too.
+  const line = new RegExp(`^${deviceNumbers(statSync(busy).rdev).join(':')} (?:Read |rbytes=)(\\d+)`, 'm');
   const bytes = async (name: string): Promise<number> => {
     const text = await cgroupFile(host, name, 'blkio.bfq.io_service_bytes', 'io.stat');
-    return Number(/(?:Read |rbytes=)(\d+)/.exec(text)?.[1] ?? 0);
+    return Number(line.exec(text)?.[1] ?? 0);
   };
   const [much, little] = [await bytes('much'), await bytes('little')];
   // 10 by the book, where nothing else wants the processor.
   await until(
     async () => [(await bytes('much')) - much, (await bytes('little')) - little] as const,
-    ([more, less]) => more > 256 << 20 && more > 1.5 * less,
+    ([more, less]) => more > 16 << 20 && more > 1.5 * less,
   );
   await host.ok(['rm', '-f', 'much', 'little']);
-  writeFileSync(queue, 'none');
+  writeFileSync(`${queue}/scheduler`, 'none');
 });
 
 test('real-time is shared out', async (t) => {
@@ -172,6 +187,19 @@ test('buffers of TCP take no more memory of the kernel than they may', { skip: I
   await host.ok(['rm', '-f', 'web']);
 });
 
+test('where the kernel is not to kill, a process waits until it may have more', { skip: IS_V2 }, async () => {
+  const options = ['-m', '16m', '--oom-kill-disable', ...WITH_PROBE];
+  await host.ok(['run', '-d', '--name', 'waits', ...options, 'busybox', '/probe', 'eat', '32']);
+  await until(
+    () => cgroupFile(host, 'waits', 'memory.oom_control', ''),
+    (text) => /^under_oom 1$/m.test(text),
+  );
+  assert.equal(await host.ok(['inspect', '-f', '{{.State.Status}}', 'waits']), 'running');
+  await host.ok(['update', '-m', '64m', 'waits']);
+  assert.equal(await host.ok(['wait', 'waits']), '0');
+  await host.ok(['rm', 'waits']);
+});
+
 test('a group above limits all that is below it', async () => {
   const parent = `${host.cgroupParent}-above/inner`;
   const options = ['--cgroup-parent', parent, ...WITH_PROBE];
@@ -182,12 +210,29 @@ test('a group above limits all that is below it', async () => {
   const eat = '/probe eat 80 >/dev/null; echo $?';
   assert.equal(await inside(host, eat, options), '137');
   assert.equal(await inside(host, eat, WITH_PROBE), '0');
-  if (IS_V2) await reservation(options);
+  if (IS_V2) await reservation(join(mount ?? '', parent), options);
+  await firstToGo(options);
   await host.ok(['rm', '-f', 'first']);
 });
 
-/** What is reserved is taken away last, where a group above has no more. */
-async function reservation(options: readonly string[]): Promise<void> {
+/** By its score the smaller of two has to go. */
+async function firstToGo(options: readonly string[]): Promise<void> {
+  const hold = ['--oom-score-adj', '1000', ...options, 'busybox', '/probe', 'hold', '16'];
+  await host.ok(['run', '-d', '--name', 'goes', ...hold]);
+  await until(
+    () => cgroupFile(host, 'goes', 'memory.usage_in_bytes', 'memory.current'),
+    (bytes) => Number(bytes) > 16 << 20,
+  );
+  assert.equal(await inside(host, '/probe eat 40 >/dev/null; echo $?', options), '0');
+  assert.equal(await host.ok(['wait', 'goes']), '137');
+  assert.equal(await host.ok(['inspect', '-f', '{{.State.OOMKilled}}', 'goes']), 'true');
+  await host.ok(['rm', 'goes']);
+}
+
+/** What is reserved is taken away last, also where it is a group further up, or the machine, that has no more. */
+async function reservation(above: string, options: readonly string[]): Promise<void> {
+  writeFileSync(join(dirname(above), 'memory.max'), '48m');
+  writeFileSync(join(above, 'memory.max'), 'max');
   const fill = 'dd if=/dev/zero of=/file bs=1M count=12 conv=fsync 2>/dev/null; sleep 1000';
   await host.ok(['run', '-d', '--name', 'lost', ...options, 'busybox', 'sh', '-c', fill]);
   const more = ['--memory-reservation', '24m', ...options];
@@ -202,7 +247,12 @@ async function reservation(options: readonly string[]): Promise<void> {
   await inside(host, 'dd if=/dev/zero of=/file bs=1M count=100 conv=fsync 2>/dev/null', options);
   const [kept, lost] = [await cached('kept'), await cached('lost')];
   assert.ok(kept > 11 << 20 && lost < 6 << 20, `${kept} ${lost}`);
+  const reserved = (): string => readFileSync(join(above, 'memory.low'), 'utf8').trim();
+  assert.equal(reserved(), String(24 << 20));
+  await host.ok(['update', '--memory-reservation', '16m', 'kept']);
+  assert.equal(reserved(), String(16 << 20));
   await host.ok(['rm', '-f', 'kept', 'lost']);
+  assert.equal(reserved(), '0');
 }
 
 const BUSY = 'while :; do :; done';

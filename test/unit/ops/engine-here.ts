@@ -104,6 +104,7 @@ export async function engineHere(
       parent: `/mydocker-${instance}`,
       helpers: `/mydocker-${instance}`,
       prepare: () => undefined,
+      reserve: () => undefined,
       release: () => undefined,
       hold: () => ({ [Symbol.dispose]: () => undefined }),
       warmJoins: () => undefined,
