@@ -156,11 +156,12 @@ function restart({ restart: text, rm }: Given): Pick<ConfigFields, 'restartPolic
   return { restartPolicy };
 }
 
-function kernel({ ulimit, sysctl, device, oomScoreAdj, cgroupParent }: Given): ConfigFields {
+function kernel({ ulimit, sysctl, device, privileged, oomScoreAdj, cgroupParent }: Given): ConfigFields {
   return {
     ulimits: ulimit.map(parseUlimit),
     sysctls: parseSysctls(sysctl),
     devices: device.map(parseDevice),
+    ...(privileged === true ? { security: { privileged } } : {}),
     ...(oomScoreAdj === undefined
       ? {}
       : { oomScoreAdj: parseWhole('--oom-score-adj', oomScoreAdj, -1000, 1000) }),

@@ -24,6 +24,11 @@ export const KERNEL_OPTIONS = {
     value: 'RULE',
     about: 'devices that may be used though no node is made: "c 10:229 rwm"',
   },
+  privileged: {
+    names: ['--privileged'],
+    type: 'flag',
+    about: 'all capabilities and devices, nothing masked or read-only: as good as root on the host',
+  },
   oomScoreAdj: {
     names: ['--oom-score-adj'],
     type: 'text',

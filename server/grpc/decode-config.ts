@@ -34,9 +34,11 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
   const { terminal, openStdin, stdinOnce, mounts, readOnlyRootfs, network, resources, ...more } = others;
   const { stopSignal, stopTimeoutMs, autoRemove, labels, healthCheck, storageDriver, ...last } = more;
   const { additionalGroups, shmSizeBytes, init, namespaces, restartPolicy, ...kernel } = last;
-  const { ulimits, sysctls, devices, oomScoreAdj, cgroupParent, volumesFrom, ...rest } = kernel;
+  const { ulimits, sysctls, devices, oomScoreAdj, cgroupParent, volumesFrom, security, ...rest } = kernel;
   if (imageId !== '' || args.length > 0) throw serverSets(imageId === '' ? 'args' : 'image_id');
   refuseRest('config', rest);
+  const { privileged = false, ...withheld } = security ?? {};
+  refuseRest('config.security', withheld);
   return {
     rootfs:
       rootfs.$case === 'image'
@@ -62,7 +64,7 @@ export function decodeConfig(config: ContainerConfig | undefined): ContainerOpti
     ports: (network?.ports ?? []).map(decodeMapping),
     publishAll: network?.publishAll ?? false,
     resources: decodeResources(resources),
-    ...{ ulimits, sysctls, devices, cgroupParent },
+    ...{ ulimits, sysctls, devices, privileged, cgroupParent },
     ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
   };
 }

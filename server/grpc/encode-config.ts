@@ -73,6 +73,7 @@ export function encodeConfig(config: ContainerConfig, places: readonly PlaceView
     ulimits: config.ulimits ?? [],
     sysctls: config.sysctls ?? {},
     devices: config.devices ?? [],
+    ...(config.privileged === true ? { security: { privileged: true } } : {}),
     oomScoreAdj: config.oomScoreAdj,
     cgroupParent: config.cgroupParent ?? '',
     stopSignal: signalName(config.stopSignal),

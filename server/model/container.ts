@@ -195,6 +195,8 @@ export interface ContainerConfig {
   readonly sysctls?: Readonly<Record<string, string>>;
   /** Absent: the usual ones alone. */
   readonly devices?: readonly DeviceMapping[];
+  /** All capabilities and devices, nothing masked, kernel parameters and groups writable. Absent: it is not. */
+  readonly privileged?: boolean;
   /** -1000 to 1000. Absent: 0. */
   readonly oomScoreAdj?: number;
   /** Absolute, below the mount point of each hierarchy. Absent: the server's own. */

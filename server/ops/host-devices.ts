@@ -8,8 +8,13 @@ import type { DeviceRule } from '../model/resources.ts';
 
 /** Nodes that one folder may stand for. */
 const MAX_NODES = 1024;
-/** Folders of a /dev that are filesystems of their own. */
-const SKIPPED = new Set(['pts', 'shm', 'mqueue', 'fd', 'console']);
+/** What of a /dev is a filesystem of its own, or belongs to one. */
+const SKIPPED = new Set(['pts', 'ptmx', 'shm', 'mqueue', 'fd', 'console']);
+/** What a privileged container has. */
+const EVERY_NODE: DeviceMapping = { hostPath: '/dev', containerPath: '/dev', access: '' };
+const EVERY_DEVICE: readonly DeviceRule[] = (['c', 'b'] as const).map((type) => ({
+  ...{ allow: true, type, major: null, minor: null, access: 'rwm' },
+}));
 
 /** What the container's /dev shows, and what its device controller allows. */
 export interface HostDevices {
@@ -18,7 +23,12 @@ export interface HostDevices {
 }
 
 /** @throws MydockerError `failed-precondition` for one that is gone. */
-export function hostDevices({ devices = [], resources }: ContainerConfig): HostDevices {
+export function hostDevices({ devices = [], privileged = false, resources }: ContainerConfig): HostDevices {
+  if (privileged)
+    return {
+      devices: [EVERY_NODE, ...devices].flatMap(nodesOf).map(({ device }) => device),
+      rules: EVERY_DEVICE,
+    };
   const found = devices.flatMap(nodesOf);
   const own = found.map(({ device, access }) => ({
     allow: true,
@@ -50,7 +60,8 @@ function nodesOf({ hostPath, containerPath, access }: DeviceMapping): Node[] {
     const below = path.slice(hostPath.length + 1);
     if (SKIPPED.has(below.split('/')[0] ?? '') || !(entry.isBlockDevice() || entry.isCharacterDevice()))
       continue;
-    const found = deviceOf(statSync(path), `${containerPath}/${below}`);
+    const at = statSync(path, { throwIfNoEntry: false });
+    const found = at === undefined ? undefined : deviceOf(at, `${containerPath}/${below}`);
     if (found !== undefined) nodes.push({ device: found, access });
     if (nodes.length > MAX_NODES)
       throw cannot(

@@ -17,6 +17,7 @@ export interface KernelOptions {
   readonly sysctls?: Readonly<Record<string, string>>;
   /** The path inside may be empty: as on the host; so may the access: all of it. */
   readonly devices?: readonly DeviceMapping[];
+  readonly privileged?: boolean;
   readonly oomScoreAdj?: number;
   /** `''`: the server's. */
   readonly cgroupParent?: string;
@@ -24,7 +25,7 @@ export interface KernelOptions {
 
 type KernelConfig = Pick<
   ContainerConfig,
-  'resources' | 'ulimits' | 'sysctls' | 'devices' | 'oomScoreAdj' | 'cgroupParent'
+  'resources' | 'ulimits' | 'sysctls' | 'devices' | 'privileged' | 'oomScoreAdj' | 'cgroupParent'
 >;
 
 const MAX_DEVICES = 256;
@@ -40,6 +41,7 @@ export function mergeKernel(options: KernelOptions): KernelConfig {
     ulimits = [],
     sysctls = {},
     devices = [],
+    privileged = false,
     oomScoreAdj,
     cgroupParent = '',
   } = options;
@@ -53,6 +55,7 @@ export function mergeKernel(options: KernelOptions): KernelConfig {
     ...(ulimits.length === 0 ? {} : { ulimits }),
     ...(Object.keys(sysctls).length === 0 ? {} : { sysctls }),
     ...(mapped.length === 0 ? {} : { devices: mapped }),
+    ...(privileged ? { privileged } : {}),
     ...(oomScoreAdj === undefined ? {} : { oomScoreAdj }),
     ...(cgroupParent === '' ? {} : { cgroupParent: cgroupParent.replace(/^\/?(.*?)\/?$/s, '/$1') }),
   };

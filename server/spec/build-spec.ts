@@ -61,7 +61,7 @@ export function buildSpec(
       args: config.args,
       env: completeEnv(config.env, { hostname, home: user.home, terminal }),
       cwd: config.workingDir,
-      capabilities: DEFAULT_CAPABILITIES,
+      capabilities: config.privileged === true ? host.capabilities : DEFAULT_CAPABILITIES,
       rlimits: withUlimits(host.rlimits, config.ulimits),
       noNewPrivileges: false,
       ...oomScoreOf(config),
@@ -74,8 +74,8 @@ export function buildSpec(
       ),
       cgroupsPath,
       devices: withDevices(devices),
-      maskedPaths: host.maskedPaths,
-      readonlyPaths: host.readonlyPaths,
+      maskedPaths: config.privileged === true ? [] : host.maskedPaths,
+      readonlyPaths: config.privileged === true ? [] : host.readonlyPaths,
       sysctl: { ...(ownNetwork ? NETWORK_SYSCTLS : {}), ...config.sysctls },
       rootfsPropagation: config.mounts.some(isSlave) ? 'rslave' : 'rprivate',
     },
@@ -102,7 +102,7 @@ export interface ExecChoice {
   /** Default: the container's. */
   readonly user?: string | undefined;
   readonly terminal: boolean;
-  /** All capabilities that the server has. Default: the usual ones. */
+  /** All capabilities that the server has. Default: the container's. */
   readonly privileged?: boolean;
 }
 
@@ -133,7 +133,8 @@ export function buildExecProcess(
       terminal,
     }),
     cwd: choice.workingDir ?? config.workingDir,
-    capabilities: choice.privileged === true ? host.capabilities : DEFAULT_CAPABILITIES,
+    capabilities:
+      choice.privileged === true || config.privileged === true ? host.capabilities : DEFAULT_CAPABILITIES,
     rlimits: withUlimits(host.rlimits, config.ulimits),
     noNewPrivileges: false,
     ...oomScoreOf(config),

@@ -1,4 +1,4 @@
-/** What a container sees of the control groups: its own, read-only, in the layout of the host. */
+/** What a container sees of the control groups: its own, in the layout of the host; read-only unless it is privileged. */
 import type { OciSpec } from '../model/oci-spec.ts';
 import type { Op, Slot, SlotAllocator } from '../model/plan.ts';
 import { MOUNT_ATTR_RDONLY, splitMountOptions } from './mount-options.ts';
@@ -34,6 +34,15 @@ export function cgroupView(
       openInRoot(target, folder, name, FOLDER),
       mount(target, 'cgroup', 'cgroup', flags, option, `${m.destination}/${name}`),
     ]),
-    { name: 'setattr', a: folder, x: MOUNT_ATTR_RDONLY, about: `make ${m.destination} read-only` },
+    ...(m.options.includes('ro')
+      ? [
+          {
+            name: 'setattr',
+            a: folder,
+            x: MOUNT_ATTR_RDONLY,
+            about: `make ${m.destination} read-only`,
+          } as const,
+        ]
+      : []),
   ];
 }

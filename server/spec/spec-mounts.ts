@@ -11,8 +11,14 @@ const HOST_SHM: OciMount = {
   options: ['rbind'],
 };
 
-/** The default ones with what the configuration says about their size. */
-export function defaultMounts({ shmSizeBytes, namespaces }: ContainerConfig): readonly OciMount[] {
+/** The default ones with what the configuration says about them. */
+export function defaultMounts(config: ContainerConfig): readonly OciMount[] {
+  const mounts = withShm(config);
+  if (config.privileged !== true) return mounts;
+  return mounts.map((mount) => ({ ...mount, options: mount.options.filter((option) => option !== 'ro') }));
+}
+
+function withShm({ shmSizeBytes, namespaces }: ContainerConfig): readonly OciMount[] {
   const ipc = namespaces?.ipc?.kind;
   // POSIX's shared memory is files, which go with the namespace that has the other kinds.
   if (ipc === 'host')

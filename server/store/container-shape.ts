@@ -53,6 +53,7 @@ const CONFIG: Record<keyof ContainerConfig, (value: unknown) => boolean> = {
   ulimits: (value) => value === undefined || (Array.isArray(value) && value.every(isFields)),
   sysctls: (value) => value === undefined || (isFields(value) && Object.values(value).every(isText)),
   devices: (value) => value === undefined || (Array.isArray(value) && value.every(isFields)),
+  privileged: (value) => value === undefined || isFlag(value),
   oomScoreAdj: (value) => value === undefined || Number.isInteger(value),
   cgroupParent: (value) =>
     value === undefined || (isText(value) && /^(?:\/(?!\.{1,2}(?:\/|$))[^/\0]+)+$/.test(value)),

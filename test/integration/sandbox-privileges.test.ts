@@ -1,10 +1,20 @@
 /** What a process may do: capabilities, hidden and read-only paths, devices, identities. @vm */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, importEntries, inside, PROBE, refused, tryInside, WITH_PROBE } from './ground.ts';
+import {
+  assertClean,
+  IS_V2,
+  importEntries,
+  inside,
+  PROBE,
+  refused,
+  tryInside,
+  WITH_PROBE,
+} from './ground.ts';
 
 let host: Host;
 before(async () => {
@@ -31,6 +41,44 @@ test('Docker’s fourteen capabilities for root, none for others, the same in an
   assert.equal(await host.ok(['exec', 'caps', 'sh', '-c', CAPS]), caps('00000000a80425fb'));
   assert.equal(await host.ok(['exec', '-u', '1000', 'caps', 'sh', '-c', CAPS]), caps('0000000000000000'));
   await host.ok(['rm', '-f', 'caps']);
+});
+
+test('--privileged: all that the server has, for what is executed in it too, and only where it was asked for', async () => {
+  const all = /^CapPrm:\s*(\S+)$/m.exec(readFileSync(`/proc/${host.serverPid}/status`, 'utf8'))?.[1] ?? '';
+  const group = IS_V2 ? '/sys/fs/cgroup' : '/sys/fs/cgroup/pids';
+  const script = [
+    CAPS,
+    'echo here >/proc/sys/kernel/domainname && cat /proc/sys/kernel/domainname',
+    `mkdir ${group}/below && rmdir ${group}/below && echo groups`,
+    'mount -t tmpfs none /tmp && grep -c " /tmp tmpfs " /proc/mounts',
+    // Nobody's device: who may open it is told that nothing is behind.
+    'mknod /nobody c 250 250; cat /nobody 2>&1 | grep -o "No such device.*"',
+    'grep -cE "^[^ ]+ /(proc|sys)/[^ ]+ [^ ]+ ro," /proc/mounts',
+  ].join('\n');
+  await host.ok(['run', '-d', '--privileged', '--name', 'caps', 'busybox', 'sleep', '1000']);
+  const [status, rest] = [caps(all, all), ['here', 'groups', '1', 'No such device or address', '0']];
+  assert.equal(
+    (await host.cli(['exec', 'caps', 'sh', '-c', script])).stdout,
+    [status, ...rest, ''].join('\n'),
+  );
+  assert.equal(
+    await host.ok(['exec', '-u', '1000', 'caps', 'sh', '-c', CAPS]),
+    caps('0000000000000000', all),
+  );
+  const nodes = 'find /dev -xdev -type b -o -xdev -type c | sort';
+  const ofHost = execFileSync('sh', ['-c', nodes], { encoding: 'utf8' }).trim().split('\n');
+  const inside = (await host.ok(['exec', 'caps', 'sh', '-c', nodes])).split('\n');
+  const missing = ofHost.filter((path) => !inside.includes(path) && !/^\/dev\/(console|ptmx)$/.test(path));
+  assert.deepEqual(missing, []);
+  // It is recorded, and says so; a server that comes later knows.
+  await host.restart();
+  assert.equal(await host.ok(['inspect', '-f', '{{.HostConfig.Privileged}}', 'caps']), 'true');
+  await host.ok(['restart', '-t', '0', 'caps']);
+  assert.equal(await host.ok(['exec', 'caps', 'sh', '-c', CAPS]), status);
+  await host.ok(['rm', '-f', 'caps']);
+  const plan = await host.ok(['run', '--explain', '--privileged', 'busybox', 'true']);
+  assert.doesNotMatch(plan, /masked|read-only/);
+  assert.match(await host.ok(['run', '--explain', 'busybox', 'true']), /\(masked\)/);
 });
 
 test('what these capabilities forbid', async () => {

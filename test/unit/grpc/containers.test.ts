@@ -144,7 +144,7 @@ test('an error has code, sentence, reason, facts and a hint', async () => {
 
 test('options that this version lacks are refused by name', async () => {
   const cases: [field: string, config: object][] = [
-    ['config.security', { security: { privileged: true } }],
+    ['config.security.cap_add', { security: { privileged: true, capAdd: ['ALL'] } }],
     [
       'config.network.attachments.options',
       { network: { attachments: [{ network: 'default', options: { a: 'b' } }] } },
@@ -154,7 +154,7 @@ test('options that this version lacks are refused by name', async () => {
       { mounts: [{ destination: '/x', source: { $case: 'bind', value: { source: '/y', idmap: true } } }] },
     ],
     ['config.namespaces.user', { namespaces: { user: { mode: 1 } } }],
-    ['config.security', { security: { maskedPaths: { values: [] } } }],
+    ['config.security.masked_paths', { security: { maskedPaths: { values: [] } } }],
   ];
   for (const [field, config] of cases) {
     const { code, reason, metadata } = await refused(config);

@@ -54,6 +54,16 @@ test('a spec has the default sandbox', () => {
   assert.equal(root.readonly, false);
 });
 
+test('a privileged one has what the server has, and nothing is masked or read-only', () => {
+  const { process, mounts, linux } = buildSpec({ ...CONFIG, privileged: true }, ROOT, '/c', HOST);
+  assert.deepEqual(process.capabilities, HOST.capabilities);
+  assert.deepEqual([linux.maskedPaths, linux.readonlyPaths], [[], []]);
+  assert.deepEqual(
+    mounts.slice(0, DEFAULT_MOUNTS.length).filter(({ options }) => options.includes('ro')),
+    [],
+  );
+});
+
 test("the host's network is neither a namespace of its own nor written to", () => {
   const { linux } = buildSpec({ ...CONFIG, network: 'host' }, ROOT, '/c', HOST);
   assert.ok(!linux.namespaces.includes('network'));
