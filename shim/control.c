@@ -21,15 +21,6 @@ void say_failure(const struct holder *self) {
       (void)report_failure(self->controls[i].fd, &self->failure);
 }
 
-struct message created_message(const struct holder *self) {
-  return (struct message){.type = MSG_CREATED,
-                          .version = WIRE_VERSION,
-                          .a = self->run->child,
-                          .b = getpid(),
-                          .x = process_start_time(self->run->child),
-                          .y = process_start_time(getpid())};
-}
-
 void open_gate(const struct holder *self) {
   if (self->run->start && self->run->ready && !self->started)
     (void)write_all(fd_of(self->run->plan.header->gate_slot), "", 1);
@@ -110,12 +101,12 @@ void accept_control(struct holder *self) {
   if (fd < 0)
     return;
   (void)getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size);
-  struct message message = created_message(self);
-  if (peer.uid != geteuid() || i == CONTROLS_MAX || (self->created && send_message(fd, &message) < 0)) {
+  if (peer.uid != geteuid() || i == CONTROLS_MAX || (self->created && send_message(fd, &self->known) < 0)) {
     (void)close(fd);
     return;
   }
   self->controls[i] = (struct control){.fd = fd};
+  struct message message = self->known;
   message.type = MSG_STARTED;
   if (self->started)
     (void)send_message(fd, &message);

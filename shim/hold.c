@@ -19,12 +19,21 @@ enum { LOG_CHUNK = 64 << 10, DRAIN_MS = 10000 };
 enum { AT_SIGNAL, AT_SYNC, AT_CONTROL, AT_ATTACH, AT_STDOUT, AT_STDERR, AT_CONTROLS };
 
 static struct holder self;
+/* An errno: why it cannot hold its child. */
+static int unprepared;
 
 /* Once, as soon as the process that will run is known. */
 static void keep_state(void) {
-  if (!self.stated && (self.run->plan.header->flags & PLAN_HOLD))
-    (void)write_state(self.run);
-  self.stated = true;
+  if (self.known.type == MSG_CREATED)
+    return;
+  self.known = (struct message){.type = MSG_CREATED,
+                                .version = WIRE_VERSION,
+                                .a = self.run->child,
+                                .b = getpid(),
+                                .x = process_start_time(self.run->child),
+                                .y = process_start_time(getpid())};
+  if (self.run->plan.header->flags & PLAN_HOLD)
+    (void)write_state(self.run, &self.known);
 }
 
 static void created(void) {
@@ -32,8 +41,7 @@ static void created(void) {
     return;
   self.created = true;
   keep_state();
-  struct message message = created_message(&self);
-  say(&self, &message);
+  say(&self, &self.known);
 }
 
 /* Said wherever the end of the conversation with the child was seen. */
@@ -48,8 +56,8 @@ static void take_note(void) {
   int got = recv_note(self.run->sync, &note, &fd);
   if (got > 0 && note.kind == NOTE_READY) {
     self.run->ready = true;
+    open_gate(&self); /* nobody has to hear of it first */
     created();
-    open_gate(&self);
   } else if (got > 0 && note.kind == NOTE_RESPAWN) {
     self.run->child = note.value;
     created();
@@ -171,9 +179,9 @@ static void drain(void) {
     run_loop_once(true, 50);
 }
 
-static void remove_names(void) {
+void remove_names(const struct run *run) {
   static const char *const names[] = {"control", "attach", "gate", "state"};
-  int folder = fd_of(self.run->plan.header->run_slot);
+  int folder = fd_of(run->plan.header->run_slot);
   for (size_t i = 0; folder >= 0 && i < sizeof names / sizeof *names; i++)
     (void)unlinkat(folder, names[i], 0);
 }
@@ -198,7 +206,7 @@ static void finish(void) {
   } else {
     after_exit(self.run, NULL, NULL);
   }
-  remove_names(); /* whoever is told may remove the folder */
+  remove_names(self.run); /* whoever is told may remove the folder */
   if (self.failure.error == 0)
     say(&self, &message);
   else
@@ -208,8 +216,7 @@ static void finish(void) {
   attach_end();
 }
 
-/* Everything that takes a name or a descriptor, while the child is still at
- * work. */
+/* Everything that takes a name or a descriptor. */
 static int prepare(struct run *run) {
   const struct plan_header *header = run->plan.header;
   sigset_t child;
@@ -248,21 +255,25 @@ static bool has_op(const struct plan *plan, uint16_t code) {
   return false;
 }
 
+void prepare_hold(struct run *run) {
+  if (self.run != NULL)
+    return;
+  unprepared = -prepare(run);
+  /* One that is born again says so itself. */
+  if (unprepared == 0 && !has_op(&run->plan, OP_RESPAWN))
+    keep_state();
+}
+
 int hold(struct run *run) {
-  int result = prepare(run);
-  if (result < 0) {
-    self.failure = (struct failure){.section = FAILED_LAUNCH, .index = LAUNCH_HOLD, .error = -result};
+  prepare_hold(run);
+  if (unprepared != 0) {
+    self.failure = (struct failure){.section = FAILED_LAUNCH, .index = LAUNCH_HOLD, .error = unprepared};
     (void)kill(run->child, SIGKILL);
     (void)waitpid(run->child, &self.status, 0);
     self.ended = true;
   }
-  /* One that is born again says so itself; while the other is still at work
-   * there is time to write. */
-  if (!self.ended && !has_op(&run->plan, OP_RESPAWN)) {
-    keep_state();
-    if (!has_op(&run->plan, OP_GATE))
-      created();
-  }
+  if (!self.ended && !has_op(&run->plan, OP_RESPAWN) && !has_op(&run->plan, OP_GATE))
+    created();
   while (!self.ended)
     run_loop_once(false, -1);
   finish();

@@ -18,14 +18,14 @@ struct holder {
   int out[2];                            /* stdout or the pty's master, stderr; -1 when everybody has
                                             closed it */
   struct control controls[CONTROLS_MAX]; /* [0]: the launch connection */
-  bool stated, created, started, ended;
+  struct message known;                  /* who the process is; all zero before that is known */
+  bool created, started, ended;
   int status; /* of the ended process, as wait(2) has it */
   struct failure failure;
 };
 
 void say(const struct holder *self, const struct message *message);
 void say_failure(const struct holder *self);
-struct message created_message(const struct holder *self);
 void open_gate(const struct holder *self);
 void read_control(struct holder *self, int i);
 void accept_control(struct holder *self);

@@ -82,6 +82,7 @@ static int shim_main(const int *descriptors, int count) {
     failure = launch(&run);
     if (failure.error == 0)
       return hold(&run);
+    remove_names(&run);
     after_exit(&run, NULL, NULL);
   }
   if (parks)

@@ -37,13 +37,13 @@ static char *put_head(const struct run *run, char *at, size_t size) {
 }
 
 /* Not synced: after a power cut nobody has a use for it. */
-int write_state(const struct run *run) {
+int write_state(const struct run *run, const struct message *created) {
   char text[4096];
   char *at = put_head(run, text, sizeof text);
-  at = put_line(at, "shim_pid", (uint64_t)getpid());
-  at = put_line(at, "shim_start", process_start_time(getpid()));
-  at = put_line(at, "init_pid", (uint64_t)run->child);
-  at = put_line(at, "init_start", process_start_time(run->child));
+  at = put_line(at, "shim_pid", (uint64_t)created->b);
+  at = put_line(at, "shim_start", created->y);
+  at = put_line(at, "init_pid", (uint64_t)created->a);
+  at = put_line(at, "init_start", created->x);
   return write_file(fd_of(run->plan.header->run_slot), "state", ".state", text, (size_t)(at - text), false);
 }
 

@@ -85,7 +85,7 @@ pid_t clone_by_launcher(struct run *run);
 void unpark(struct run *run);
 
 /* record.c */
-int write_state(const struct run *run);
+int write_state(const struct run *run, const struct message *created);
 int write_exit_record(struct run *run, int code, int signal, const struct failure *failure);
 
 /* log.c */
@@ -122,4 +122,8 @@ bool attach_pending(void);
 void attach_end(void);
 
 /* hold.c */
+/* Whatever of holding can be done while the child is still at work; once. */
+void prepare_hold(struct run *run);
 int hold(struct run *run);
+/* What it has in the run's folder for others to find. */
+void remove_names(const struct run *run);

@@ -25,9 +25,11 @@ int open_in_root(int root, const char *path, uint64_t flags, uint64_t mode) {
 }
 
 static int make_in_root(const struct plan *plan, const struct op *op) {
-  AUTO_FD folder = open_in_root(fd_of(op->b), plan_str(plan, op->s1), O_PATH | O_DIRECTORY, 0);
-  if (folder < 0)
-    return folder;
+  const char *path = plan_str(plan, op->s1);
+  AUTO_FD opened = *path == '\0' ? -1 : open_in_root(fd_of(op->b), path, O_PATH | O_DIRECTORY, 0);
+  if (*path != '\0' && opened < 0)
+    return opened;
+  int folder = *path == '\0' ? fd_of(op->b) : opened;
   const char *name = plan_str(plan, op->s2);
   mode_t mode = (mode_t)op->x;
   int result;
@@ -163,6 +165,8 @@ static int step_meeting(struct run *run, const struct op *op) {
     return meet(run, note);
   if (op->code == OP_ASK)
     return await_answer(run, (int)op->x);
+  if (op->code == OP_BARRIER)
+    prepare_hold(run); /* while the child is still at work */
   int got = await_note(run, op->code == OP_BARRIER ? NOTE_BARRIER : NOTE_SLOT, &note, &fd);
   if (got < 0)
     return got;
