@@ -44,6 +44,6 @@ export function noteBegun(
       now.status === 'starting' && now.run?.runId === runId
         ? { ...now, status: 'running', run: { ...now.run, pid, pidStartTime } }
         : now,
-    { sync: false, ...(record === undefined ? {} : { event: containerEvent(record, 'start', details) }) },
+    { sync: 'behind', ...(record === undefined ? {} : { event: containerEvent(record, 'start', details) }) },
   );
 }

@@ -255,7 +255,7 @@ function newRun(
   };
 }
 
-/** The record of a process that exists. Not synced: the intent is, and leads back here. */
+/** The record of a process that exists. Nobody waits for it: the intent is durable, and leads back here. */
 function note(
   engine: Engine,
   starting: ContainerRecord,
@@ -266,5 +266,5 @@ function note(
   const run = { ...(starting.run as Run), pid, pidStartTime };
   const details = { runId: live.runId, attributes: { pid: String(pid) } };
   const event = containerEvent(starting, status === 'running' ? 'start' : 'task-create', details);
-  return engine.store.containers.put({ ...starting, status, run }, { sync: false, event });
+  return engine.store.containers.put({ ...starting, status, run }, { sync: 'behind', event });
 }

@@ -13,9 +13,11 @@ import type { VolumeRecord } from '../model/volume.ts';
 export interface WriteOptions {
   /**
    * Default true: resolved when it is on the disk. False: resolved when LevelDB has it, lost by a power
-   * failure (not by a kill) unless a later synced mutation came after it.
+   * failure (not by a kill) unless a later synced mutation came after it. `behind`: seen and resolved at once where
+   * nothing else is being written, and written then; for what is true whatever the disk says, and would be found
+   * again after a kill. Its event is told once it is written.
    */
-  readonly sync?: boolean;
+  readonly sync?: boolean | 'behind';
   /** Written in the same batch, with the next sequence number. */
   readonly event?: EventInput;
 }

@@ -127,11 +127,15 @@ export class RecordTable<T extends Stored> implements Table<T> {
       })),
     );
     const ids = changes.map((change) => this.#idOf(change));
+    // Fulfils either way: who waits for it looks at the record afterwards.
+    const settled = Promise.withResolvers<void>();
+    for (const id of ids) this.#pending.set(id, settled.promise);
     const finish = (): void => {
       for (const id of ids) this.#pending.delete(id);
+      settled.resolve();
     };
     try {
-      const written = writer.submit({
+      await writer.submit({
         ops: [...changes.map((change) => this.#op(change, 'after')), ...(claim?.ops ?? [])],
         inverse: () => [...changes.map((change) => this.#op(change, 'before')), ...(claim?.inverse ?? [])],
         deltas: changes.map((change) => this.#delta(change)),
@@ -143,10 +147,6 @@ export class RecordTable<T extends Stored> implements Table<T> {
           finish();
         },
       });
-      // Fulfils either way: who waits for it looks at the record afterwards.
-      const settled = written.catch(() => undefined);
-      for (const id of ids) this.#pending.set(id, settled);
-      await written;
     } catch (error) {
       claim?.release();
       finish();

@@ -6,6 +6,7 @@
  * A failed batch leaves LevelDB's log in an unknown state (it may hold the batch, half of it, or nothing),
  * so before the next one the database is reopened and what had failed is written back to what it was.
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { failpoint } from '../failpoint.ts';
 import { type MydockerError, resourceExhausted, unavailable } from '../model/error.ts';
 import type { EventInput, EventRecord } from '../model/event.ts';
@@ -30,13 +31,15 @@ export interface Mutation {
   readonly inverse: () => readonly Op[];
   readonly deltas: readonly TallyDelta[];
   readonly event?: (EventInput & Pick<EventRecord, 'rev'>) | undefined;
-  readonly sync: boolean;
-  /** Makes it visible; runs once it is written, in order. Must not throw. */
+  readonly sync: boolean | 'behind';
+  /** Makes it visible; runs once it is written, in order, or before if it is written behind. Must not throw. */
   readonly apply: () => void;
 }
 
 interface Queued {
   readonly mutation: Mutation;
+  /** It is seen already, and has to be written some time. */
+  readonly isSeen: boolean;
   readonly event: EventRecord | undefined;
   readonly resolve: (event: EventRecord | undefined) => void;
   readonly reject: (error: unknown) => void;
@@ -71,6 +74,8 @@ export class Writer {
   #unsynced = 0;
   /** Batches that failed and may or may not be in the log. */
   #failed: Mutation[] = [];
+  /** What is seen and could not be written yet. */
+  readonly #owed: Queued[] = [];
   #broken = false;
   #closed = false;
 
@@ -96,10 +101,15 @@ export class Writer {
       );
     }
     const event = mutation.event === undefined ? undefined : this.#number(mutation.event);
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ mutation, event, resolve, reject });
-      this.#running ??= this.#run();
+    // Never before the ones in front of it.
+    const isSeen = mutation.sync === 'behind' && this.#running === undefined && this.#queue.length === 0;
+    if (isSeen) mutation.apply();
+    const written = new Promise<EventRecord | undefined>((resolve, reject) => {
+      this.#queue.push({ mutation, isSeen, event, resolve, reject });
+      // Whoever it is told to is answered first.
+      this.#running ??= isSeen ? nextTurn().then(() => this.#run()) : this.#run();
     });
+    return isSeen ? Promise.resolve(event) : written;
   }
 
   /** A layer serial, durable before it is given out; one that is lost in a failure is not used again. */
@@ -149,13 +159,15 @@ export class Writer {
 
   async #run(): Promise<void> {
     while (this.#queue.length > 0) {
-      const group = this.#queue.splice(0, MAX_GROUP);
+      const group = [...this.#owed.splice(0), ...this.#queue.splice(0, MAX_GROUP)];
       try {
         await this.#writeSomehow(group);
       } catch (error) {
         this.#hooks.log.error({ err: error, mutations: group.length }, 'cannot write metadata');
         const refusal = isNoSpace(error) ? noSpace(error) : refused(error);
-        for (const { reject } of group) reject(refusal);
+        for (const { reject } of group.filter(({ isSeen }) => !isSeen)) reject(refusal);
+        // With whatever is written next.
+        this.#owed.push(...group.filter(({ isSeen }) => isSeen));
       }
     }
     // In the turn that saw the queue empty, or a mutation submitted after it would wait for ever.
@@ -179,7 +191,7 @@ export class Writer {
 
   async #write(group: readonly Queued[]): Promise<void> {
     const tally = this.#tallyWith(group);
-    const sync = group.some(({ mutation }) => mutation.sync);
+    const sync = group.some(({ mutation }) => mutation.sync === true);
     const ops: Op[] = group.flatMap(({ mutation }) => mutation.ops);
     for (const { event } of group) {
       if (event !== undefined) ops.push(putOp(eventKey(event.seq), event));
@@ -191,13 +203,14 @@ export class Writer {
       await failpoint('store.written');
     } catch (error) {
       this.#broken = true;
-      this.#failed.push(...group.map(({ mutation, event }) => withEvent(mutation, event)));
+      const unseen = group.filter(({ isSeen }) => !isSeen);
+      this.#failed.push(...unseen.map(({ mutation, event }) => withEvent(mutation, event)));
       throw error;
     }
     this.#tally = tally;
     this.#unsynced += group.length;
-    for (const { mutation, event, resolve } of group) {
-      mutation.apply();
+    for (const { mutation, isSeen, event, resolve } of group) {
+      if (!isSeen) mutation.apply();
       if (event !== undefined) this.#hooks.publish(event);
       resolve(event);
     }

@@ -186,6 +186,50 @@ test('a failed change and a failed delete leave the old record, on the disk too'
   assert.deepEqual(again.containers.list(), [web, db]);
 });
 
+test('what is written behind is seen at once, and later changes of it come after it', async (t) => {
+  const root = tempRoot(t);
+  const store = await open(t, root);
+  const { id } = await store.containers.put(container('web'));
+  const seen = store.containers.update(id, (c) => ({ ...c, status: 'running' }), {
+    sync: 'behind',
+    event: { type: 'container.start', kind: 'container', id },
+  });
+  assert.equal(store.containers.get(id)?.status, 'running');
+  const stopped = store.containers.update(id, (c) => ({ ...c, status: 'stopped' }));
+  await seen;
+  assert.equal((await stopped).rev, 3n);
+  const events = await Array.fromAsync(store.events.since(0n, { follow: false }));
+  assert.deepEqual(
+    events.map(({ type, rev }) => [type, rev]),
+    [['container.start', 2n]],
+  );
+  await store.close();
+  const again = await open(t, root);
+  assert.deepEqual([again.containers.get(id)?.status, again.openReport.damaged], ['stopped', false]);
+});
+
+for (const point of ['store.write', 'store.written'])
+  test(`what is written behind and fails at ${point} is written with what comes next`, async (t) => {
+    const root = tempRoot(t);
+    const store = await open(t, root);
+    const { id } = await store.containers.put(container('web'));
+    configureFailpoints(`${point}=1*error(no space)`);
+    const seen = await store.containers.update(id, (c) => ({ ...c, status: 'running' }), { sync: 'behind' });
+    const other = container('other');
+    const refused = store.containers.put(other).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    await refused;
+    assert.deepEqual([store.containers.get(id)?.status, seen.rev], ['running', 2n]);
+    await store.containers.put(container('third'));
+    await store.close();
+    const again = await open(t, root);
+    assert.equal(again.openReport.damaged, false);
+    assert.deepEqual([again.containers.get(id)?.status, again.containers.get(id)?.rev], ['running', 2n]);
+    assert.equal(again.containers.idByName('other') !== undefined, (await refused) === undefined);
+  });
+
 test('references point at one image each and move in one step', async (t) => {
   const root = tempRoot(t);
   const store = await open(t, root);
