@@ -3,9 +3,8 @@ import type { ProcessConfig } from '../../proto/gen/mydocker/v1/containers.ts';
 import type { StopTaskRequest } from '../../proto/gen/mydocker/v1/tasks.ts';
 import type { TerminalSize } from '../../proto/gen/mydocker/v1/types.ts';
 import type { ContainerRecord } from '../model/container.ts';
-import { invalidArgument, unimplemented } from '../model/error.ts';
+import { invalidArgument } from '../model/error.ts';
 import { parseSignal } from '../model/signal.ts';
-import type { Engine } from '../ops/engine.ts';
 import type { ExecRequest } from '../ops/prepare-exec.ts';
 import { refuseRest } from './refuse-rest.ts';
 
@@ -65,18 +64,11 @@ export interface Stop {
   readonly timeoutMs: number | undefined;
 }
 
-/** @throws MydockerError `invalid-argument`, or `unimplemented` for the run of an exec. */
+/** @throws MydockerError `invalid-argument`. */
 export function decodeStop(
-  engine: Pick<Engine, 'runs'>,
   record: ContainerRecord,
-  { signal, timeoutMs, runId }: Pick<StopTaskRequest, 'signal' | 'timeoutMs' | 'runId'>,
+  { signal, timeoutMs }: Pick<StopTaskRequest, 'signal' | 'timeoutMs'>,
 ): Stop {
-  if (runId !== '' && engine.runs.get(runId)?.kind === 'exec')
-    throw unimplemented(`cannot stop run ${runId}: this version of the server stops containers only`, {
-      reason: 'OPTION_UNIMPLEMENTED',
-      hint: 'send it a signal with KillTask',
-      metadata: { field: 'run_id' },
-    });
   if (timeoutMs !== undefined && timeoutMs < -1)
     throw invalidArgument(`invalid timeout ${timeoutMs}: it is neither a number of milliseconds nor -1`, {
       reason: 'TIMEOUT_INVALID',

@@ -8,7 +8,6 @@ import {
 import type { Engine } from '../ops/engine.ts';
 import { type LogChunk, readLogs as readLogsOf } from '../ops/read-logs.ts';
 import type { CallContext } from './calls.ts';
-import { refuseRest } from './refuse-rest.ts';
 import { fromTimestamp, toTimestamp } from './timestamp.ts';
 
 const NEWLINE = Buffer.from('\n');
@@ -21,11 +20,10 @@ export async function* readLogs(
   { signal: abort }: CallContext,
 ): AsyncGenerator<ReadTaskLogsResponse, undefined> {
   const { container, follow, tail, sinceAt, untilAt, streams, runId, format } = request;
-  refuseRest('', { runId });
   const wants = (stream: OutputStream): boolean =>
     streams.length === 0 || streams.includes(stream) || streams.includes(OutputStream.UNSPECIFIED);
   const chunks = readLogsOf(engine, {
-    ...{ container, follow, tail, abort },
+    ...{ container, follow, tail, runId, abort },
     since: sinceAt === undefined ? undefined : fromTimestamp('since_at', sinceAt),
     until: untilAt === undefined ? undefined : fromTimestamp('until_at', untilAt),
     stdout: wants(OutputStream.STDOUT),

@@ -10,7 +10,7 @@ import { listProcesses } from '../ops/list-processes.ts';
 import { pauseTask, resumeTask } from '../ops/pause-task.ts';
 import type { RequestIds } from '../ops/request-ids.ts';
 import { createTask, startTask } from '../ops/start-task.ts';
-import { restartTask, stopTask } from '../ops/stop-task.ts';
+import { restartTask, stopExec, stopTask } from '../ops/stop-task.ts';
 import { waitTask } from '../ops/wait-task.ts';
 import { watchStats } from '../ops/watch-stats.ts';
 import { attach } from './attach.ts';
@@ -56,15 +56,21 @@ export function tasksService(
     stopTask: async (request, { signal: abort }) => {
       const found = findContainer(engine, request.container);
       expectRun(engine, 'stop', found, request.runId);
+      const stop = decodeStop(found, request);
+      const run = engine.runs.get(request.runId);
+      if (run?.kind === 'exec') {
+        const exit = await stopExec(engine, run, { ...stop, abort });
+        const killed = exit.signal === SIGKILL && stop.signal !== SIGKILL;
+        return { containerId: found.id, wasRunning: true, killed, exit: encodeExit(run.runId, exit) };
+      }
       const wasRunning = engine.runs.initOf(found.id) !== undefined;
-      const stop = decodeStop(engine, found, request);
       const record = await stopTask(engine, { ...stop, abort });
       const killed = wasRunning && record.exit?.signal === SIGKILL && stop.signal !== SIGKILL;
       return { containerId: record.id, wasRunning, killed, exit: encodeLastExit(record) };
     },
     restartTask: async (request, { signal: abort }) => {
       const found = findContainer(engine, request.container);
-      const stop = decodeStop(engine, found, { ...request, runId: '' });
+      const stop = decodeStop(found, request);
       const record = await restartTask(engine, { ...stop, abort });
       const before = record.exit && encodeExit(found.run?.runId ?? '', record.exit);
       return { containerId: record.id, exit: before, run: encodeRun(record, shimPid(record.id)) };

@@ -1,6 +1,6 @@
 /** A container's log as a client wants it: raw or line by line, from anywhere, to the end or followed. */
 import type { ContainerRecord } from '../model/container.ts';
-import { cannot } from '../model/error.ts';
+import { cannot, quoteId } from '../model/error.ts';
 import { isAlive } from '../model/task-state.ts';
 import { nowNs } from '../model/time.ts';
 import { LogCursor, tailPosition, watchLog } from '../task/log-file.ts';
@@ -23,6 +23,8 @@ export interface LogRequest {
   readonly follow: boolean;
   /** Only the last so many lines; absent: all. */
   readonly tail?: number | undefined;
+  /** Only what this run wrote: the present or last one. `''`: all. */
+  readonly runId?: string;
   /** ns since epoch. */
   readonly since?: bigint | undefined;
   /** ns since epoch; ends a follow too. */
@@ -92,9 +94,11 @@ function startOf(folder: string, request: LogRequest): LogPosition {
   return request.tail === undefined ? { serial: 1, offset: 0 } : tailPosition(folder, request.tail);
 }
 
-/** @throws MydockerError `not-found` when there is no such container or its log was removed. */
-export async function* readLogs(engine: Engine, request: LogRequest): AsyncGenerator<LogChunk, void> {
-  const { id, name, run: present } = findContainer(engine, request.container);
+/** @throws MydockerError `not-found` when there is no such container or run, or its log was removed. */
+export async function* readLogs(engine: Engine, asked: LogRequest): AsyncGenerator<LogChunk, void> {
+  const record = findContainer(engine, asked.container);
+  const { id, name, run: present } = record;
+  const request = ofRun(record, asked);
   // From now on: a container that goes with its end waits for who has asked, also before the first file is open.
   const reading = engine.runs.beginReading(present?.runId ?? '');
   try {
@@ -105,6 +109,18 @@ export async function* readLogs(engine: Engine, request: LogRequest): AsyncGener
   } finally {
     reading.done();
   }
+}
+
+/** The log does not say which run wrote a line; of the last one it is everything since it began. */
+function ofRun({ name, run }: ContainerRecord, request: LogRequest): LogRequest {
+  const { runId = '', since = 0n } = request;
+  if (runId === '') return request;
+  if (run?.runId !== runId)
+    throw cannot('not-found', 'read log of', 'container', name, `run ${quoteId(runId)} is not its last one`, {
+      reason: 'RUN_NOT_FOUND',
+      hint: 'lines of earlier runs are found by their time; an additional process has no log',
+    });
+  return since >= run.startedAt ? request : { ...request, since: run.startedAt };
 }
 
 async function* readLog(
@@ -134,9 +150,12 @@ async function* readLog(
     yield* readToEnd(cursor, decode, request.abort);
     return;
   }
+  const isMeant = (record: ContainerRecord | undefined): boolean =>
+    record !== undefined &&
+    isAlive(record.status) &&
+    (request.runId || record.run?.runId) === record.run?.runId;
   const goesOn = (): boolean =>
-    isAlive(engine.store.containers.get(id)?.status ?? 'stopped') &&
-    (request.until === undefined || nowNs() < request.until);
+    isMeant(engine.store.containers.get(id)) && (request.until === undefined || nowNs() < request.until);
   let ring = (): void => undefined;
   let watched: LiveRun | undefined;
   while (!request.abort.aborted) {

@@ -1,7 +1,7 @@
 /** Ends a container's process in order: its stop signal, time to finish, SIGKILL. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { failpoint } from '../failpoint.ts';
-import type { ContainerRecord } from '../model/container.ts';
+import type { ContainerRecord, Exit } from '../model/container.ts';
 import { cannot } from '../model/error.ts';
 import type { LiveRun } from '../task/runs.ts';
 import { tell } from './container-event.ts';
@@ -62,23 +62,55 @@ export async function stopTask(engine: Engine, request: StopRequest): Promise<Co
   // Whatever waits at the start gate has no handler yet, and process 1 dies of no signal without one.
   else await send(engine, run, record.status === 'starting' ? SIGKILL : (request.signal ?? stopSignal));
   await failpoint('stop.signalled');
-  if (!(await endedWithin(run, request.timeoutMs ?? stopTimeoutMs, request.abort))) {
-    await send(engine, run, SIGKILL);
-    void releaseStuckShims(engine, run);
-    if (!(await endedWithin(run, KILL_DEADLINE_MS, request.abort)))
-      throw cannot('deadline-exceeded', 'stop', 'container', record.name, 'SIGKILL did not end it', {
-        reason: 'NOT_KILLABLE',
-        hint: 'a process of it hangs in the kernel, mostly on a file system that does not answer',
-      });
-  }
+  await untilEnded(engine, record.name, run, { ...request, timeoutMs: request.timeoutMs ?? stopTimeoutMs });
   tell(engine, record.id, 'stop', { runId: run.runId });
   return engine.store.containers.get(record.id) ?? record;
 }
 
+/**
+ * Ends an additional process as {@link stopTask} does the container's.
+ * @param run - of the exec.
+ * @throws MydockerError `failed-precondition` while its container is paused, where no signal would have an effect;
+ *   `deadline-exceeded` as there; AbortError.
+ */
+export async function stopExec(engine: Engine, run: LiveRun, request: StopRequest): Promise<Exit> {
+  await failpoint('stop.begin');
+  const { name, status, config } = findContainer(engine, run.containerId);
+  if (status === 'paused')
+    throw cannot('failed-precondition', 'stop a process of', 'container', name, 'it is paused', {
+      reason: 'CONTAINER_PAUSED',
+      hint: `mydocker unpause ${name}`,
+    });
+  if (run.created === undefined) await run.connection.giveUp();
+  else await send(engine, run, request.signal ?? config.stopSignal);
+  await failpoint('stop.signalled');
+  const { timeoutMs = config.stopTimeoutMs } = request;
+  await untilEnded(engine, name, run, { ...request, timeoutMs });
+  return await run.ended;
+}
+
+/** It was asked to end. */
+async function untilEnded(
+  engine: Engine,
+  name: string,
+  run: LiveRun,
+  { timeoutMs, abort }: { readonly timeoutMs: number; readonly abort?: AbortSignal | undefined },
+): Promise<void> {
+  if (await endedWithin(run, timeoutMs, abort)) return;
+  await send(engine, run, SIGKILL);
+  if (run.kind === 'init') void releaseStuckShims(engine, run);
+  if (!(await endedWithin(run, KILL_DEADLINE_MS, abort)))
+    throw cannot('deadline-exceeded', 'stop', 'container', name, 'SIGKILL did not end it', {
+      reason: 'NOT_KILLABLE',
+      hint: 'a process of it hangs in the kernel, mostly on a file system that does not answer',
+    });
+}
+
 /** It may be over by now: then there is nothing to signal. */
 async function send(engine: Engine, run: LiveRun, signal: number): Promise<void> {
-  tellSignal(engine, run, signal);
+  if (run.kind === 'init') tellSignal(engine, run, signal);
   await sendSignal(engine, run, signal).catch(() => undefined);
+  if (run.kind === 'exec') return;
   // The one that it is told to end by may be another than the container's own.
   await thawForSignal(engine, run.containerId);
 }

@@ -160,6 +160,35 @@ test('the log goes on over runs and over a new server', async () => {
   await host.ok(['rm', '-f', 'runs']);
 });
 
+test('the API tells the last run from those before it, and follows it alone', async () => {
+  await host.ok(['run', '-d', '--name', 'runs', 'busybox', 'sh', '-c', 'echo begin; sleep 1000']);
+  await untilLogged(host, 'runs', /begin/);
+  const idOf = async (): Promise<string> =>
+    (await host.api.tasks.getTask({ container: 'runs' })).task?.run?.runId ?? '';
+  const first = await idOf();
+  await host.ok(['restart', '-t', '0', 'runs']);
+  await untilLogged(host, 'runs', /begin\nbegin/);
+  const runId = await idOf();
+  const logOf = async (id: string, follow = false, begun = (): void => undefined): Promise<string> => {
+    const pieces: Uint8Array[] = [];
+    const request = { container: 'runs', runId: id, follow, format: LogFormat.RAW };
+    for await (const { frame } of host.api.tasks.readTaskLogs(request))
+      if (frame?.$case === 'stdout') {
+        pieces.push(frame.value);
+        begun();
+      }
+    return Buffer.concat(pieces).toString();
+  };
+  assert.equal(await logOf(runId), 'begin\n');
+  const { promise: begun, resolve } = Promise.withResolvers<void>();
+  const followed = logOf(runId, true, resolve);
+  await begun;
+  await host.ok(['restart', '-t', '0', 'runs']);
+  assert.equal(await followed, 'begin\n');
+  await assert.rejects(logOf(first), /is not its last one/);
+  await host.ok(['rm', '-f', 'runs']);
+});
+
 test('an additional process writes to whoever asked for it, not to the log', async () => {
   await run('main', 'echo main; sleep 1000');
   await untilLogged(host, 'main', /main/);

@@ -113,6 +113,35 @@ test('stop through the API says how it went', async () => {
   await host.ok(['rm', 'told']);
 });
 
+test('stop of an additional process ends it alone: asked first, killed after its time', async () => {
+  await host.ok(['run', '-d', '--name', 'box', 'busybox', 'sleep', '1000']);
+  const { tasks } = host.api;
+  const exec = async (script: string): Promise<string> => {
+    const args = ['sh', '-c', `${script}; touch /ready; while :; do sleep 0.05; done`];
+    const { run: made } = await tasks.execTask({ container: 'box', process: { args } });
+    await host.ok(['exec', 'box', 'sh', '-c', 'until [ -e /ready ]; do sleep 0.05; done; rm /ready']);
+    return made?.runId ?? '';
+  };
+  for (const [script, timeoutMs, killed, exitStatus] of [
+    ["trap 'exit 9' TERM", -1, false, 9],
+    ["trap '' TERM", 50, true, 137],
+  ] as const) {
+    const runId = await exec(script);
+    const answer = await tasks.stopTask({ container: 'box', runId, timeoutMs });
+    assert.deepEqual(
+      [answer.wasRunning, answer.killed, answer.exit?.exitStatus, answer.exit?.runId],
+      [true, killed, exitStatus, runId],
+    );
+    await assert.rejects(tasks.stopTask({ container: 'box', runId }), /is over/);
+  }
+  const runId = await exec(':');
+  await host.ok(['pause', 'box']);
+  await assert.rejects(tasks.stopTask({ container: 'box', runId }), /it is paused/);
+  await host.ok(['unpause', 'box']);
+  assert.equal(await host.ok(['exec', 'box', 'echo', 'goes on']), 'goes on');
+  await host.ok(['rm', '-f', 'box']);
+});
+
 test('a stop in the middle of starts never leaves anything half done', async () => {
   await host.ok(['create', '--name', 'torn', 'busybox', 'sleep', '1000']);
   for (let round = 0; round < 10; round += 1) {

@@ -180,7 +180,10 @@ export interface StopTaskRequest {
   readonly timeoutMs?:
     | number
     | undefined;
-  /** Only where this is the present run; empty: whichever. An exec's run id stops the exec alone. */
+  /**
+   * Only where this is the present run; empty: whichever. An exec's run id stops the exec alone, beginning with
+   * the same signal; FAILED_PRECONDITION with reason CONTAINER_PAUSED while the container is paused.
+   */
   readonly runId: string;
 }
 
@@ -492,7 +495,10 @@ export interface ReadTaskLogsRequest {
     | undefined;
   /** Only these streams; none: both. */
   readonly streams: readonly OutputStream[];
-  /** Only this run; empty: all. */
+  /**
+   * Only this run: the container's present or last one, whose end ends a follow. Empty: all. Of any other one
+   * NOT_FOUND with reason RUN_NOT_FOUND.
+   */
   readonly runId: string;
   /** Form. */
   readonly format: LogFormat;
