@@ -7,9 +7,13 @@
  * in a process that has nothing else to do.
  */
 import { calls, check, cString } from './libc.ts';
+import { statAt } from './tree-read.ts';
 
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_REMOVEDIR = 0x200;
+const RENAME_NOREPLACE = 1;
+const EEXIST = 17;
+const EINVAL = 22;
 
 const sysMkdirat = calls.func('int mydocker_mkdirat(int fd, const void *name, unsigned int mode)');
 const sysSymlinkat = calls.func('int mydocker_symlinkat(const void *target, int fd, const void *name)');
@@ -91,6 +95,24 @@ export function renameAt(oldDirFd: number, oldName: Uint8Array, dirFd: number, n
   const old = cString(oldName);
   const path = cString(name);
   check(sysRenameat2(oldDirFd, old, dirFd, path, 0), 'renameat', oldName);
+}
+
+/**
+ * renameat2(2) with RENAME_NOREPLACE. Where a file system has no such thing (NFS, CIFS) a look comes first instead.
+ * @returns whether the name was free.
+ */
+export function renameNewAt(oldDirFd: number, oldName: Uint8Array, dirFd: number, name: Uint8Array): boolean {
+  const old = cString(oldName);
+  const path = cString(name);
+  const result = sysRenameat2(oldDirFd, old, dirFd, path, RENAME_NOREPLACE);
+  if (result === -EEXIST) return false;
+  if (result !== -EINVAL) {
+    check(result, 'renameat2', name);
+    return true;
+  }
+  if (statAt(dirFd, name) !== undefined) return false;
+  renameAt(oldDirFd, oldName, dirFd, name);
+  return true;
 }
 
 /** fchownat(2) of the name itself, a symlink not followed. Clears setuid and file capabilities. */

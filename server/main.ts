@@ -135,7 +135,7 @@ function buildEngine(
   const queues = new ObjectQueues();
   const blobs = createBlobStore(paths.root, config.keepsLayers);
   const launch = workerLauncher({ cgroups, paths, zygote, ...program }, WORKER_FD.directory);
-  const copyTree = createTreeCopier(launch);
+  const { copyTree, fillTree } = createTreeCopier(launch);
   const limits = { ...ARCHIVE_LIMITS, ...config.archiveLimits };
   const layers = createLayerStore(paths.root, launch, log, limits);
   const ingest = createIngest(paths.root, launch, layers.removeFolder, limits);
@@ -153,7 +153,7 @@ function buildEngine(
     garbage: new Garbage({ store, queues, layers, blobs, log }),
     heldVolumes: new HeldVolumes(queues),
     memory: new MemoryVolumes(),
-    copyTree,
+    ...{ copyTree, fillTree },
     storage,
     snapshotters: { overlay: overlaySnapshotter(paths.root), vfs: vfsSnapshotter(paths.root, copyTree) },
     networks: networkEngine({

@@ -225,8 +225,12 @@ function copyPart(job: Job, from: number, to: number, at: number, size: number):
   return read;
 }
 
-/** Owner before attributes and mode: a change of owner clears setuid bits and file capabilities. */
-function applyMeta(from: number, to: number, status: BigIntStats): void {
+/**
+ * Gives a file the look of another. Owner before attributes and mode: a change of owner clears setuid bits and file
+ * capabilities.
+ * @throws SyscallError naming what the file system refuses.
+ */
+export function applyMeta(from: number, to: number, status: BigIntStats): void {
   chownFd(to, Number(status.uid), Number(status.gid));
   for (const name of listXattrs(from)) {
     if (OVERLAY_MARK.test(name)) continue;

@@ -83,6 +83,15 @@ export async function runCopyTree(target: WorkerTarget, sources: readonly string
 }
 
 /**
+ * Gives the target directory, where it is empty, the merged view of folders, durably.
+ * @param sources - as of {@link runCopyTree}.
+ * @throws MydockerError as {@link runCopyTree}.
+ */
+export async function runFillTree(target: WorkerTarget, sources: readonly string[]): Promise<void> {
+  await runJob(target, { verb: 'fill-tree', sources }, OPAQUE_CAPABILITIES, sources);
+}
+
+/**
  * Removes everything in a directory, and what comes into it meanwhile.
  * @returns what could not be removed.
  * @throws MydockerError `internal` when the worker crashed.

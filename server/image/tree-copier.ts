@@ -2,7 +2,7 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import type { LaunchWorker } from '../model/worker.ts';
 import { COPY_NAME } from './copy-job.ts';
-import { runCopyTree } from './run-worker.ts';
+import { runCopyTree, runFillTree } from './run-worker.ts';
 
 /** Copies under way at a time; each is a process, and all share one disk. */
 const MAX_COPIES = 4;
@@ -24,22 +24,64 @@ export interface TreeCopy {
  */
 export type CopyTree = (copy: TreeCopy) => Promise<string>;
 
+/** What to fill with what. */
+export interface TreeFill {
+  /** As of {@link TreeCopy}. */
+  readonly sources: readonly string[];
+  /** Open directory; stays the caller's. Where something is in it, it stays as it is. */
+  readonly directoryFd: number;
+  /** Kills the worker; the next fill undoes this one or goes on with it. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Fills an empty directory where it is, durably.
+ * @throws MydockerError as {@link CopyTree}.
+ */
+export type FillTree = (fill: TreeFill) => Promise<void>;
+
+/** Both ways to copy; they wait for each other. */
+export interface TreeCopier {
+  readonly copyTree: CopyTree;
+  readonly fillTree: FillTree;
+}
+
 /** @param launch - starts workers. */
-export function createTreeCopier(launch: LaunchWorker): CopyTree {
+export function createTreeCopier(launch: LaunchWorker): TreeCopier {
+  const inTurn = turns();
+  const target = (
+    directoryFd: number,
+    signal: AbortSignal | undefined,
+  ): Parameters<typeof runCopyTree>[0] => ({
+    launch,
+    directoryFd,
+    ...(signal === undefined ? {} : { signal }),
+  });
+  return {
+    copyTree: ({ sources, workFolder, signal }) =>
+      inTurn(async () => {
+        mkdirSync(workFolder, { recursive: true, mode: 0o700 });
+        const directoryFd = openSync(workFolder, 'r');
+        try {
+          await runCopyTree(target(directoryFd, signal), sources);
+        } finally {
+          closeSync(directoryFd);
+        }
+        return `${workFolder}/${COPY_NAME}`;
+      }),
+    fillTree: ({ sources, directoryFd, signal }) =>
+      inTurn(() => runFillTree(target(directoryFd, signal), sources)),
+  };
+}
+
+function turns(): <T>(work: () => Promise<T>) => Promise<T> {
   const waiting: (() => void)[] = [];
   let free = MAX_COPIES;
-  return async ({ sources, workFolder, signal }) => {
+  return async (work) => {
     if (free === 0) await new Promise<void>((resolve) => waiting.push(resolve));
     else free -= 1;
     try {
-      mkdirSync(workFolder, { recursive: true, mode: 0o700 });
-      const directoryFd = openSync(workFolder, 'r');
-      try {
-        await runCopyTree({ launch, directoryFd, ...(signal === undefined ? {} : { signal }) }, sources);
-      } finally {
-        closeSync(directoryFd);
-      }
-      return `${workFolder}/${COPY_NAME}`;
+      return await work();
     } finally {
       const next = waiting.shift();
       if (next === undefined) free += 1;

@@ -66,7 +66,8 @@ export function emptyTrees(dirFd: number): { readonly removed: number; readonly 
   return { removed, failed: [...failed] };
 }
 
-function namesIn(dirFd: number): Buffer[] {
+/** @param dirFd - open for reading or as O_PATH. @returns what is in it now. */
+export function namesIn(dirFd: number): Buffer[] {
   const fd = openAt2(dirFd, '.', HOW_DIRECTORY);
   try {
     const names: Buffer[] = [];

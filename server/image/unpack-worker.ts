@@ -12,10 +12,10 @@ import { type Digest, parseDigest } from '../model/digest.ts';
 import { archiveError } from './archive-error.ts';
 import { ARCHIVE_READ_BYTES, ByteSource } from './byte-source.ts';
 import { copyInto } from './copy-job.ts';
-import type { CopySummary } from './copy-tree.ts';
 import { decompress } from './decompress.ts';
+import { fillFrom } from './fill-job.ts';
 import { createLayerWriter } from './layer-writer.ts';
-import { type SpoolResult, spoolArchive } from './spool-archive.ts';
+import { spoolArchive } from './spool-archive.ts';
 import { readTar } from './tar-reader.ts';
 import { emptyTrees } from './tree-remover.ts';
 import {
@@ -26,6 +26,7 @@ import {
   type UnpackResult,
   WORKER_FD,
   type WorkerJob,
+  type WorkerResult,
 } from './worker-protocol.ts';
 
 /** Names that stay which fit into an answer. */
@@ -73,7 +74,7 @@ function removeTrees(): RemoveTreesResult {
   return { removed, failed: failed.slice(0, MAX_FAILED) };
 }
 
-async function run(text: string): Promise<UnpackResult | SpoolResult | CopySummary | RemoveTreesResult> {
+async function run(text: string): Promise<WorkerResult> {
   const job = JSON.parse(text) as WorkerJob;
   switch (job.verb) {
     case 'unpack':
@@ -82,6 +83,8 @@ async function run(text: string): Promise<UnpackResult | SpoolResult | CopySumma
       return spoolArchive(WORKER_FD.archive, WORKER_FD.directory, job.limits);
     case 'copy-tree':
       return copyInto(job.sources, WORKER_FD.directory);
+    case 'fill-tree':
+      return fillFrom(job.sources, WORKER_FD.directory);
     case 'remove-trees':
       return removeTrees();
   }

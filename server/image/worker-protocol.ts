@@ -12,6 +12,7 @@ import { type ErrorCode, internal, MydockerError } from '../model/error.ts';
 import type { ArchiveLimits } from './archive-limits.ts';
 import type { CopySummary } from './copy-tree.ts';
 import type { Compression } from './decompress.ts';
+import type { FillSummary } from './fill-job.ts';
 import type { LayerSummary } from './layer-writer.ts';
 import type { SpoolResult } from './spool-archive.ts';
 
@@ -44,6 +45,11 @@ export type WorkerJob =
       /** Folders of which the merged view is copied, the topmost first; the worker sees them read-only. */
       readonly sources: readonly string[];
     }
+  | {
+      readonly verb: 'fill-tree';
+      /** As of copy-tree. */
+      readonly sources: readonly string[];
+    }
   | { readonly verb: 'remove-trees' };
 
 /** Answer to `unpack`: the layer is complete and on the disk. */
@@ -74,8 +80,11 @@ interface WireError {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
+/** What a job comes to. */
+export type WorkerResult = UnpackResult | SpoolResult | CopySummary | FillSummary | RemoveTreesResult;
+
 /** The line for a success. */
-export function encodeResult(result: UnpackResult | SpoolResult | CopySummary | RemoveTreesResult): string {
+export function encodeResult(result: WorkerResult): string {
   return `${JSON.stringify({ ok: result })}\n`;
 }
 

@@ -5,7 +5,7 @@ import type { CgroupLayout } from '../cgroup/layout.ts';
 import type { BlobStore } from '../image/blob-store.ts';
 import type { Ingest } from '../image/ingest.ts';
 import type { LayerStore } from '../image/layer-store.ts';
-import type { CopyTree } from '../image/tree-copier.ts';
+import type { CopyTree, FillTree } from '../image/tree-copier.ts';
 import type { ContainerConfig, StorageDriver } from '../model/container.ts';
 import type { Logger } from '../model/logger.ts';
 import type { NetworkRecord } from '../model/network.ts';
@@ -58,6 +58,7 @@ export interface Engine {
   readonly storage: Storage;
   readonly layers: LayerStore;
   readonly copyTree: CopyTree;
+  readonly fillTree: FillTree;
   readonly blobs: BlobStore;
   readonly ingest: Ingest;
   readonly registries: RegistryAccess;

@@ -14,6 +14,7 @@ import { findMergedDirectory, type MergedDirectory } from '../snapshot/lookup.ts
 import { discardCopy } from './container-folders.ts';
 import { containersWith, recordVolumes } from './container-volumes.ts';
 import { type Engine, snapshotterOf } from './engine.ts';
+import { fillFolder } from './fill-in-place.ts';
 import { volumeData, volumeFolder, volumesFolder } from './volume-folders.ts';
 
 const ABSENT = { uid: 0, gid: 0, mode: 0o755 } as const;
@@ -36,14 +37,42 @@ export async function fillVolumes(
   if (volumes.length === 0) return;
   await recordVolumes(engine, record);
   for (const volume of volumes) {
-    if (volumeSource(engine.store.volumes.get(volume.volume)?.options).kind !== 'folder') continue;
+    const source = volumeSource(engine.store.volumes.get(volume.volume)?.options);
+    if (source.kind === 'bind' && !source.readOnly)
+      await alone(source.device, () => fillBound(engine, record, volume, source.device, signal));
+    if (source.kind !== 'folder') continue;
     const folder = volumeFolder(engine.paths, volume.volume);
-    for (let busy = filling.get(folder); busy !== undefined; busy = filling.get(folder))
-      await busy.catch(() => undefined);
-    if (!isWanted(engine, volume)) continue;
-    const filled = fill(engine, record, volume, signal).finally(() => filling.delete(folder));
-    filling.set(folder, filled);
-    await filled;
+    await alone(folder, async () => {
+      if (isWanted(engine, volume)) await fill(engine, record, volume, signal);
+    });
+  }
+}
+
+/** While nobody else fills that folder. */
+async function alone(folder: string, work: () => Promise<void>): Promise<void> {
+  for (let busy = filling.get(folder); busy !== undefined; busy = filling.get(folder))
+    await busy.catch(() => undefined);
+  const done = work().finally(() => filling.delete(folder));
+  filling.set(folder, done);
+  await done;
+}
+
+/** What the user keeps somewhere else; others may have it mounted. */
+async function fillBound(
+  engine: Engine,
+  record: ContainerRecord,
+  { destination, noCopy, subpath }: VolumeMount,
+  device: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if (noCopy === true || subpath !== undefined || record.config.rootfs.kind === 'directory') return;
+  try {
+    const source = sourceOf(engine, record, destination);
+    if (source === undefined) return;
+    await fillFolder(engine, device, source, signal);
+    await failpoint('volume.filled');
+  } catch (error) {
+    throw volumeError(record.name, destination, error, 'nocopy leaves out what the image has there');
   }
 }
 
@@ -121,8 +150,8 @@ function makeEmpty(
   return tree;
 }
 
-function volumeError(name: string, destination: string, error: unknown): unknown {
-  const details = { exitStatus: 125, cause: error } as const;
+function volumeError(name: string, destination: string, error: unknown, hint?: string): unknown {
+  const details = { exitStatus: 125, cause: error, ...(hint === undefined ? {} : { hint }) } as const;
   if (isNoSpace(error)) return noSpace('start', 'container', name, details);
   if (!(error instanceof MydockerError)) return error;
   if (error.code === 'resource-exhausted') return noSpace('start', 'container', name, details);

@@ -132,6 +132,37 @@ test('an empty volume is begun by the first image that has something there, and 
   await host.ok(['rmi', 'full']);
 });
 
+test('a folder of the host that is a volume is filled where it is, while it is empty', async () => {
+  await importEntries(host, 'full', [
+    { name: 'data/', mode: 0o2750, uid: 7, gid: 8 },
+    { name: 'data/file', data: 'of the image' },
+    { name: 'bare/', mode: 0o1770, uid: 9 },
+  ]);
+  const device = join(host.folder, 'tmp/filled');
+  mkdirSync(device, { recursive: true });
+  const bind = (name: string, o: string): Promise<string> =>
+    host.ok([...['volume', 'create', '-o', 'type=none', '-o', `device=${device}`, '-o', `o=${o}`, name]]);
+  const look = 'ls -A /data; stat -c "%a %u:%g" /data';
+  await bind('open', 'bind');
+  await bind('closed', 'bind,ro');
+  const untouched = '755 0:0';
+  assert.equal(await inside(host, look, ['-v', 'open:/data:nocopy'], 'full'), untouched);
+  assert.equal(await inside(host, look, ['-v', 'closed:/data'], 'full'), untouched);
+  assert.equal(await inside(host, 'stat -c "%a %u:%g" /bare', ['-v', 'open:/bare'], 'full'), '1770 9:0');
+  // Also while somebody has it mounted: nothing is replaced.
+  await host.ok(['run', '-d', '--name', 'one', '-v', 'open:/none', 'busybox', 'sleep', '1000']);
+  assert.equal(await inside(host, look, ['-v', 'open:/data'], 'full'), 'file\n2750 7:8');
+  assert.equal(await host.ok(['exec', 'one', 'cat', '/none/file']), 'of the image');
+  await host.ok(['rm', '-f', 'one']);
+  rmSync(join(device, 'file'));
+  writeFileSync(join(device, 'mine'), '');
+  assert.equal(await inside(host, 'ls -A /data', ['-v', 'open:/data'], 'full'), 'mine');
+  assert.deepEqual(readdirSync(device), ['mine']);
+  await host.ok(['volume', 'rm', 'open', 'closed']);
+  await host.ok(['rmi', 'full']);
+  rmSync(device, { recursive: true });
+});
+
 test('a part of a volume, which leads nowhere else', async () => {
   await inside(host, 'mkdir -p /v/a/b; echo in >/v/a/b/f; ln -s / /v/out; ln -s /a /v/link', [
     '-v',

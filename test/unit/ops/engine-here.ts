@@ -66,7 +66,7 @@ export async function engineHere(
   await downloads.prepare();
   const blobs = createBlobStore(paths.root);
   const queues = new ObjectQueues();
-  const copyTree = createTreeCopier(launcher.launch);
+  const { copyTree, fillTree } = createTreeCopier(launcher.launch);
   const engine: Engine = {
     config: { version: '0.0.0-test', logMaxFiles: 1, logMaxBytes: 1n << 20n },
     ...{ paths, instance, log, store, layers, blobs, queues, ingest, downloads },
@@ -75,7 +75,7 @@ export async function engineHere(
     garbage: new Garbage({ store, queues, layers, blobs, log }),
     heldVolumes: new HeldVolumes(queues),
     memory: new MemoryVolumes(),
-    copyTree,
+    ...{ copyTree, fillTree },
     storage: probeStorage(paths.root, undefined),
     snapshotters: { overlay: overlaySnapshotter(paths.root), vfs: vfsSnapshotter(paths.root, copyTree) },
     networks: {
