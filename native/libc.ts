@@ -9,7 +9,7 @@ import { SyscallError } from './errno.ts';
 export const libc: ReturnType<typeof koffi.load> = koffi.load('libc.so.6');
 
 /** Host path of the library of {@link calls}. */
-export const CALLS_LIBRARY: string = join(dirname(import.meta.dirname), 'build', 'libmydocker.so');
+const CALLS_LIBRARY: string = join(dirname(import.meta.dirname), 'build', 'libmydocker.so');
 
 /** System calls that answer their result or -errno (calls.c); buffers must exist before the call. */
 export const calls: ReturnType<typeof koffi.load> = koffi.load(CALLS_LIBRARY);

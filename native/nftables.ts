@@ -56,7 +56,7 @@ function loadLibrary(): Library | undefined {
 let library: { readonly found: Library | undefined } | undefined;
 
 /** What nft said instead of doing it. */
-export class NftError extends Error {
+class NftError extends Error {
   override readonly name = 'NftError';
 }
 

@@ -143,13 +143,6 @@ export function failpoint(name: FailpointName): Promise<void> | undefined {
   });
 }
 
-/** As {@link failpoint} for code that cannot await: a delay blocks the thread. */
-export function failpointSync(name: FailpointName): void {
-  if (active === null) return;
-  const delayMs = act(name);
-  if (delayMs > 0) block(delayMs);
-}
-
 /**
  * Replaces the whole configuration.
  * @param text - the value of MYDOCKER_FAILPOINTS; undefined or empty turns all points off. What is wrong in a file is

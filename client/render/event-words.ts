@@ -16,12 +16,12 @@ const ACTIONS: Readonly<Record<number, string>> = {
 const NS = 1_000_000_000n;
 
 /** `container`, `image`, `network`, `volume`, `daemon`. */
-export function eventType({ subject }: Event): string {
+function eventType({ subject }: Event): string {
   return subject === EventSubject.SERVER ? 'daemon' : wordOf(EventSubject, subject);
 }
 
 /** `die`, `exec_create` … */
-export function eventAction({ action, subject }: Event): string {
+function eventAction({ action, subject }: Event): string {
   // An image is deleted, everything else destroyed.
   if (action === EventAction.REMOVE && subject === EventSubject.IMAGE) return 'delete';
   return ACTIONS[action] ?? wordOf(EventAction, action);
@@ -48,7 +48,7 @@ export function actionWords(): Readonly<Record<string, EventAction>> {
 }
 
 /** Labels of the object and details of the event, by Docker's names, in order of them. */
-export function eventAttributes(event: Event): Readonly<Record<string, string>> {
+function eventAttributes(event: Event): Readonly<Record<string, string>> {
   // Said by the exit, the action and the name.
   const { exitStatus: _, old_name: oldName, args: __, reference: ___, ...rest } = event.attributes;
   const isExec = wordOf(EventAction, event.action).startsWith('exec_');

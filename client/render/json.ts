@@ -42,11 +42,6 @@ export function renderJsonLine(value: unknown): string {
   return `${JSON.stringify(plain(value, ''))}\n`;
 }
 
-/** A message as the plain values that its JSON has. */
-export function plainValue(value: unknown): unknown {
-  return plain(value, '');
-}
-
 function plain(value: unknown, path: string): unknown {
   if (typeof value === 'bigint') return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
   if (typeof value === 'number') return enumName(value, path) ?? value;

@@ -13,7 +13,7 @@ export interface Column<T> {
 }
 
 /** What `--format` may say, for help. */
-export const FORMAT_ABOUT = "json, table, a template ('{{.ID}} {{.Size}}') or 'table TEMPLATE'";
+const FORMAT_ABOUT = "json, table, a template ('{{.ID}} {{.Size}}') or 'table TEMPLATE'";
 
 /**
  * A list as text.

@@ -153,7 +153,7 @@ export function planCgroupExec(
 }
 
 /** Labels under which the memory counters stand in an exit record. */
-export const MEMORY_LABELS = { v1: 'memory.oom_control', v2: 'memory.events' } as const;
+const MEMORY_LABELS = { v1: 'memory.oom_control', v2: 'memory.events' } as const;
 
 function memoryReads({ layout, path }: CgroupPlace): Op[] {
   const memory = hierarchyOf(layout, 'memory');

@@ -10,7 +10,7 @@ import type { CgroupPlace } from './limits.ts';
 const buffer = Buffer.allocUnsafe(64 << 10);
 
 /** Text of a small file of the kernel's; `''` where there is none. */
-export function readFacts(path: string): string {
+function readFacts(path: string): string {
   let fd: number;
   try {
     fd = openSync(path, 'r');

@@ -8,7 +8,7 @@ import { Status } from '../../proto/gen/google/rpc/status.ts';
 import { type ErrorCode, MydockerError, toMydockerError } from '../model/error.ts';
 
 /** ErrorInfo.domain of every error. */
-export const ERROR_DOMAIN = 'mydocker';
+const ERROR_DOMAIN = 'mydocker';
 
 /** Key of the trailer with the details. */
 const DETAILS_KEY = 'grpc-status-details-bin';

@@ -14,7 +14,7 @@ import { parseStrictJson } from './strict-json.ts';
 /** Largest config that is read: an answer of the API must hold it. */
 export const MAX_CONFIG_BYTES: number = 2 * 2 ** 20;
 /** Most layers of an image. The kernel stacks 500, and a plan must name each. */
-export const MAX_LAYERS = 127;
+const MAX_LAYERS = 127;
 
 const MAX_TEXTS = 10_000;
 const MAX_HISTORY = 10_000;

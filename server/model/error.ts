@@ -112,11 +112,6 @@ export function failedPrecondition(message: string, details: ErrorDetails = {}):
   return new MydockerError('failed-precondition', message, details);
 }
 
-/** The kernel or a policy forbids it. */
-export function permissionDenied(message: string, details: ErrorDetails = {}): MydockerError {
-  return new MydockerError('permission-denied', message, details);
-}
-
 /** A limit, ours or the machine's, is reached. */
 export function resourceExhausted(message: string, details: ErrorDetails = {}): MydockerError {
   return new MydockerError('resource-exhausted', message, details);

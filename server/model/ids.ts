@@ -4,7 +4,6 @@
  */
 
 const ID = /^[0-9a-f]{64}$/;
-const RUN_ID = /^[0-9a-f]{16}$/;
 export const SHORT_ID_CHARS = 12;
 
 /** A new container id: 64 hex digits. Its short form is never a plain number, for it is also the hostname. */
@@ -23,11 +22,6 @@ export function newRunId(): string {
 /** Whether a text is a whole container id. */
 export function isId(text: string): boolean {
   return ID.test(text);
-}
-
-/** Whether a text is a run id. */
-export function isRunId(text: string): boolean {
-  return RUN_ID.test(text);
 }
 
 /** The first 12 digits of a container or image id, as people see it; a `sha256:` in front is dropped. */

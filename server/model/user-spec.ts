@@ -27,7 +27,7 @@ export interface Credentials {
 }
 
 /** Largest uid and gid; above it ids have turned negative or to 0 elsewhere. */
-export const MAX_ID = 2_147_483_647;
+const MAX_ID = 2_147_483_647;
 /** Largest passwd or group file that is read. */
 export const MAX_USER_FILE_BYTES: number = 10 * 1024 * 1024;
 /** NGROUPS_MAX of Linux. */

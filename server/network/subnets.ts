@@ -9,7 +9,7 @@ export const DEFAULT_POOLS: readonly string[] = ['10.20.0.0/16', '172.30.0.0/16'
 /** Of the server with the default root. */
 const FIRST = '10.20.30.0/24';
 /** Length of the prefix of what is taken out of a pool. */
-export const POOL_PREFIX: Readonly<Record<Family, number>> = { 4: 24, 6: 64 };
+const POOL_PREFIX: Readonly<Record<Family, number>> = { 4: 24, 6: 64 };
 
 /** A subnet that is not free. */
 export interface Occupied {

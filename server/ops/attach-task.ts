@@ -83,11 +83,7 @@ export async function attachTask(engine: Engine, request: AttachRequest): Promis
 }
 
 /** As attachTask, for a run at hand. */
-export async function attachRun(
-  engine: Engine,
-  run: LiveRun,
-  request: AttachRequest,
-): Promise<AttachSession> {
+async function attachRun(engine: Engine, run: LiveRun, request: AttachRequest): Promise<AttachSession> {
   const { containerId } = run;
   const logsFolder =
     run.logFrom.serial === 0 ? undefined : `${containerFolder(engine.paths, containerId)}/logs`;

@@ -64,7 +64,7 @@ export function checkMounts({
 }
 
 /** @throws MydockerError `invalid-argument` (MOUNT_SOURCE_NOT_FOUND) when it is not there. */
-export function checkSource(source: string): void {
+function checkSource(source: string): void {
   if (statSync(source, { throwIfNoEntry: false }) === undefined)
     throw invalid('mount source', source, 'there is no such file or directory', {
       reason: 'MOUNT_SOURCE_NOT_FOUND',

@@ -65,7 +65,7 @@ export function exitOf(folder: string, told: ShimExit | undefined, oomKills?: nu
 }
 
 /** The record after the end of its run; unchanged when it is about another run. */
-export function withExit(record: ContainerRecord, runId: string, exit: Exit): ContainerRecord {
+function withExit(record: ContainerRecord, runId: string, exit: Exit): ContainerRecord {
   if (record.run?.runId !== runId || !isAlive(record.status)) return record;
   return { ...record, status: transition(record.status, 'exit', record.name), exit };
 }

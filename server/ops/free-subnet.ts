@@ -20,7 +20,7 @@ export function occupied({ store }: Pick<Engine, 'store'>): Occupied[] {
 }
 
 /** The address of the bridge where nobody asked for another one: the first. */
-export function firstGateway(subnet: string): string {
+function firstGateway(subnet: string): string {
   const { family, base } = parseSubnet(subnet);
   return formatAddress({ family, value: base + 1n });
 }

@@ -86,7 +86,7 @@ export async function reloadNetworks(engine: Host, names: readonly string[]): Pr
 const found = new WeakMap<HostRules, { readonly key: string; readonly warnings: string[] }>();
 
 /** What of others keeps packets from containers, in sentences with their cures. */
-export function forwardWarnings({
+function forwardWarnings({
   store,
   instance,
   networks,

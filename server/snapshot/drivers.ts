@@ -4,7 +4,7 @@ import { failedPrecondition, invalidArgument, quoteId } from '../model/error.ts'
 import type { Backing } from './probe.ts';
 
 /** The first is the default. */
-export const STORAGE_DRIVERS: readonly StorageDriver[] = ['overlay', 'vfs'];
+const STORAGE_DRIVERS: readonly StorageDriver[] = ['overlay', 'vfs'];
 
 /** Drivers of other programs, so that their users learn that they are not simply mistyped. */
 const ELSEWHERE = ['aufs', 'btrfs', 'devicemapper', 'fuse-overlayfs', 'zfs'];
@@ -19,7 +19,7 @@ export interface Storage {
 }
 
 /** Those that work on a backing file system. */
-export function workingDrivers(backing: Backing): readonly StorageDriver[] {
+function workingDrivers(backing: Backing): readonly StorageDriver[] {
   return STORAGE_DRIVERS.filter((driver) => driver !== 'overlay' || backing.overlayError === undefined);
 }
 

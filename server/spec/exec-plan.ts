@@ -16,7 +16,7 @@ import {
 } from './process-plan.ts';
 
 /** Descriptors that come with the launch. */
-export const EXEC_SLOTS = { init: 0, attach: 1 } as const;
+const EXEC_SLOTS = { init: 0, attach: 1 } as const;
 export const EXEC_INHERITED = 2;
 
 export interface ExecInput {

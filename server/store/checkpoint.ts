@@ -37,7 +37,7 @@ export async function readCheckpoint(root: string): Promise<{ tally?: Tally; dam
 }
 
 /** Replaces the checkpoint, durably. Only a tally that is itself durable may be written. */
-export async function writeCheckpoint(root: string, tally: Tally): Promise<void> {
+async function writeCheckpoint(root: string, tally: Tally): Promise<void> {
   await failpoint('store.checkpoint');
   const temporary = `${root}/${NAME}.tmp`;
   const file = await open(temporary, 'w', 0o600);

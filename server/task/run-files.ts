@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 
-export const RUN_FILE_VERSION = 1;
+const RUN_FILE_VERSION = 1;
 
 /** What the server writes into the plan as the first lines of both files. */
 export interface RunHead {

@@ -21,7 +21,7 @@ import {
 } from './shim-protocol.ts';
 
 /** Longest that a shim may take to answer anything. */
-export const SHIM_DEADLINE_MS = 2000;
+const SHIM_DEADLINE_MS = 2000;
 
 /** The process exists, in its cgroup and namespaces, and waits at the gate (where it has one). */
 export interface Created {

@@ -29,7 +29,7 @@ export async function connectInFolder(folder: string, name: 'control' | 'attach'
 }
 
 /** Two connected descriptors: one for {@link socketOf}, one to hand over with a launch. */
-export const connectedPair = (): [ours: number, theirs: number] => socketPair(SOCKET_TYPE.stream);
+const connectedPair = (): [ours: number, theirs: number] => socketPair(SOCKET_TYPE.stream);
 
 /**
  * The same for the stdio of a process without a log, where one end waits for the other: each may be ahead, so that
