@@ -22,11 +22,14 @@ import { endEverything, removeCgroups } from '../harness/clean.ts';
 import { exitCode, PROJECT, run } from '../harness/cli.ts';
 import { listMounts } from '../harness/leaks.ts';
 
+/** Servers of mydocker's, by name. */
+const SERVERS = ['own', 'traced', 'unprepared', 'traced-start'];
+
 /** Where a contender may put its things. */
 export interface Ground {
   /** Folder on the disk, for roots and images. */
   readonly folder: string;
-  /** Parent of the peers' control groups, such as `/mydocker-bench-ab12`; mydocker's are the same with `-own`, `-traced`, `-unprepared`. */
+  /** Parent of the peers' control groups, such as `/mydocker-bench-ab12`; mydocker's are the same with one of {@link SERVERS}. */
   readonly cgroupParent: string;
   /** The image of all contenders: busybox and the writer of log lines, as a rootfs tar. */
   readonly tar: string;
@@ -143,7 +146,7 @@ export async function prepareGround(): Promise<Ground> {
     ...(await benchImage(folder)),
     daemon: (name, command, args, env) => startDaemon(folder, name, command, args, env),
     clear: async () => {
-      for (const parent of ['', '-own', '-traced', '-unprepared'].map((end) => `${cgroupParent}${end}`)) {
+      for (const parent of [cgroupParent, ...SERVERS.map((name) => `${cgroupParent}-${name}`)]) {
         await endEverything(parent, folder);
         removeCgroups(parent);
       }

@@ -12,7 +12,7 @@ import { ownLog } from './own-log.ts';
 import { type Peer, podmanForget, podmanLog, quiet } from './peers.ts';
 import type { Runtime } from './runtimes.ts';
 import { summarize } from './stats.ts';
-import { traceSteps } from './trace.ts';
+import { LIFE, traceSteps } from './trace.ts';
 
 /** Everybody who takes part. A peer that is not there is left out of its lines. */
 export interface Field {
@@ -92,7 +92,11 @@ async function startParts(field: Field, own: Own): Promise<Result[]> {
   for (let number = 0; number < 200 * field.scale; number += 1) calls.push(await own.runToEnd(['true']));
   const parts = names.map((name, index) => ({ name, ...summarize(calls.map((call) => call[index] ?? 0)) }));
   const least = [each('an empty call', () => own.api.system.ping({})), durableWrite(field.ground)];
-  return [...parts, ...(await measure(least, effort(field, 10, 20, 5))), ...(await traceSteps(field))];
+  return [
+    ...parts,
+    ...(await measure(least, effort(field, 10, 20, 5))),
+    ...(await traceSteps(field, 'traced', LIFE, (traced) => traced.runToEnd(['true']))),
+  ];
 }
 
 /** A start, from the first call to the last trace of it removed. */

@@ -7,6 +7,7 @@ import type { Line } from './document.ts';
 import { effort, type Field, floor, resultOf } from './lines.ts';
 import { type Contender, measure } from './measure.ts';
 import { type Own, startOwn } from './own.ts';
+import { START, traceSteps } from './trace.ts';
 
 /** Longer than the server waits before it makes the next launcher, and than that takes. */
 const PAUSE_MS = 100;
@@ -69,6 +70,21 @@ const contender = (
   },
 });
 
+/** What a call takes that does nothing, behind the same pause. */
+const emptyCall = ({ api }: Own): Contender => ({
+  name: 'an empty call',
+  sample: async (count) => {
+    const samples: number[] = [];
+    for (let number = 0; number < count; number += 1) {
+      await sleep(PAUSE_MS);
+      const began = performance.now();
+      await api.system.ping({});
+      samples.push(performance.now() - began);
+    }
+    return samples;
+  },
+});
+
 /** The call that starts, beside the whole life of the floor's container. */
 export async function measureReady(field: Field): Promise<Line> {
   const { ground, own } = field;
@@ -85,6 +101,15 @@ export async function measureReady(field: Field): Promise<Line> {
   }
   const results = await measure(contenders, effort(field, 10, 10, 5));
   await without?.stop();
+  const parts =
+    own === undefined
+      ? {}
+      : {
+          parts: [
+            ...(await measure([emptyCall(own)], effort(field, 10, 10, 5))),
+            ...(await traceSteps(field, 'traced-start', START, startOnce)),
+          ],
+        };
   const ours = resultOf(results, 'start, a launcher waits');
   const least = resultOf(results, 'floor');
   return {
@@ -96,6 +121,13 @@ export async function measureReady(field: Field): Promise<Line> {
     unit: 'ms',
     moreIsBetter: false,
     results,
+    ...parts,
+    why:
+      'What dominates: a request and an answer of gRPC, each of which wakes two programs out of a pause, as much as an ' +
+      'empty call takes here; the JavaScript that decides and writes the plan; then the kernel, for mounts above all. ' +
+      'The floor does not pause, speaks with nobody and decides nothing. What was tried, and stayed: what holds a ' +
+      'container is ready before its program is; the gate opens before anybody is told; the answer does not wait for ' +
+      'its record. What would be next: to make /dev and the view of the control groups ahead, too.',
     promises:
       ours === undefined || least === undefined
         ? []
