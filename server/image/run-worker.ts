@@ -5,7 +5,7 @@ import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { makePipe } from '../../native/pipe.ts';
 import { internal, type MydockerError, resourceExhausted } from '../model/error.ts';
-import type { LaunchWorker, Worker, WorkerExit } from '../model/worker.ts';
+import type { LaunchWorker, Worker, WorkerExit, WorkerFilesystem } from '../model/worker.ts';
 import type { ArchiveLimits } from './archive-limits.ts';
 import { compileCache, WORKER_PROGRAM, workerProgramPaths } from './worker-program.ts';
 import {
@@ -41,6 +41,11 @@ export interface WorkerTarget {
   /** Kills the worker. */
   readonly signal?: AbortSignal;
 }
+
+/** Where a volume is that is filled: an open folder, or a filesystem that is mounted for that. */
+export type FillPlace = { readonly directoryFd: number } | { readonly filesystem: WorkerFilesystem };
+
+type JobTarget = Omit<WorkerTarget, 'directoryFd'> & FillPlace;
 
 /** An archive, plain or compressed: chunks as they come, or an open file that is read from where it stands. */
 export type ArchiveSource = AsyncIterable<Uint8Array> | { readonly fd: number };
@@ -87,8 +92,12 @@ export async function runCopyTree(target: WorkerTarget, sources: readonly string
  * @param sources - as of {@link runCopyTree}.
  * @throws MydockerError as {@link runCopyTree}.
  */
-export async function runFillTree(target: WorkerTarget, sources: readonly string[]): Promise<void> {
-  await runJob(target, { verb: 'fill-tree', sources }, OPAQUE_CAPABILITIES, sources);
+export async function runFillTree(
+  target: Omit<WorkerTarget, 'directoryFd'> & { readonly place: FillPlace },
+  sources: readonly string[],
+): Promise<void> {
+  const { place, ...how } = target;
+  await runJob({ ...how, ...place }, { verb: 'fill-tree', sources }, OPAQUE_CAPABILITIES, sources);
 }
 
 /**
@@ -101,7 +110,7 @@ export async function runRemoveTrees(target: WorkerTarget): Promise<RemoveTreesR
 }
 
 async function runJob(
-  target: WorkerTarget,
+  target: JobTarget,
   job: WorkerJob,
   capabilities: readonly string[],
   readOnlyFolders: readonly string[],
@@ -128,12 +137,13 @@ async function runJob(
       fds: {
         ...(archiveFd === undefined ? {} : { [WORKER_FD.archive]: archiveFd }),
         [WORKER_FD.stderr]: stderr.write,
-        [WORKER_FD.directory]: target.directoryFd,
+        ...('directoryFd' in target ? { [WORKER_FD.directory]: target.directoryFd } : {}),
         [WORKER_FD.answer]: answer.write,
       },
       readOnlyBinds: [...workerProgramPaths(), ...readOnlyFolders],
       capabilities,
       memoryLimitBytes: MEMORY_LIMIT_BYTES,
+      ...('filesystem' in target ? { filesystem: target.filesystem } : {}),
     });
   } catch (error) {
     feed?.destroy();

@@ -2,7 +2,7 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import type { LaunchWorker } from '../model/worker.ts';
 import { COPY_NAME } from './copy-job.ts';
-import { runCopyTree, runFillTree } from './run-worker.ts';
+import { type FillPlace, runCopyTree, runFillTree, type WorkerTarget } from './run-worker.ts';
 
 /** Copies under way at a time; each is a process, and all share one disk. */
 const MAX_COPIES = 4;
@@ -28,8 +28,8 @@ export type CopyTree = (copy: TreeCopy) => Promise<string>;
 export interface TreeFill {
   /** As of {@link TreeCopy}. */
   readonly sources: readonly string[];
-  /** Open directory; stays the caller's. Where something is in it, it stays as it is. */
-  readonly directoryFd: number;
+  /** A directory stays the caller's to close. Where something is in it, it stays as it is. */
+  readonly place: FillPlace;
   /** Kills the worker; the next fill undoes this one or goes on with it. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -49,12 +49,8 @@ export interface TreeCopier {
 /** @param launch - starts workers. */
 export function createTreeCopier(launch: LaunchWorker): TreeCopier {
   const inTurn = turns();
-  const target = (
-    directoryFd: number,
-    signal: AbortSignal | undefined,
-  ): Parameters<typeof runCopyTree>[0] => ({
+  const how = (signal: AbortSignal | undefined): Omit<WorkerTarget, 'directoryFd'> => ({
     launch,
-    directoryFd,
     ...(signal === undefined ? {} : { signal }),
   });
   return {
@@ -63,14 +59,13 @@ export function createTreeCopier(launch: LaunchWorker): TreeCopier {
         mkdirSync(workFolder, { recursive: true, mode: 0o700 });
         const directoryFd = openSync(workFolder, 'r');
         try {
-          await runCopyTree(target(directoryFd, signal), sources);
+          await runCopyTree({ ...how(signal), directoryFd }, sources);
         } finally {
           closeSync(directoryFd);
         }
         return `${workFolder}/${COPY_NAME}`;
       }),
-    fillTree: ({ sources, directoryFd, signal }) =>
-      inTurn(() => runFillTree(target(directoryFd, signal), sources)),
+    fillTree: ({ sources, place, signal }) => inTurn(() => runFillTree({ ...how(signal), place }, sources)),
   };
 }
 

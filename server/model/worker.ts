@@ -3,6 +3,15 @@
  * words, whoever launches processes gives it, and neither needs to know the other.
  */
 
+import type { FilesystemMount } from './container.ts';
+
+/** What a worker works in that is mounted nowhere else: it is mounted for the worker, and gone with it. */
+export interface WorkerFilesystem {
+  readonly mount: FilesystemMount;
+  /** Name of the container that is to have it, for errors. */
+  readonly container: string;
+}
+
 /** A process to be started, confined: no network, no other directories, no more capabilities than named. */
 export interface WorkerRequest {
   /** For the log and for error messages: `unpack`, `remove-tree`. */
@@ -16,6 +25,8 @@ export interface WorkerRequest {
    * closed. Ours are duplicated, the caller closes them once the launch has resolved or thrown.
    */
   readonly fds: Readonly<Record<number, number>>;
+  /** Instead of the folder it works in: the top of this. */
+  readonly filesystem?: WorkerFilesystem;
   /** Host paths that the program itself needs (its code, its libraries), seen under the same path, read-only. */
   readonly readOnlyBinds: readonly string[];
   /** Capabilities that it keeps, without `CAP_`: `CHOWN`. */

@@ -22,7 +22,7 @@ export async function fillFolder(
   // Not synchronously: the server of a folder may not answer.
   await using folder = await open(device, 'r').catch(() => undefined);
   if (folder === undefined || !(await wants(folder, source))) return;
-  await fillTree({ sources: source.folders, directoryFd: folder.fd, signal });
+  await fillTree({ sources: source.folders, place: { directoryFd: folder.fd }, signal });
 }
 
 /** Nothing is in it, or what a fill left that came to no end. */

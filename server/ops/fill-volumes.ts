@@ -15,6 +15,7 @@ import { discardCopy } from './container-folders.ts';
 import { containersWith, recordVolumes } from './container-volumes.ts';
 import { type Engine, snapshotterOf } from './engine.ts';
 import { fillFolder } from './fill-in-place.ts';
+import { type Addresses, withAddress } from './server-addresses.ts';
 import { volumeData, volumeFolder, volumesFolder } from './volume-folders.ts';
 
 const ABSENT = { uid: 0, gid: 0, mode: 0o755 } as const;
@@ -25,12 +26,14 @@ const filling = new Map<string, Promise<void>>();
 /**
  * Makes what a start mounts: volumes that are not there yet, or empty, get what the image has at their place. Called
  * while the container holds its volumes.
+ * @param addresses - of servers that volumes name.
  * @param signal - ends it.
  * @throws MydockerError `invalid-argument` where the image has a file there, `resource-exhausted` for a full disk.
  */
 export async function fillVolumes(
   engine: Engine,
   record: ContainerRecord,
+  addresses: Addresses,
   signal: AbortSignal | undefined,
 ): Promise<void> {
   const volumes = record.config.volumes ?? [];
@@ -38,8 +41,17 @@ export async function fillVolumes(
   await recordVolumes(engine, record);
   for (const volume of volumes) {
     const source = volumeSource(engine.store.volumes.get(volume.volume)?.options);
-    if (source.kind === 'bind' && !source.readOnly)
-      await alone(source.device, () => fillBound(engine, record, volume, source.device, signal));
+    if (source.kind === 'bind' && !source.readOnly) {
+      const fill: Fill = (from) => fillFolder(engine, source.device, from, signal);
+      await alone(source.device, () => fillElsewhere(engine, record, volume, fill));
+    }
+    // To look into it is to mount it: once for each container, as Docker does.
+    if (source.kind === 'filesystem' && !source.options.includes('ro') && isFirst(record)) {
+      const mount = withAddress({ ...source, destination: volume.destination }, addresses);
+      const place = { filesystem: { mount, container: record.name } };
+      const fill: Fill = ({ folders }) => engine.fillTree({ sources: folders, place, signal });
+      await alone(`${source.type} ${source.device}`, () => fillElsewhere(engine, record, volume, fill));
+    }
     if (source.kind !== 'folder') continue;
     const folder = volumeFolder(engine.paths, volume.volume);
     await alone(folder, async () => {
@@ -57,19 +69,22 @@ async function alone(folder: string, work: () => Promise<void>): Promise<void> {
   await done;
 }
 
+type Fill = (source: MergedDirectory) => Promise<void>;
+
+const isFirst = ({ run, exit }: ContainerRecord): boolean => run === undefined && exit === undefined;
+
 /** What the user keeps somewhere else; others may have it mounted. */
-async function fillBound(
+async function fillElsewhere(
   engine: Engine,
   record: ContainerRecord,
   { destination, noCopy, subpath }: VolumeMount,
-  device: string,
-  signal: AbortSignal | undefined,
+  fill: Fill,
 ): Promise<void> {
   if (noCopy === true || subpath !== undefined || record.config.rootfs.kind === 'directory') return;
   try {
     const source = sourceOf(engine, record, destination);
     if (source === undefined) return;
-    await fillFolder(engine, device, source, signal);
+    await fill(source);
     await failpoint('volume.filled');
   } catch (error) {
     throw volumeError(record.name, destination, error, 'nocopy leaves out what the image has there');
@@ -153,7 +168,8 @@ function makeEmpty(
 function volumeError(name: string, destination: string, error: unknown, hint?: string): unknown {
   const details = { exitStatus: 125, cause: error, ...(hint === undefined ? {} : { hint }) } as const;
   if (isNoSpace(error)) return noSpace('start', 'container', name, details);
-  if (!(error instanceof MydockerError)) return error;
+  // What cannot be mounted for a fill is told as if the container's own mount had failed.
+  if (!(error instanceof MydockerError) || error.reason === 'LAUNCH_FAILED') return error;
   if (error.code === 'resource-exhausted') return noSpace('start', 'container', name, details);
   const { code, reason, message } = error;
   return cannot(code, 'start', 'container', name, `fill the volume at ${destination}: ${message}`, {

@@ -7,6 +7,7 @@ import { newRunId } from '../model/ids.ts';
 import { slotAllocator } from '../model/plan.ts';
 import type { LaunchWorker, Worker, WorkerExit, WorkerRequest } from '../model/worker.ts';
 import { encodePlan } from '../spec/plan-codec.ts';
+import { filesystemMount } from '../spec/spec-mounts.ts';
 import { planWorker } from '../spec/worker-plan.ts';
 import type { Engine } from './engine.ts';
 import { isGroupLost, launchError } from './launch-error.ts';
@@ -45,6 +46,7 @@ async function launch(
   nothing: number,
   isAgain = false,
 ): Promise<Worker> {
+  const { filesystem } = options;
   const folderFd: number = options.fds[folderDescriptor] ?? nothing;
   const given: [number, number][] = [0, 1, 2]
     .filter((d) => options.fds[d] === undefined)
@@ -67,7 +69,11 @@ async function launch(
       args: options.args,
       env: Object.entries(options.env).map(([key, value]) => `${key}=${value}`),
       descriptors: given.map(([descriptor], index) => [program.length + index, descriptor]),
-      folder: { path: readlinkSync(`/proc/self/fd/${folderFd}`), descriptor: folderDescriptor },
+      folder: {
+        path: readlinkSync(`/proc/self/fd/${folderFd}`),
+        descriptor: folderDescriptor,
+        ...(filesystem === undefined ? {} : { filesystem: filesystemMount(filesystem.mount) }),
+      },
       readOnlyBinds: existing(options.readOnlyBinds),
       capabilities: options.capabilities,
       cgroup,
@@ -83,7 +89,9 @@ async function launch(
       host.cgroups.prepare();
       return await launch(host, options, folderDescriptor, nothing, true);
     }
-    throw launchError('launch', options.name, plan, thrown);
+    throw filesystem === undefined
+      ? launchError('launch', options.name, plan, thrown)
+      : launchError('start', filesystem.container, plan, thrown);
   }
   let killed = false;
   const exit = connection.exited.then(

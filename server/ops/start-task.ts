@@ -32,7 +32,7 @@ import { makeSources } from './mount-sources.ts';
 import { openGate } from './open-gate.ts';
 import { type Held, type PreparedLaunch, prepareLaunch } from './prepare-launch.ts';
 import { leadPorts, reservePorts } from './publish-ports.ts';
-import { lookUpServers } from './server-addresses.ts';
+import { type Addresses, lookUpServers } from './server-addresses.ts';
 import { undoStart } from './undo-start.ts';
 import { tellVolumes } from './volume-event.ts';
 import { volumesFolder } from './volume-folders.ts';
@@ -129,7 +129,7 @@ async function attempt(
   await openScope(engine, before, keeper);
   prepareHost(engine, before);
   using _volumes = await engine.heldVolumes.hold(volumeNames(before.config));
-  await copyOnce(engine, before, request.signal);
+  await copyOnce(engine, before, addresses, request.signal);
   using ports = await reservePorts(engine, placed);
   await failpoint('start.launch');
   if (request.signal?.aborted) throw cancelledStart(before);
@@ -194,11 +194,16 @@ async function attempt(
 }
 
 /** Only the first start has something to copy, and may be given up or ended meanwhile. */
-async function copyOnce(engine: Engine, record: ContainerRecord, signal?: AbortSignal): Promise<void> {
+async function copyOnce(
+  engine: Engine,
+  record: ContainerRecord,
+  addresses: Addresses,
+  signal?: AbortSignal,
+): Promise<void> {
   try {
     await engine.firstCopies.run(record.id, record.name, signal, async (given) => {
       await completeRootfs(engine, record, given);
-      await fillVolumes(engine, record, given);
+      await fillVolumes(engine, record, addresses, given);
     });
   } catch (error) {
     throw signal?.aborted ? cancelledStart(record) : error;

@@ -86,16 +86,24 @@ export function userMounts(
       ...mapped(mount.idMap),
     }),
   );
-  const filesystems = (config.filesystems ?? []).map(
-    ({ type, device: source, destination, options, subpath, idMap }): OciMount => ({
-      ...{ type, source, destination, ...mapped(idMap) },
-      options: [...options, ...subdir(subpath), ...mapping(idMap)],
-    }),
-  );
+  const filesystems = (config.filesystems ?? []).map(filesystemMount);
   return [...binds, ...(config.tmpfs ?? []).map(tmpfsMount), ...filesystems].sort(
     (a, b) => depth(a.destination) - depth(b.destination),
   );
 }
+
+/** What the shim mounts for a container, or for a worker. */
+export const filesystemMount = ({
+  type,
+  device: source,
+  destination,
+  options,
+  subpath,
+  idMap,
+}: FilesystemMount): OciMount => ({
+  ...{ type, source, destination, ...mapped(idMap) },
+  options: [...options, ...subdir(subpath), ...mapping(idMap)],
+});
 
 /** Docker's: nothing that is executed, no setuid, no devices, unless that is asked for. */
 export function tmpfsMount({

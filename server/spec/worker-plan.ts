@@ -2,8 +2,10 @@
  * A helper process of the server (unpacking, removing): a root of its own that holds nothing but the program,
  * read-only, and the one folder it works in; no network, few capabilities, ended with its connection.
  */
+import type { OciMount } from '../model/oci-spec.ts';
 import { CLONE, type Op, type Plan, type PlanPart, type Slot, type SlotAllocator } from '../model/plan.ts';
 import { capabilityMask } from './capabilities.ts';
+import { mountFilesystems } from './filesystems.ts';
 import { MOUNT_ATTR_RDONLY, MS_REC_SLAVE } from './mount-options.ts';
 import { ANY, barrier, bind, dup, FOLDER, mkdirs, mount, O, open, openInRoot, touch } from './ops.ts';
 
@@ -21,7 +23,12 @@ export interface WorkerPlanInput {
   /** Descriptor in the worker by inherited slot. */
   readonly descriptors: readonly (readonly [slot: Slot, descriptor: number])[];
   /** The folder it works in and the descriptor it has it as. */
-  readonly folder: { readonly path: string; readonly descriptor: number };
+  readonly folder: {
+    readonly path: string;
+    readonly descriptor: number;
+    /** Is mounted for it, from where the host reaches servers and disks; the path does not count then. */
+    readonly filesystem?: OciMount;
+  };
   /** Host paths, and whether each is a folder. */
   readonly readOnlyBinds: readonly { readonly path: string; readonly isFolder: boolean }[];
   readonly capabilities: readonly string[];
@@ -32,7 +39,7 @@ export interface WorkerPlanInput {
 
 const inside = (path: string): string => path.replace(/^\/+/, '');
 
-function rootOps(input: WorkerPlanInput, root: Slot, slots: SlotAllocator): Op[] {
+function rootOps(input: WorkerPlanInput, root: Slot, mounted: Slot | undefined, slots: SlotAllocator): Op[] {
   const source = slots.take();
   const target = slots.take();
   const tree = [...input.readOnlyBinds, ...DEVICES.map((path) => ({ path, isFolder: false }))];
@@ -50,11 +57,15 @@ function rootOps(input: WorkerPlanInput, root: Slot, slots: SlotAllocator): Op[]
     ...mkdirs(root, 'proc'),
     openInRoot(target, root, 'proc', FOLDER),
     mount(target, 'proc', 'proc', 0x2 | 0x4 | 0x8, '', '/proc'),
-    // By name, in this namespace: a descriptor from outside would lead back out.
-    open(source, input.folder.path, O.path | O.directory),
     ...mkdirs(root, WORK),
     openInRoot(target, root, WORK, FOLDER),
-    bind(target, source, 0, false, `/${WORK}`),
+    ...(mounted === undefined
+      ? [
+          // By name, in this namespace: a descriptor from outside would lead back out.
+          open(source, input.folder.path, O.path | O.directory),
+          bind(target, source, 0, false, `/${WORK}`),
+        ]
+      : [{ name: 'place', a: target, b: mounted, about: `mount /${WORK}` } as const]),
     { name: 'setattr', a: root, x: MOUNT_ATTR_RDONLY, about: 'make / read-only' },
   ];
 }
@@ -64,6 +75,8 @@ export function planWorker(input: WorkerPlanInput, slots: SlotAllocator): Plan {
   const root = slots.take();
   const work = slots.take();
   const scratch = slots.take();
+  const { filesystem } = input.folder;
+  const filesystems = mountFilesystems(filesystem === undefined ? [] : [filesystem], slots);
   const mask = capabilityMask(input.capabilities);
   return {
     cloneFlags: CLONE.newNs | CLONE.newPid | CLONE.newNet | CLONE.newIpc | CLONE.newUts,
@@ -71,12 +84,12 @@ export function planWorker(input: WorkerPlanInput, slots: SlotAllocator): Plan {
     head: '',
     title: `mydocker-shim ${input.name}`,
     sections: {
-      'parent-before': [...input.cgroup.parentBefore],
-      'parent-after': [...input.cgroup.parentAfter, barrier],
+      'parent-before': [...input.cgroup.parentBefore, ...filesystems.before],
+      'parent-after': [...input.cgroup.parentAfter, ...filesystems.after, barrier],
       child: [
         open(scratch, '/', O.path | O.directory),
         { name: 'propagation', a: scratch, x: MS_REC_SLAVE, about: 'cut mount propagation to the host' },
-        ...rootOps(input, root, slots),
+        ...rootOps(input, root, filesystems.trees[0]?.tree, slots),
         barrier,
         { name: 'pivot', a: root, about: 'make it /' },
         openInRoot(work, root, WORK, O.rdonly | O.directory),

@@ -258,6 +258,30 @@ test('a volume may be a disk, or whatever else the kernel mounts', async () => {
   ];
   try {
     await host.ok(create('disk', 'type=ext4', `device=${disk}`, 'o=noexec,commit=10'));
+    await importEntries(host, 'full', [
+      { name: 'v/', mode: 0o750, uid: 7 },
+      { name: 'v/seed', data: 'of the image' },
+    ]);
+    const look = (mode: string): Promise<string> =>
+      inside(host, 'ls -A /v', ['-v', `disk:/v${mode}`], 'full');
+    // A new filesystem is not empty, for Docker neither; one that is begins with what the image has.
+    assert.equal(await look(''), 'lost+found');
+    await inside(host, 'rmdir /v/lost+found', ['-v', 'disk:/v']);
+    assert.equal(await look(':nocopy'), '');
+    assert.equal(await look(''), 'seed');
+    assert.equal(await inside(host, 'stat -c "%a %u" /v; rm /v/seed', ['-v', 'disk:/v']), '750 7');
+    await inside(host, 'touch /v/mine', ['-v', 'disk:/v']);
+    assert.equal(await look(''), 'mine');
+    assert.equal(spawnSync('grep', [disk, '/proc/self/mounts']).status, 1);
+    await host.ok(create('lost', 'type=ext4', 'device=/dev/nosuch'));
+    await refused(
+      host,
+      ['run', '--rm', '-v', 'lost:/v', 'full', 'true'],
+      /cannot start container \w+: mount \/v \(ext4\)[^\n]*: ENOENT/m,
+    );
+    await inside(host, 'rm /v/mine', ['-v', 'disk:/v']);
+    await host.ok(['volume', 'rm', 'lost']);
+    await host.ok(['rmi', 'full']);
     await inside(host, 'echo kept >/v/file; sync', ['-v', 'disk:/v']);
     // Two at once have the same, and nothing is mounted on the host.
     await host.ok(['run', '-d', '--name', 'one', '-v', 'disk:/v', 'busybox', 'sleep', '1000']);
