@@ -57,7 +57,7 @@ mount_cgroups() {
     return
   fi
   $b mount -t tmpfs -o mode=755 cgroup $top
-  for controller in cpu,cpuacct cpuset memory devices freezer pids blkio; do
+  for controller in cpu,cpuacct cpuset memory devices freezer pids blkio hugetlb; do
     $b mkdir $top/$controller
     $b mount -t cgroup -o nosuid,nodev,noexec,$controller cgroup $top/$controller
   done
