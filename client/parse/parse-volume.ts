@@ -18,8 +18,14 @@ export type VolumeMount = {
     | { readonly $case: 'volume'; readonly value: { readonly name: string; readonly noCopy: boolean } };
 };
 
-// SELinux labels and consistency mean nothing here, but are in many people's scripts.
-const IGNORED = new Set(['rw', 'z', 'Z', 'cached', 'delegated', 'consistent']);
+// SELinux labels and consistency mean nothing here, and copy is so anyway, but they are in many people's scripts.
+const IGNORED = new Set(['rw', 'z', 'Z', 'cached', 'delegated', 'consistent', 'copy']);
+/** What does what podman's options do. */
+const INSTEAD = new Map([
+  ['U', 'chown the folder, or idmap=uids=…;gids=… maps its owners'],
+  ['rbind', 'it is so anyway; --mount with bind-recursive=disabled leaves out what is mounted below'],
+  ['bind', '--mount with bind-recursive=disabled'],
+]);
 const HINT = 'for example -v /src:/dst or -v /src:/dst:ro';
 
 /**
@@ -37,8 +43,8 @@ export function parseVolumes(text: string, folder: string): VolumeMount[] {
 function parseVolume(text: string, folder: string): VolumeMount {
   const parts = text.split(':');
   const [source = '', destination = '', options = ''] = parts.length === 1 ? ['', text] : parts;
-  const bad = (why: string): UsageError =>
-    new UsageError(`invalid volume ${JSON.stringify(text)}: ${why}`, { hint: HINT });
+  const bad = (why: string, hint = HINT): UsageError =>
+    new UsageError(`invalid volume ${JSON.stringify(text)}: ${why}`, { hint });
   if (parts.length > 3) throw bad('it has more than three parts');
   if (!destination.startsWith('/')) throw bad('the path inside is not absolute');
   if (/^\/+$/.test(destination)) throw bad('the path inside is the root');
@@ -55,7 +61,8 @@ function parseVolume(text: string, folder: string): VolumeMount {
     else if (named !== undefined) {
       if (propagation !== MountPropagation.UNSPECIFIED) throw bad('it has two propagations');
       propagation = named;
-    } else if (!IGNORED.has(option)) throw bad(`unknown option ${JSON.stringify(option)}`);
+    } else if (!IGNORED.has(option))
+      throw bad(`unknown option ${JSON.stringify(option)}`, INSTEAD.get(option));
   }
   const how = { destination, readOnly, ...(map === undefined ? {} : { idMap: parseIdMap(map, bad) }) };
   if (/^\.{0,2}\//.test(source) || source === '.' || source === '..') {

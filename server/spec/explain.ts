@@ -32,6 +32,9 @@ const text = (value: Op['s1']): string =>
   value instanceof Uint8Array ? `${value.length} bytes` : JSON.stringify(value ?? '');
 const octal = (mode: Op['x']): string => `0${Number(mode ?? 0).toString(8)}`;
 
+/** What a filesystem is told that nobody else is to know: cifs has pass, password, password2; ceph secret, key. */
+const SECRET = /^(?:pass(?:word2?|wd)?|secret|key)$/;
+
 /** Values may be secrets; keys are not. */
 function environment(value: Op['s3'], showEnv: boolean): string {
   if (!Array.isArray(value)) return '[]';
@@ -63,7 +66,8 @@ const CALLS: Partial<Record<OpName, (op: Op, showEnv: boolean) => string>> = {
   tree: (op) => `${slot(op.a)} = open_tree(${slot(op.b)}, CLONE${op.y ? '|RECURSIVE' : ''})`,
   place: (op) => `move_mount(${slot(op.b)}, ${slot(op.a)})`,
   'fs-open': (op) => `${slot(op.a)} = fsopen(${text(op.s1)})`,
-  'fs-config': (op) => `fsconfig(${slot(op.a)}, ${text(op.s1)}, ${text(op.s2)})`,
+  'fs-config': (op, showEnv) =>
+    `fsconfig(${slot(op.a)}, ${text(op.s1)}, ${SECRET.test(`${op.s1}`) && !showEnv ? '…' : text(op.s2)})`,
   'fs-mount': (op) => `${slot(op.a)} = fsconfig(${slot(op.b)}, CREATE), fsmount(${bits(MOUNT_FLAGS, op.x)})`,
   setattr: (op) =>
     `mount_setattr(${slot(op.a)}, ${op.b === undefined ? bits(MOUNT_FLAGS, op.x) : `IDMAP ${slot(op.b)}`})`,

@@ -18,6 +18,9 @@ test('values of the environment are left out unless asked for', () => {
   for (const shown of ['"SECRET=…"', '"MULTI=…"', '"EMPTY=…"', '"BARE"'])
     assert.ok(text.includes(shown), shown);
   assert.ok(explained(true).includes('SECRET=hidden words'));
+  const secret = { name: 'fs-config', a: 0, s1: 'password', s2: 'hidden', about: '' } as const;
+  assert.equal(explainOp(secret, false), 'fsconfig(fd 32, "password", …)');
+  assert.equal(explainOp(secret, true), 'fsconfig(fd 32, "password", "hidden")');
 });
 
 test('calls are shown as they are made', () => {

@@ -121,3 +121,8 @@ test('--add-host', () => {
   for (const text of ['', 'db', 'db:', ':1.2.3.4', '=1'])
     assert.throws(() => parseHost(text), /NAME:ADDRESS/);
 });
+
+test('options of podman: copy is so anyway, another says what would do', () => {
+  assert.deepEqual(parseVolumes('data:/v:copy', '/'), parseVolumes('data:/v', '/'));
+  assert.throws(() => parseVolumes('data:/v:U', '/'), { hint: /idmap/ });
+});
