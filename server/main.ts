@@ -103,7 +103,7 @@ function buildCgroups(
     },
     prepare: (path) => parents.prepare(path),
     hold: (path) => parents.hold(path),
-    reserve: (path) => parents.reserve(path),
+    reserve: (group, isOver) => parents.reserve(group, isOver),
     release: (path) => parents.release(path),
   };
 }

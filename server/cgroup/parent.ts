@@ -3,10 +3,11 @@
  * with the server when no container is left.
  */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { posix } from 'node:path';
 import { cannot } from '../model/error.ts';
 import { type CgroupLayout, cgroupFolders, hierarchyOf, SERVER_LEAF } from './layout.ts';
 import { listedPids } from './processes.ts';
-import { passReservations } from './reservations.ts';
+import { Reservations } from './reservations.ts';
 
 /** Controllers that a container's limits may need, where the machine has them. */
 const WANTED_V2 = ['cpu', 'cpuset', 'io', 'memory', 'pids', 'hugetlb'];
@@ -113,10 +114,12 @@ export class CgroupParents {
   /** Of a parent that was not there, the topmost folder that was made for it. */
   readonly #made = new Map<string, string>();
   readonly #held = new Map<string, number>();
+  readonly #reservations: Reservations;
 
   /** @param notes - file in the state folder. */
   constructor(layout: CgroupLayout, usual: string, notes: string) {
     this.#layout = layout;
+    this.#reservations = new Reservations(layout);
     this.#usual = usual;
     this.#notes = notes;
     if (!existsSync(notes)) return;
@@ -182,12 +185,16 @@ export class CgroupParents {
   }
 
   /**
-   * Reserves in a parent, and above it, what the groups below do; in those that were made here, or whose name is ours.
+   * Reserves above a container's group what it does; in those that were made here, or whose name is ours.
+   * @param isOver - the group is gone.
    * @throws the errors of node:fs.
    */
-  reserve(parent: string): void {
+  reserve(group: string, isOver: boolean): void {
+    const parent = posix.dirname(group);
     const top = parent === this.#usual ? parent : this.#made.get(parent);
-    if (top !== undefined) passReservations(this.#layout, parent, top);
+    if (top === undefined) return;
+    if (isOver) this.#reservations.forget(group, top);
+    else this.#reservations.note(group, top);
   }
 
   /** What was there before stays, and what others use. */

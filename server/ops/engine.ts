@@ -92,8 +92,8 @@ export interface Engine {
     readonly prepare: (parent?: string) => void;
     /** Keeps another parent from going while a group is made below it; undefined: the server's own. */
     readonly hold: (parent: string | undefined) => Disposable;
-    /** Reserves in a parent that it made what the groups right below it do: memory, on cgroup v2. */
-    readonly reserve: (parent: string) => void;
+    /** Reserves above a container's group, as far as this server made that, what it does, or did: memory, on cgroup v2. */
+    readonly reserve: (group: string, isOver: boolean) => void;
     /** Removes a parent that it made and that no container lives under any more. */
     readonly release: (parent: string) => void;
     /** Says that a process is about to join a group: what is slow about it begins now. */

@@ -3,7 +3,6 @@
  * else nothing), written down, told, and the run's folder goes.
  */
 import { rmSync } from 'node:fs';
-import { posix } from 'node:path';
 import { toldOom } from '../cgroup/cgroup-plan.ts';
 import { reapCgroup } from '../cgroup/reap.ts';
 import { isReserving } from '../cgroup/reservations.ts';
@@ -90,7 +89,7 @@ export async function recordExit(
     await reapCgroup(engine.cgroups.layout, record.run.cgroupPath);
   if (record?.run !== undefined && record.run.runId === runId && isAlive(record.status))
     await closeScope(engine, record.run.cgroupPath);
-  reserveAbove(engine, record);
+  if (record?.run?.runId === runId) reserveAbove(engine, record, true);
   if (record !== undefined) {
     if (exit.oomKilled) tell(engine, containerId, 'oom', { runId });
     const attributes = { exitStatus: String(exit.exitStatus) };
@@ -107,11 +106,11 @@ export async function recordExit(
   await failpoint('exit.cleanup');
 }
 
-/** What the groups above reserve for a container that has begun, or is gone. */
-function reserveAbove(engine: Engine, record: ContainerRecord | undefined): void {
+/** The groups above reserve what a container does that has begun, and no more what one did that is gone. */
+function reserveAbove(engine: Engine, record: ContainerRecord | undefined, isOver: boolean): void {
   if (record?.run === undefined || !isReserving(record.config.resources)) return;
   try {
-    engine.cgroups.reserve(posix.dirname(record.run.cgroupPath));
+    engine.cgroups.reserve(record.run.cgroupPath, isOver);
   } catch (err) {
     engine.log.warn({ err, container: record.id }, 'reserve memory above a container');
   }
@@ -134,7 +133,7 @@ export interface Ending {
  * @returns when everybody was told; never rejects.
  */
 export async function superviseRun(engine: Engine, run: LiveRun & Ending): Promise<void> {
-  reserveAbove(engine, engine.store.containers.get(run.containerId));
+  reserveAbove(engine, engine.store.containers.get(run.containerId), false);
   const told = await run.connection.exited.catch(() => undefined);
   const { containerId, runId, folder } = run;
   const exit = exitOf(folder, told, run.oomKillsAtKill);

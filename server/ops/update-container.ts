@@ -148,8 +148,7 @@ async function write(
     () => changeScope(engine, place.path, writes),
   ];
   for (const step of steps) await (always ? step().catch(() => undefined) : step());
-  if ([now, next].some(({ resources }) => isReserving(resources)))
-    engine.cgroups.reserve(posix.dirname(place.path));
+  if ([now, next].some(({ resources }) => isReserving(resources))) engine.cgroups.reserve(place.path, false);
   if (now.resources.deviceRules === next.resources.deviceRules) return;
   try {
     changeDevices(place, hostDevices(now).rules, hostDevices(next).rules);

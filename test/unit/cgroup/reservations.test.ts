@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { isReserving, passReservations } from '../../../server/cgroup/reservations.ts';
+import { isReserving, Reservations } from '../../../server/cgroup/reservations.ts';
 import { LAYOUTS } from '../spec/sample-plans.ts';
 
 const unified = mkdtempSync(join(tmpdir(), 'mydocker-reservations-'));
@@ -18,26 +18,33 @@ const valuesOf = (path: string): string[] =>
   ['memory.low', 'memory.min'].map((file) => readFileSync(join(unified, path, file), 'utf8').trim());
 
 test('groups above reserve what those below do, up to the last that is ours', () => {
-  for (const path of ['/theirs', '/theirs/ours', '/theirs/ours/inner']) group(path, '0');
-  group('/theirs/ours/inner/a', '100', '7');
-  group('/theirs/ours/inner/b', '20');
-  group('/theirs/ours/other', '3');
-  // Of a container that is about to begin.
-  mkdirSync(join(unified, '/theirs/ours/inner/c'));
-  const layout = { kind: 'v2', unified, hierarchies: [] } as const;
-  const pass = (): void => passReservations(layout, '/theirs/ours/inner', '/theirs/ours');
-  pass();
+  for (const path of ['/theirs', '/theirs/ours', '/theirs/ours/inner', '/theirs/ours/inner2'])
+    group(path, '0');
+  const [a, b, other] = [
+    '/theirs/ours/inner/a',
+    '/theirs/ours/inner/b',
+    '/theirs/ours/inner2/other',
+  ] as const;
+  group(a, '100', '7');
+  group(b, '20');
+  group(other, '3');
+  const reservations = new Reservations({ kind: 'v2', unified, hierarchies: [] });
+  for (const path of [a, b, other]) reservations.note(path, '/theirs/ours');
   assert.deepEqual(valuesOf('/theirs/ours/inner'), ['120', '7']);
+  assert.deepEqual(valuesOf('/theirs/ours/inner2'), ['3', '0']);
   assert.deepEqual(valuesOf('/theirs/ours'), ['123', '7']);
   assert.deepEqual(valuesOf('/theirs'), ['0', '0']);
-  group('/theirs/ours/inner/a', 'max');
-  pass();
+  group(a, 'max');
+  reservations.note(a, '/theirs/ours');
   assert.deepEqual(valuesOf('/theirs/ours'), ['max', '0']);
-  rmSync(join(unified, '/theirs/ours/inner/a'), { recursive: true });
-  pass();
+  reservations.forget(a, '/theirs/ours');
   assert.deepEqual(valuesOf('/theirs/ours/inner'), ['20', '0']);
-  passReservations(layout, '/theirs/gone', '/theirs/gone');
-  passReservations(LAYOUTS.hybrid, '/theirs/ours/inner', '/theirs/ours');
+  assert.deepEqual(valuesOf('/theirs/ours'), ['23', '0']);
+  // One that is gone already, and one of which nothing was noted.
+  reservations.note('/theirs/gone/x', '/theirs/gone');
+  reservations.forget('/theirs/ours/inner/c', '/theirs/ours');
+  assert.deepEqual(valuesOf('/theirs/ours'), ['23', '0']);
+  new Reservations(LAYOUTS.hybrid).note(b, '/theirs/ours');
 });
 
 test('who reserves memory', () => {
