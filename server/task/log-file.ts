@@ -48,6 +48,7 @@ export class LogCursor implements AsyncDisposable {
    * @returns an empty buffer when there is nothing now; its memory is used again by the next read.
    */
   async read(until?: LogPosition): Promise<Buffer> {
+    let later: number | undefined;
     for (;;) {
       const file = await this.#current();
       if (file === undefined) return Buffer.alloc(0);
@@ -62,9 +63,17 @@ export class LogCursor implements AsyncDisposable {
         this.#seen = this.#at;
         return buffer.subarray(0, bytesRead);
       }
-      if (await this.#next()) continue;
-      this.#memory = undefined;
-      return Buffer.alloc(0);
+      if (later !== undefined) {
+        await this.#goTo(later);
+        later = undefined;
+        continue;
+      }
+      // A file that has a next one grows no more, so what is read after this look is its rest.
+      later = this.#later();
+      if (later === undefined) {
+        this.#memory = undefined;
+        return Buffer.alloc(0);
+      }
     }
   }
 
@@ -99,13 +108,10 @@ export class LogCursor implements AsyncDisposable {
     return logSerials(this.#folder).find((serial) => serial > this.#at.serial);
   }
 
-  async #next(): Promise<boolean> {
-    const later = this.#later();
-    if (later === undefined) return false;
+  async #goTo(serial: number): Promise<void> {
     await this.#file?.close();
     this.#file = undefined;
-    this.#at = { serial: later, offset: 0 };
-    return true;
+    this.#at = { serial, offset: 0 };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -100,6 +100,20 @@ test('what is appended later is read later', async () => {
   assert.equal((await cursor.read()).toString(), 'three');
 });
 
+test('a reader at the end misses nothing of a file that grows just before the next one begins', async () => {
+  write(1, 'one');
+  await using cursor = new LogCursor(folder, { serial: 1, offset: 0 });
+  assert.equal((await cursor.read()).toString(), 'one');
+  const reading = cursor.read();
+  // The kernel is asked, and answers that there is nothing, while this thread stands still.
+  for (let turn = 0; turn < 20; turn += 1) await null;
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+  appendFileSync(join(folder, logName(1)), 'two');
+  write(2, 'three');
+  assert.equal((await reading).toString(), 'two');
+  assert.equal((await cursor.read()).toString(), 'three');
+});
+
 test('the end is where the last file ends', () => {
   assert.deepEqual(logEnd(folder), { serial: 1, offset: 0 });
   write(2, 'abc');
