@@ -12,7 +12,7 @@ import { spec } from 'node:test/reporters';
 import { FIXTURES, fixtureTar } from './fixtures/images.ts';
 import { servicesArchive } from './fixtures/services-image.ts';
 import { removeLeftovers } from './harness/clean.ts';
-import { PROJECT, SLOWNESS } from './harness/cli.ts';
+import { FILE_TIMEOUT_MS, PROJECT } from './harness/cli.ts';
 import {
   cgroupMounts,
   compareSnapshots,
@@ -29,9 +29,6 @@ const KINDS: Readonly<Record<string, string>> = {
   harness: 'test/harness/**/*.test.ts',
   integration: 'test/integration/**/*.test.ts',
 };
-
-/** A file that is not done after this many milliseconds has failed. */
-const FILE_TIMEOUT_MS = 300_000 * SLOWNESS;
 
 /** How many tests may be skipped on a machine that lacks something; a test that is skipped proves nothing. */
 const SKIP_BUDGET = 'test/skip-budget.json';

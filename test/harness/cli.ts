@@ -12,6 +12,9 @@ export const PROJECT: string = dirname(dirname(dirname(fileURLToPath(import.meta
 /** By how much all deadlines are longer: an emulated machine is ten times slower and not wrong. */
 export const SLOWNESS: number = Number(process.env['MYDOCKER_TEST_SLOWNESS'] ?? 1);
 
+/** A file that is not done after this many milliseconds has failed. */
+export const FILE_TIMEOUT_MS: number = 300_000 * SLOWNESS;
+
 /** Default deadline of every command, in milliseconds. */
 const TIMEOUT_MS = 120_000 * SLOWNESS;
 

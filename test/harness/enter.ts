@@ -8,6 +8,7 @@
 import { spawnSync } from 'node:child_process';
 import { readlinkSync } from 'node:fs';
 import { removeLeftovers } from './clean.ts';
+import { FILE_TIMEOUT_MS } from './cli.ts';
 
 /** Says in which network namespace the process was placed, so that a copied environment is not believed. */
 const MARK = 'MYDOCKER_TEST_HOST';
@@ -35,9 +36,18 @@ function enter(): void {
       ...['--pdeathsig', 'KILL', 'unshare', '--net', '--mount', '--ipc', '--uts', '--pid', '--fork'],
       ...['--propagation', 'private', '--mount-proc', '--kill-child=KILL', 'sh', '-c', INIT, 'sh', ...self],
     ],
-    { stdio: 'inherit', env: { ...process.env, MYDOCKER_TEST_RUN: mark } },
+    {
+      stdio: 'inherit',
+      env: { ...process.env, MYDOCKER_TEST_RUN: mark },
+      // Here, because this process, waiting, hears no signal but SIGKILL.
+      timeout: FILE_TIMEOUT_MS,
+      killSignal: 'SIGKILL',
+    },
   );
-  if (child.error !== undefined) throw child.error;
+  if (child.error !== undefined) {
+    removeLeftovers(mark);
+    throw child.error;
+  }
   // After a success nothing is left, and if there is, it must be seen.
   if (child.status !== 0) removeLeftovers(mark);
   process.exit(child.status ?? 1);

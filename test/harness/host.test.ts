@@ -1,11 +1,12 @@
 /** The harness is believed only because it finds what is planted here. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { openTerminal, run } from './cli.ts';
+import { openTerminal, PROJECT, run } from './cli.ts';
 import { Host } from './host.ts';
 import { cgroupMounts, listLinks, listProcesses, type ProcessEntry } from './leaks.ts';
 
@@ -104,6 +105,42 @@ describe('a host', () => {
     keeper.kill('SIGKILL');
     await host.assertClean();
   });
+});
+
+test('clients that a test leaves, also stopped ones, end with its host', async () => {
+  const host = new Host({});
+  const client = host.spawn(['events']);
+  client.kill('SIGSTOP');
+  const terminal = host.terminal(['events']);
+  await host.dispose();
+  if (client.signalCode === null) await once(client, 'exit');
+  assert.equal(client.signalCode, 'SIGKILL');
+  await terminal.exit();
+});
+
+test('a file that does not end is ended, with all that it started', async () => {
+  const folder = mkdtempSync('/tmp/mydocker-endless-');
+  const file = join(folder, 'endless.ts');
+  const entered = join(folder, 'entered');
+  try {
+    const lines = [
+      `import ${JSON.stringify(join(PROJECT, 'test/harness/enter.ts'))};`,
+      "import { spawn } from 'node:child_process';",
+      "import { writeFileSync } from 'node:fs';",
+      "spawn('sleep', ['12345']);",
+      `writeFileSync(${JSON.stringify(entered)}, '');`,
+    ];
+    writeFileSync(file, lines.join('\n'));
+    // A hundredth of the deadline: three seconds.
+    const env = { MYDOCKER_TEST_HOST: '', MYDOCKER_TEST_SLOWNESS: '0.01' };
+    const { code, stderr } = await run(process.execPath, [file], { env });
+    assert.notEqual(code, 0);
+    assert.match(stderr, /ETIMEDOUT/);
+    assert.ok(existsSync(entered));
+    assert.ok(listProcesses().every(({ command }) => command !== 'sleep 12345'));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 describe('a command', () => {

@@ -84,6 +84,7 @@ export class Host {
   readonly cgroupParent: string;
   readonly #options: HostOptions;
   #server: ChildProcess | undefined;
+  readonly #clients = new Set<ChildProcess | Terminal>();
   #clean: Snapshot | undefined;
   #api: Api | undefined;
 
@@ -205,15 +206,24 @@ export class Host {
 
   /** Runs the client on a terminal. */
   terminal(args: readonly string[], size: { rows?: number; columns?: number } = {}): Terminal {
-    return openTerminal(join(PROJECT, 'bin/mydocker'), args, { ...size, env: this.#environment() });
+    const client = openTerminal(join(PROJECT, 'bin/mydocker'), args, { ...size, env: this.#environment() });
+    this.#clients.add(client);
+    return client;
   }
 
   /** Starts the client and does not wait: for tests that talk to it or kill it. */
   spawn(args: readonly string[]): ChildProcess {
-    return spawn(join(PROJECT, 'bin/mydocker'), args, {
+    const client = spawn(join(PROJECT, 'bin/mydocker'), args, {
       stdio: 'pipe',
       env: { ...process.env, ...this.#environment() },
     });
+    this.#clients.add(client);
+    return client;
+  }
+
+  /** Ends the clients that a test started and, having failed, left: one that is stopped would hold the file for ever. */
+  killClients(): void {
+    for (const client of this.#clients) client.kill('SIGKILL');
   }
 
   /** Imports a fixture as an image of the same name. */
@@ -248,6 +258,7 @@ export class Host {
   /** Ends everything by force and removes the folders; safe after any failure. */
   async dispose(): Promise<void> {
     this.#api?.close();
+    this.killClients();
     await this.kill9();
     await endEverything(this.cgroupParent, this.folder);
     removeCgroups(this.cgroupParent);

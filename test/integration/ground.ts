@@ -73,6 +73,7 @@ export async function assertClean(host: Host): Promise<void> {
   try {
     await host.assertClean();
   } catch (error) {
+    host.killClients();
     for (const id of (await host.ok(['ps', '-q'])).split('\n').filter(Boolean))
       await host.cli(['rm', '-f', id]);
     throw error;
