@@ -35,6 +35,10 @@ interface Advice {
   readonly hint: string;
 }
 
+/** Of the group it was to be born in, or of the machine. */
+const TOO_MANY_PROCESSES =
+  'there are as many processes as there may be; mydocker update --pids-limit changes how many a container may have';
+
 const ADVICE: readonly Advice[] = [
   { op: 'open', errno: 'ENOENT', hint: 'check that the path exists on the host' },
   { op: 'open', errno: 'ENOTDIR', hint: 'the path is a file where a folder is needed' },
@@ -66,7 +70,9 @@ const ADVICE: readonly Advice[] = [
   },
   { op: 'setns', errno: 'ESRCH', hint: 'the other container has just ended' },
   { op: 'write', errno: 'EINVAL', hint: 'the kernel refuses the value' },
-  { op: 'join', errno: 'EAGAIN', hint: 'the pids limit is reached' },
+  { op: 'join', errno: 'EAGAIN', hint: TOO_MANY_PROCESSES },
+  { op: 'respawn', errno: 'EAGAIN', hint: TOO_MANY_PROCESSES },
+  { op: 'init', errno: 'EAGAIN', hint: TOO_MANY_PROCESSES },
   { op: 'netlink', errno: 'ENODEV', hint: 'somebody removed the bridge this moment; try again' },
   { op: 'netlink', errno: 'EOPNOTSUPP', hint: 'this kernel lacks veth' },
   { op: 'rlimit', errno: 'EPERM', hint: 'raising a hard limit takes CAP_SYS_RESOURCE' },
@@ -76,7 +82,8 @@ function inPlan(plan: Plan | undefined, failure: LaunchFailure): { text: string;
   if (failure.section === FAILED_LAUNCH) {
     const step = LAUNCH_STEPS[failure.index] ?? 'launch';
     const gone = failure.errno === 'EINTR' ? 'the process was killed' : why(failure.errno);
-    return { text: `${step}: ${gone}`, details: { reason: 'LAUNCH_FAILED', exitStatus: 125 } };
+    const hint = failure.errno === 'EAGAIN' ? { hint: TOO_MANY_PROCESSES } : {};
+    return { text: `${step}: ${gone}`, details: { reason: 'LAUNCH_FAILED', exitStatus: 125, ...hint } };
   }
   const op = plan === undefined ? undefined : opAt(plan, failure.section, failure.index);
   if (op === undefined)
