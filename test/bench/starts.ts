@@ -127,7 +127,7 @@ export async function measureReady(field: Field): Promise<Line> {
       'empty call takes here; the JavaScript that decides and writes the plan; then the kernel, for mounts above all. ' +
       'The floor does not pause, speaks with nobody and decides nothing. What was tried, and stayed: what holds a ' +
       'container is ready before its program is; the gate opens before anybody is told; the answer does not wait for ' +
-      'its record. What would be next: to make /dev and the view of the control groups ahead, too.',
+      'its record. What would be next: /dev and the view of the control groups made ahead, 0.3 ms of the kernel’s part.',
     promises:
       ours === undefined || least === undefined
         ? []
