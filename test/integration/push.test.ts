@@ -233,8 +233,9 @@ test('a registry that dies is waited for, and one that stays dead gets what is m
     client.stderr?.on('data', (text: Buffer) => client.stdout?.emit('data', text));
     await relay.stopped;
     const hex = layers[0]?.slice('sha256:'.length) ?? '';
-    const blob = join(folder, 'content/docker/registry/v2/blobs/sha256', hex.slice(0, 2), hex, 'data');
-    await until(() => existsSync(blob), Boolean);
+    // The last of what the registry writes of a layer: before, it has its bytes and does not know whose they are.
+    const link = join(folder, 'content/docker/registry/v2/repositories/dies/_layers/sha256', hex, 'link');
+    await until(() => existsSync(link), Boolean);
     relay.close();
     await behind.stop();
     return { code, said };

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { type Host, startHost } from '../harness/host.ts';
-import { assertClean, inside, refused } from './ground.ts';
+import { assertClean, inside, refused, until } from './ground.ts';
 
 let host: Host;
 let folder = '';
@@ -181,7 +181,11 @@ test('-a chooses streams, the log has them all', async () => {
 
 test('--sig-proxy=false leaves the container alone', async () => {
   const client = host.spawn(['run', '--name', 'box', '--sig-proxy=false', 'busybox', 'sleep', '1000']);
-  while (!/box/.test(await host.ok(['ps', '-r']))) await new Promise((resolve) => setTimeout(resolve, 20));
+  // Not before: a start whose client leaves is given up.
+  await until(
+    () => host.ok(['ps', '-q', '--filter', 'status=running']),
+    (ids) => ids !== '',
+  );
   client.kill('SIGTERM');
   await new Promise((resolve) => client.once('exit', resolve));
   assert.match(await host.ok(['ps', '-r']), /box/);
