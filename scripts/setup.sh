@@ -2,7 +2,7 @@
 # Makes a Debian machine ready: packages, npm modules, build. Runs before
 # `npm ci`, so it is plain sh and needs nothing that Debian does not always have.
 #
-#   sh scripts/setup.sh [run|test|ok|bench]     each with what the ones before it need
+#   sh scripts/setup.sh [run|test|vm|ok|bench]     each with what it needs
 #
 # Nothing is done twice: a second call takes a fraction of a second.
 set -eu
@@ -18,13 +18,16 @@ writers='docker.io containerd podman skopeo umoci buildah'
 registry=docker-registry
 # What runs a server as a unit, in namespaces or in a virtual machine.
 init='systemd dbus'
+# What serves volumes in a virtual machine, where the kernel has them.
+servers='nfs-kernel-server samba kmod'
 case $level in
   run) ;;
   test) packages="$packages mmdebstrap xfsprogs $writers $registry $init" ;;
+  vm) packages="$packages mmdebstrap xfsprogs $writers $registry $init $servers" ;;
   ok) packages="$packages mmdebstrap xfsprogs $writers $registry $init clang-14 libclang-rt-14-dev clang-format-14" ;;
   # Docker and podman make their networks with iptables and CNI.
   bench) packages="$packages mmdebstrap docker.io containerd podman runc crun iptables containernetworking-plugins iperf3" ;;
-  *) echo "setup: unknown level '$level' (run, test, ok or bench)" >&2; exit 2 ;;
+  *) echo "setup: unknown level '$level' (run, test, vm, ok or bench)" >&2; exit 2 ;;
 esac
 
 [ "$(id -u)" = 0 ] || { echo 'setup: needs root (namespaces, mounts, packages); run it with sudo' >&2; exit 1; }

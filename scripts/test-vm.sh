@@ -5,10 +5,10 @@
 #   npm run test:vm                                    the files that say @vm, then those of test/vm
 #   npm run test:vm -- test/integration/run.test.ts    these
 #
-# Files of test/vm run on this machine and start virtual ones, to cut their power.
+# Files of test/vm run on this machine and start virtual ones, to cut their power, or to have one each.
 set -eu
 cd "$(dirname "$0")/.."
-sh scripts/setup.sh test
+sh scripts/setup.sh vm
 sh scripts/build-c-test.sh
 # Made here: the machine has no network.
 sh scripts/node.sh test/fixtures/images.ts >/dev/null

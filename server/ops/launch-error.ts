@@ -25,6 +25,11 @@ const WORDS: Readonly<Record<string, string>> = {
   E2BIG: 'argument list too long',
   ETXTBSY: 'it is open for writing',
   EBUSY: 'busy',
+  ETIMEDOUT: 'timed out',
+  ECONNREFUSED: 'connection refused',
+  EHOSTUNREACH: 'no route to the host',
+  ENETUNREACH: 'no route to the network',
+  EPROTONOSUPPORT: 'protocol not supported',
 };
 
 const why = (errno: string): string => (errno in WORDS ? `${errno} (${WORDS[errno]})` : errno);
@@ -61,6 +66,20 @@ const ADVICE: readonly Advice[] = [
     errno: 'EINVAL',
     hint: 'an option is missing or wrong; the log of the kernel says which',
   },
+  { op: 'fs-mount', errno: 'ENOENT', hint: 'the server, or this machine, has no such device' },
+  {
+    op: 'fs-mount',
+    errno: 'EACCES',
+    hint: 'the server refuses: look at what it exports to whom, and at the password',
+  },
+  {
+    op: 'fs-mount',
+    errno: 'EPROTONOSUPPORT',
+    hint: 'the server does not speak this version; o=vers=4.2 asks for another',
+  },
+  ...['ETIMEDOUT', 'ECONNREFUSED', 'EHOSTUNREACH', 'ENETUNREACH'].map(
+    (errno): Advice => ({ op: 'fs-mount', errno, hint: 'the server does not answer at this address' }),
+  ),
   { op: 'mount', errno: 'ENODEV', hint: 'this kernel lacks the filesystem' },
   { op: 'bind', errno: 'EINVAL', hint: 'a file is mounted on a file and a folder on a folder' },
   {
