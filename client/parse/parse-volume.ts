@@ -19,7 +19,7 @@ export type VolumeMount = {
 };
 
 // SELinux labels and consistency mean nothing here, and copy is so anyway, but they are in many people's scripts.
-const IGNORED = new Set(['rw', 'z', 'Z', 'cached', 'delegated', 'consistent', 'copy']);
+const IGNORED = new Set(['z', 'Z', 'cached', 'delegated', 'consistent', 'copy']);
 /** What does what podman's options do. */
 const INSTEAD = new Map([
   ['U', 'chown the folder, or idmap=uids=…;gids=… maps its owners'],
@@ -49,13 +49,16 @@ function parseVolume(text: string, folder: string): VolumeMount {
   if (!destination.startsWith('/')) throw bad('the path inside is not absolute');
   if (/^\/+$/.test(destination)) throw bad('the path inside is the root');
   if (parts.length > 1 && source === '') throw bad('the path of the host is empty');
+  if (parts.length === 3 && options === '') throw bad('its options are empty');
   let readOnly = false;
+  let isWritable = false;
   let noCopy = false;
   let map: string | undefined;
   let propagation: MountPropagation = MountPropagation.UNSPECIFIED;
   for (const option of options.split(',').filter(Boolean)) {
     const named = PROPAGATION[option];
     if (option === 'ro') readOnly = true;
+    else if (option === 'rw') isWritable = true;
     else if (option === 'nocopy') noCopy = true;
     else if (/^idmap(?:=|$)/.test(option)) map = option.slice('idmap='.length);
     else if (named !== undefined) {
@@ -64,11 +67,14 @@ function parseVolume(text: string, folder: string): VolumeMount {
     } else if (!IGNORED.has(option))
       throw bad(`unknown option ${JSON.stringify(option)}`, INSTEAD.get(option));
   }
+  if (readOnly && isWritable) throw bad('ro and rw exclude each other');
   const how = { destination, readOnly, ...(map === undefined ? {} : { idMap: parseIdMap(map, bad) }) };
   if (/^\.{0,2}\//.test(source) || source === '.' || source === '..') {
     const value = { source: resolve(folder, source), propagation };
     return { ...how, source: { $case: 'bind', value } };
   }
   if (/^[^/]*\//.test(source)) throw bad('a path of the host begins with / or ./');
+  if (propagation !== MountPropagation.UNSPECIFIED)
+    throw bad('propagation is about paths of the host alone', 'nothing is ever mounted below a volume');
   return { ...how, source: { $case: 'volume', value: { name: source, noCopy } } };
 }
