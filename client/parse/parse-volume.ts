@@ -49,7 +49,6 @@ function parseVolume(text: string, folder: string): VolumeMount {
   if (!destination.startsWith('/')) throw bad('the path inside is not absolute');
   if (/^\/+$/.test(destination)) throw bad('the path inside is the root');
   if (parts.length > 1 && source === '') throw bad('the path of the host is empty');
-  if (parts.length === 3 && options === '') throw bad('its options are empty');
   let readOnly = false;
   let isWritable = false;
   let noCopy = false;

@@ -37,12 +37,21 @@ const lacks = ({ mydocker }: Pair): boolean =>
 
 /** In the order in which they are looked for: the first one that fits explains. */
 export const DIFFERENCES: readonly Difference[] = [
-  ...(['exit', 'output', 'state'] as const).map(
+  ...(['exit', 'output'] as const).map(
     (aspect): Difference => ({
       aspect,
       commands: /./,
       when: lacks,
       about: 'Not there yet; it is refused with a sentence.',
+    }),
+  ),
+  ...(['exit', 'output'] as const).map(
+    (aspect): Difference => ({
+      aspect,
+      commands: /--privileged/,
+      when: ({ docker }) => /unable to apply caps/.test(docker.error),
+      about:
+        'A privileged container gets what the server itself may give; Docker fails where that is not everything.',
     }),
   ),
   {
@@ -155,7 +164,7 @@ export const DIFFERENCES: readonly Difference[] = [
   },
   {
     aspect: 'output',
-    commands: /events .*(?:exitCode|event=tag)/,
+    commands: /events .*event=(?:die|tag|rename|exec_create)/,
     about: 'The last 10,000 events are kept, over restarts too; Docker has the last 256, in memory.',
   },
   {

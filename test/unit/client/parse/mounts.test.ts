@@ -126,7 +126,6 @@ test('options of podman: copy is so anyway, another says what would do', () => {
   assert.deepEqual(parseVolumes('data:/v:copy', '/'), parseVolumes('data:/v', '/'));
   assert.throws(() => parseVolumes('data:/v:U', '/'), { hint: /idmap/ });
   for (const [text, why] of [
-    ['/a:/v:', /options are empty/],
     ['/a:/v:ro,rw', /exclude each other/],
     ['data:/v:rslave', /propagation/],
   ] as const)
