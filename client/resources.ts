@@ -47,7 +47,7 @@ const orDefault = <T extends number | bigint>(value: T): T | undefined =>
 
 function memory(options: Given): ResourceFields {
   return {
-    ...field('memoryLimitBytes', options.memory, (text) => parseSize('--memory', text)),
+    ...field('memoryLimitBytes', options.memory, (text) => orDefault(parseSize('--memory', text))),
     ...field('memoryReservationBytes', options.memoryReservation, (text) =>
       orDefault(parseSize('--memory-reservation', text)),
     ),

@@ -45,7 +45,8 @@ function refusal({ option, file, value }: CgroupWrite, why: string, hint: string
 const HINTS: Readonly<Record<string, string>> = {
   EBUSY: 'the container uses more than that already',
   ENODEV: 'the host has no such device, or nothing can be limited on it',
-  EINVAL: 'the kernel does not take this value',
+  EINVAL: 'the kernel does not take this value, or a group above has less',
+  EACCES: 'a group above has less',
   EOPNOTSUPP: 'this kernel has given it up; start without this limit',
 };
 
@@ -101,14 +102,16 @@ export function openRealTime(layout: CgroupLayout, parent: string, { cpuRtRuntim
 }
 
 /**
- * Whether this machine takes these limits; what every kernel has is not tried.
+ * Whether this machine takes these limits; what every kernel has is not tried, unless groups above may be limited.
  * @param place - of a group that does not exist; its parent does.
+ * @param isBelowOthers - whether somebody else has the parent.
  * @throws MydockerError `failed-precondition`, reasons CGROUP_CONTROLLER_MISSING and LIMIT_REFUSED.
  */
-export function tryLimits(place: CgroupPlace, resources: Resources): void {
+export function tryLimits(place: CgroupPlace, resources: Resources, isBelowOthers: boolean): void {
   requireDevices(place.layout);
   const writes = limitWrites(place, resources);
-  if (Object.keys(resources).every((key) => USUAL.has(key as keyof Resources))) return;
+  const isUsual = Object.keys(resources).every((key) => USUAL.has(key as keyof Resources));
+  if (isUsual && !isBelowOthers) return;
   openRealTime(place.layout, posix.dirname(place.path), resources);
   const made = new Set<string>();
   try {

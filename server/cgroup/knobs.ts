@@ -85,23 +85,20 @@ const cpuV2: Writes = (resources) => {
   return [one('cpu', 'cpu.max', `${quota < 0n ? 'max' : quota} ${period}`)];
 };
 
+/** Of a device; 0: the group's own, which only CFQ takes as a number. */
+const deviceWeight = (weight: number): string => (weight === 0 ? 'default' : String(weight));
+
 /** Each device has a line of its own. */
-const weightDevices =
-  (files: readonly string[], leafFiles: readonly string[]): Writes =>
-  ({ blkioWeightDevices: devices = [] }) =>
+const weightDevices = (files: readonly string[], leafFiles: readonly string[]): Writes => {
+  const line = (names: readonly string[], value: string): KnobWrite[] => [
+    { controller: 'blkio', choices: names.map((name) => [name, value] as const) },
+  ];
+  return ({ blkioWeightDevices: devices = [] }) =>
     devices.flatMap(({ device, weight, leafWeight }) => [
-      ...(weight === 0 && leafWeight !== 0
-        ? []
-        : [{ controller: 'blkio', choices: files.map((file) => [file, `${device} ${weight}`] as const) }]),
-      ...(leafWeight === 0
-        ? []
-        : [
-            {
-              controller: 'blkio',
-              choices: leafFiles.map((file) => [file, `${device} ${leafWeight}`] as const),
-            },
-          ]),
+      ...(weight === 0 && leafWeight !== 0 ? [] : line(files, `${device} ${deviceWeight(weight)}`)),
+      ...(leafWeight === 0 ? [] : line(leafFiles, `${device} ${leafWeight}`)),
     ]);
+};
 
 const RATE_V1: Readonly<Record<BlkioRate, string>> = {
   readBytesPerSecond: 'blkio.throttle.read_bps_device',
@@ -236,7 +233,7 @@ export const KNOBS: readonly Knob[] = [
       devices.map(({ device, weight }) => ({
         controller: 'io',
         choices: [
-          ['io.bfq.weight', `${device} ${weight}`],
+          ['io.bfq.weight', `${device} ${deviceWeight(weight)}`],
           ['io.weight', `${device} ${weight === 0 ? 'default' : blkioToIoWeight(weight)}`],
         ],
       })),

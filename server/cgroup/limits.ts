@@ -143,10 +143,26 @@ export function changeWrites(
   return KNOBS.flatMap((knob) => {
     if (knob.fields.every((field) => isSame(before[field], after[field]))) return [];
     const writes = writesOf(place, knob, withLifted(knob, before, after), machine);
+    if (place.layout.kind === 'v2') return writes;
     // On v1 memory must stay below memory and swap at every moment.
-    const raised = knob.option === 'memory limit' && place.layout.kind !== 'v2' && isRaised(before, after);
-    return raised ? writes.reverse() : writes;
+    const raised = knob.option === 'memory limit' && isRaised(before, after);
+    return raised || (IN_PERIODS.has(knob.option) && isShortened(knob, before, after))
+      ? writes.reverse()
+      : writes;
   });
+}
+
+/** A period, then the time in each. */
+const IN_PERIODS = new Set(['cpu limit', 'cpu real-time limit']);
+
+/**
+ * A shorter period comes last, or for a moment there would be more of each second than before and after, and maybe more
+ * than a group above has.
+ */
+function isShortened({ v1 }: Knob, now: Resources, next: Resources): boolean {
+  if (typeof v1 !== 'function') return false;
+  const [before, after] = [now, next].map((resources) => Number(v1(resources)[0]?.choices[0]?.[1]));
+  return Number(after) < Number(before);
 }
 
 function isRaised(now: Resources, next: Resources): boolean {

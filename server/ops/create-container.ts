@@ -171,7 +171,7 @@ function checkLimits(engine: Engine, id: string, config: ContainerConfig): void 
   // The start makes it again; until then it is nobody's.
   using _parent = hold(trial.parent);
   prepare(trial.parent);
-  tryLimits({ layout, path: trial.path }, resources);
+  tryLimits({ layout, path: trial.path }, resources, cgroupParent !== undefined);
 }
 
 function checkStorageDriver({ storage, paths }: Engine, { storageDriver }: ContainerConfig): void {

@@ -102,7 +102,7 @@ async function apply(
     const trial = trialGroup(engine, record);
     using _parent = hold(trial.parent);
     prepare(trial.parent);
-    tryLimits({ layout, path: trial.path }, config.resources);
+    tryLimits({ layout, path: trial.path }, config.resources, config.cgroupParent !== undefined);
   }
   await failpoint('update.limits');
   const folder = containerFolder(engine.paths, id);

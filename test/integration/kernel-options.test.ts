@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmdirSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
@@ -278,6 +278,50 @@ test('a cgroup below another parent, made where it is missing and gone with the 
   }
   for (const path of ['../x', '/a/../b/..', '/a/../..', '/', 'a b', '/.x', '/a\nb'])
     await refused(host, create('--cgroup-parent', path), /cgroup parent/);
+});
+
+test('below a parent that is limited: what is more is refused before anything is made, the rest can be changed', async () => {
+  const mount = cgroupMounts().find((path) => existsSync(join(path, 'cpu.cfs_quota_us')));
+  // On v2 a group may say more than the one above it; it only does not get it.
+  if (mount === undefined) return;
+  const parent = `${host.cgroupParent}-half`;
+  const folder = join(mount, parent);
+  mkdirSync(folder);
+  try {
+    writeFileSync(join(folder, 'cpu.cfs_quota_us'), '50000');
+    await refused(
+      host,
+      create('--cgroup-parent', parent, '--cpus', '1'),
+      /cannot set cpu limit: .*\nhint: .*a group above/,
+    );
+    assert.equal(await host.ok(['ps', '-aq']), '');
+    const time = ['--cpu-period', '100000', '--cpu-quota', '50000'];
+    await host.ok([
+      'run',
+      '-d',
+      '--name',
+      'half',
+      '--cgroup-parent',
+      parent,
+      ...time,
+      'busybox',
+      'sleep',
+      '1000',
+    ]);
+    for (const [period, quota] of [
+      ['50000', '25000'],
+      ['100000', '50000'],
+    ] as const) {
+      await host.ok(['update', '--cpu-period', period, '--cpu-quota', quota, 'half']);
+      assert.equal(await cgroupFile(host, 'half', 'cpu.cfs_quota_us', ''), quota);
+    }
+    const { stderr } = await host.cli(['update', '--cpu-quota', '80000', 'half']);
+    assert.match(stderr, /LIMIT_REFUSED|cannot set cpu limit/);
+    assert.equal(await cgroupFile(host, 'half', 'cpu.cfs_quota_us', ''), '50000');
+    await host.ok(['rm', '-f', 'half']);
+  } finally {
+    for (const path of cgroupMounts()) if (existsSync(join(path, parent))) rmdirSync(join(path, parent));
+  }
 });
 
 test('the parent of all is made again where somebody has swept empty groups away', async () => {

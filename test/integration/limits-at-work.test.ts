@@ -92,6 +92,9 @@ test('weights divide a device that two want', async (t) => {
     async () => [(await bytes('much')) - much, (await bytes('little')) - little] as const,
     ([more, less]) => more > 16 << 20 && more > 1.5 * less,
   );
+  // The device's own weight goes, and the group's is there again.
+  await host.ok(['update', '--blkio-weight-device', `${busy}:0`, 'little']);
+  assert.doesNotMatch(await cgroupFile(host, 'little', 'blkio.bfq.weight_device', 'io.bfq.weight'), / 100$/m);
   await host.ok(['rm', '-f', 'much', 'little']);
   writeFileSync(`${queue}/scheduler`, 'none');
 });

@@ -272,6 +272,7 @@ test('memory sizes in every unit', async () => {
     ['0.5g', 512 << 20],
     ['20M', 20 << 20],
     ['-1', undefined],
+    ['0', undefined],
   ] as const;
   const make = (text: string): Promise<string> =>
     host.ok(['create', '-m', text, '--pids-limit', '-1', 'busybox', 'true']);
@@ -287,7 +288,7 @@ test('memory sizes in every unit', async () => {
 test('limits that cannot be are refused', async () => {
   // One of each kind: the rest is for test/unit/client/parse/values.test.ts and test/unit/ops/check-config.test.ts.
   const limit = (...options: string[]): string[] => ['run', '--rm', ...options, 'busybox', 'true'];
-  for (const size of ['0', '5m', '-2', '1x', '9999999999999999999g']) {
+  for (const size of ['5m', '-2', '1x', '9999999999999999999g']) {
     await refused(host, limit('-m', size), /memory limit|invalid size/);
   }
   for (const cpus of ['0.001', '1000000', '1e3'])

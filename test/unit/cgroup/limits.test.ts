@@ -162,6 +162,28 @@ test('on v1 memory stays below memory and swap at every moment of a change', () 
   assert.deepEqual(order({}, limited(64n)), ['limit', 'memsw']);
 });
 
+test('on v1 there is never more of each second than before or after a change', () => {
+  const time = (cpuPeriodUs: number, cpuQuotaUs: bigint): Resources => ({ cpuPeriodUs, cpuQuotaUs });
+  const order = (now: Resources, next: Resources): string =>
+    changed('v1', now, next)
+      .map((line) => (/period/.test(line) ? 'period' : 'quota'))
+      .join(' ');
+  assert.equal(order(time(100_000, 50_000n), time(50_000, 25_000n)), 'quota period');
+  assert.equal(order(time(50_000, 25_000n), time(100_000, 50_000n)), 'period quota');
+  assert.equal(
+    order({ cpuRtRuntimeUs: 50_000n }, { cpuRtPeriodUs: 500_000, cpuRtRuntimeUs: 25_000n }),
+    'quota period',
+  );
+});
+
+test('a device gets the weight of its group again', () => {
+  const weights = { blkioWeightDevices: [{ device: '8:0', weight: 300, leafWeight: 0 }] };
+  assert.deepEqual(changed('v2', weights, {}), ['io.bfq.weight=8:0 default']);
+  const layout = parseCgroupLayout('36 31 0:32 / /sys/fs/cgroup/blkio rw - cgroup cgroup rw,blkio');
+  const values = changeWrites({ layout, path: PATH }, weights, {}, EVERYTHING).map(({ value }) => value);
+  assert.deepEqual(values, ['8:0 default']);
+});
+
 test('a limit that this machine cannot set is refused and never ignored', () => {
   const bare = parseCgroupLayout('36 20 0:7 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd');
   for (const [key, value] of Object.entries(ALL))
